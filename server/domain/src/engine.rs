@@ -1,0 +1,147 @@
+//! Contracts of engines: an [`Engine`] turns a model file into a [`Session`]; a session runs.
+//!
+//! Engines implement these traits and nothing else of Candor; serving calls them and nothing else of
+//! engines. What an engine cannot run correctly it refuses in [`Engine::load`].
+
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use crate::{error::Result, signature::Signature, tensor::Tensor};
+
+/// What an engine is, for people and for the record.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineInfo {
+    /// Short name, such as `ort`.
+    pub name: &'static str,
+    /// Version of the engine's runtime.
+    pub version: String,
+    /// Where its native library was found, if it has one.
+    pub library: Option<PathBuf>,
+    /// sha256 of that library, in hex.
+    pub library_sha256: Option<String>,
+    /// The platform name that clients of the Open Inference Protocol know.
+    pub platform: &'static str,
+    /// The backend name that clients of Triton know.
+    pub backend: &'static str,
+}
+
+/// A model file, read and measured, together with the folder that it may refer to.
+#[derive(Debug, Clone, Copy)]
+pub struct ModelSource<'a> {
+    /// The file's bytes: what is served is what was hashed.
+    pub bytes: &'a [u8],
+    /// The folder of the file. External data may come from here and from nowhere else.
+    pub folder: &'a Path,
+}
+
+/// A session and what its graph says of itself.
+pub struct LoadedModel {
+    /// Ready to run.
+    pub session: Box<dyn Session>,
+    /// Declared inputs and outputs.
+    pub signature: Signature,
+    /// Producer, graph name, description and custom metadata of the file.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// Turns model files into sessions.
+pub trait Engine: Send + Sync {
+    /// What this engine is.
+    fn info(&self) -> &EngineInfo;
+
+    /// Makes a session. May take seconds; called on the load pool only.
+    ///
+    /// # Errors
+    /// `InvalidModel` with the reason when the file is broken or cannot be run correctly.
+    fn load(&self, source: ModelSource<'_>) -> Result<LoadedModel>;
+}
+
+/// One loaded version, ready to run, from any number of threads at once.
+pub trait Session: Send + Sync {
+    /// Runs the graph on `inputs` (all of them, in signature order, already checked) and gives the
+    /// outputs at the positions `wanted`, in that order.
+    ///
+    /// # Errors
+    /// `InvalidInput` when the graph refuses the values, `Cancelled` after [`Cancel::cancel`],
+    /// `EngineFailed` otherwise.
+    fn run(&self, inputs: &[Tensor], wanted: &[usize], cancel: Option<&Cancel>) -> Result<Vec<Tensor>>;
+}
+
+/// Stops work that nobody waits for any more, from another thread.
+#[derive(Default)]
+pub struct Cancel {
+    cancelled: AtomicBool,
+    hook: Mutex<Option<CancelHook>>,
+}
+
+type CancelHook = Box<dyn Fn() + Send>;
+
+impl Cancel {
+    /// Cancels: marks it, and tells a run in progress. Later calls do nothing.
+    pub fn cancel(&self) {
+        if self.cancelled.swap(true, Ordering::SeqCst) {
+            return;
+        }
+        if let Some(hook) = &*self.hook.lock().unwrap_or_else(PoisonError::into_inner) {
+            hook();
+        }
+    }
+
+    /// Whether it has been cancelled.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::SeqCst)
+    }
+
+    /// While `work` runs, a cancellation calls `hook` (also when it came just before). The hook is never
+    /// called after this returns.
+    pub fn with_hook<T>(&self, hook: impl Fn() + Send + 'static, work: impl FnOnce() -> T) -> T {
+        struct Unhook<'a>(&'a Cancel);
+        impl Drop for Unhook<'_> {
+            fn drop(&mut self) {
+                *self.0.hook.lock().unwrap_or_else(PoisonError::into_inner) = None;
+            }
+        }
+        {
+            let mut slot = self.hook.lock().unwrap_or_else(PoisonError::into_inner);
+            if self.is_cancelled() {
+                hook();
+            }
+            *slot = Some(Box::new(hook));
+        }
+        let _unhook = Unhook(self);
+        work()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, atomic::AtomicUsize};
+
+    #[test]
+    fn the_hook_hears_a_cancellation_before_and_during_the_work_but_not_after() {
+        let calls = Arc::new(AtomicUsize::new(0));
+        let count = |calls: &Arc<AtomicUsize>| {
+            let calls = Arc::clone(calls);
+            move || {
+                calls.fetch_add(1, Ordering::SeqCst);
+            }
+        };
+        let during = Cancel::default();
+        during.with_hook(count(&calls), || during.cancel());
+        assert_eq!(calls.load(Ordering::SeqCst), 1);
+        during.with_hook(count(&calls), || ());
+        assert_eq!(calls.load(Ordering::SeqCst), 2);
+        let after = Cancel::default();
+        after.with_hook(count(&calls), || ());
+        after.cancel();
+        assert_eq!(calls.load(Ordering::SeqCst), 2);
+    }
+}

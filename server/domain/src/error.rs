@@ -1,0 +1,222 @@
+//! One closed list of error codes, and an error that says what, where, expected, got and how to fix it.
+//!
+//! Rooms pick a word; each door maps the words to its numbers, exhaustively, in one place. This module
+//! does not know any status code.
+
+use std::{borrow::Cow, fmt};
+
+/// What went wrong, as a word. Doors map it without a wildcard, so a new code does not compile until
+/// every door answers it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorCode {
+    /// The request is wrong and will stay wrong.
+    InvalidInput,
+    /// A limit on size was exceeded (body, decompressed body).
+    TooLarge,
+    /// The body's media type or encoding is not one that this route reads.
+    UnsupportedMediaType,
+    /// The body did not arrive in time.
+    BodyTimeout,
+    /// No such model, version or route.
+    NotFound,
+    /// The route exists, the method does not.
+    MethodNotAllowed,
+    /// Understood, and deliberately not done.
+    Unsupported,
+    /// No or unknown credentials.
+    Unauthenticated,
+    /// Known caller, not enough access.
+    Forbidden,
+    /// The caller used up its own quota.
+    QuotaExceeded,
+    /// The server or the model has no room now.
+    Overloaded,
+    /// The model or server exists but does not answer yet, or not any more.
+    NotReady,
+    /// The inference did not end in its time.
+    DeadlineExceeded,
+    /// The caller went away.
+    Cancelled,
+    /// The model file cannot be served.
+    InvalidModel,
+    /// The engine failed on input that passed every check.
+    EngineFailed,
+    /// A fault of ours.
+    Internal,
+}
+
+impl ErrorCode {
+    /// The word as it stands in metrics and logs.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::InvalidInput => "invalid_input",
+            Self::TooLarge => "too_large",
+            Self::UnsupportedMediaType => "unsupported_media_type",
+            Self::BodyTimeout => "body_timeout",
+            Self::NotFound => "not_found",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::Unsupported => "unsupported",
+            Self::Unauthenticated => "unauthenticated",
+            Self::Forbidden => "forbidden",
+            Self::QuotaExceeded => "quota_exceeded",
+            Self::Overloaded => "overloaded",
+            Self::NotReady => "not_ready",
+            Self::DeadlineExceeded => "deadline_exceeded",
+            Self::Cancelled => "cancelled",
+            Self::InvalidModel => "invalid_model",
+            Self::EngineFailed => "engine_failed",
+            Self::Internal => "internal",
+        }
+    }
+}
+
+/// An error that its reader can act on.
+///
+/// `Display` gives one line: `where: what; expected …, got …; hint`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Error(Box<Parts>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Parts {
+    code: ErrorCode,
+    what: Cow<'static, str>,
+    at: Option<String>,
+    expected: Option<String>,
+    got: Option<String>,
+    hint: Option<Cow<'static, str>>,
+    retry_after_s: Option<u32>,
+}
+
+/// The result of everything that can go wrong in Candor.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// An error with its code and one sentence.
+    pub fn new(code: ErrorCode, what: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Parts {
+            code,
+            what: what.into(),
+            at: None,
+            expected: None,
+            got: None,
+            hint: None,
+            retry_after_s: None,
+        }))
+    }
+
+    /// Shorthand for [`ErrorCode::InvalidInput`].
+    pub fn invalid(what: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorCode::InvalidInput, what)
+    }
+
+    /// Shorthand for [`ErrorCode::InvalidModel`].
+    pub fn model(what: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(ErrorCode::InvalidModel, what)
+    }
+
+    /// Where it is: a JSON pointer into the request, a header, a configuration key.
+    #[must_use]
+    pub fn at(mut self, at: impl Into<String>) -> Self {
+        self.0.at = Some(at.into());
+        self
+    }
+
+    /// What would have been right.
+    #[must_use]
+    pub fn expected(mut self, expected: impl Into<String>) -> Self {
+        self.0.expected = Some(expected.into());
+        self
+    }
+
+    /// What was there instead.
+    #[must_use]
+    pub fn got(mut self, got: impl Into<String>) -> Self {
+        self.0.got = Some(got.into());
+        self
+    }
+
+    /// How to fix it.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<Cow<'static, str>>) -> Self {
+        self.0.hint = Some(hint.into());
+        self
+    }
+
+    /// When to come back, in seconds.
+    #[must_use]
+    pub fn retry_after_s(mut self, seconds: u32) -> Self {
+        self.0.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// The code.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        self.0.code
+    }
+
+    /// The sentence alone.
+    #[must_use]
+    pub fn what(&self) -> &str {
+        &self.0.what
+    }
+
+    /// Where, if known.
+    #[must_use]
+    pub fn place(&self) -> Option<&str> {
+        self.0.at.as_deref()
+    }
+
+    /// When to come back, if it makes sense to.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<u32> {
+        self.0.retry_after_s
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts = &*self.0;
+        if let Some(at) = &parts.at {
+            write!(f, "{at}: ")?;
+        }
+        f.write_str(&parts.what)?;
+        match (&parts.expected, &parts.got) {
+            (Some(expected), Some(got)) => write!(f, "; expected {expected}, got {got}")?,
+            (Some(expected), None) => write!(f, "; expected {expected}")?,
+            (None, Some(got)) => write!(f, "; got {got}")?,
+            (None, None) => {}
+        }
+        if let Some(hint) = &parts.hint {
+            write!(f, "; {hint}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Error {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_as_one_line_with_place_expectation_and_hint() {
+        let error = Error::invalid("wrong datatype")
+            .at("/inputs/0/datatype")
+            .expected("FP32")
+            .got("FP64")
+            .hint("convert the array before sending it");
+        assert_eq!(
+            error.to_string(),
+            "/inputs/0/datatype: wrong datatype; expected FP32, got FP64; convert the array before sending it"
+        );
+        assert_eq!(error.code(), ErrorCode::InvalidInput);
+    }
+
+    #[test]
+    fn is_small_enough_to_return_everywhere() {
+        assert_eq!(std::mem::size_of::<Error>(), std::mem::size_of::<usize>());
+    }
+}

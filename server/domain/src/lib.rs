@@ -1,0 +1,36 @@
+//! The nouns and contracts of Candor: names, tensors, signatures, engines, errors, access.
+//!
+//! Every other room speaks in these words. This room does no I/O, knows no async runtime, reads no
+//! clock and no environment, and has never heard of HTTP.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`names`] | [`ModelName`], [`Version`]: parsed once, valid ever after |
+//! | [`tensor`] | [`Datatype`], [`Shape`], [`Tensor`]: owned, typed, row-major data |
+//! | [`signature`] | what a version takes and gives, and the check of a request against it |
+//! | [`engine`] | [`Engine`] turns a file into a [`Session`]; [`Cancel`] stops a run |
+//! | [`lifecycle`] | the states of a version and the written transitions between them |
+//! | [`observation`] | what is remembered of one inference: outcome, phases, rows |
+//! | [`access`] | [`Access`] that a route asks for, [`Principal`] that a caller is |
+//! | [`clock`] | time as a value |
+//! | [`error`] | one closed list of [`ErrorCode`]s and the [`Error`] that teaches |
+
+pub mod access;
+pub mod clock;
+pub mod engine;
+pub mod error;
+pub mod lifecycle;
+pub mod names;
+pub mod observation;
+pub mod signature;
+pub mod tensor;
+
+pub use access::{Access, Principal};
+pub use clock::{Clock, ManualClock, Tick};
+pub use engine::{Cancel, Engine, EngineInfo, LoadedModel, ModelSource, Session};
+pub use error::{Error, ErrorCode, Result};
+pub use lifecycle::Lifecycle;
+pub use names::{ModelName, Version};
+pub use observation::{Observation, Outcome, Phase};
+pub use signature::{Dim, RequestRules, Signature, TensorSpec};
+pub use tensor::{BytesArray, Datatype, Shape, Tensor, TensorData};
