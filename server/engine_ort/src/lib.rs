@@ -1,0 +1,17 @@
+//! ONNX Runtime as an engine: finds the library, makes sessions, runs them.
+//!
+//! Wiring calls [`OrtEngine::try_new`] once; after that serving sees only the traits of
+//! `candor-domain`. No type of the `ort` crate leaves this room, because every call of that crate before
+//! a library is loaded panics. This room does not know the registry, the doors, or the environment.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`library`] | where the shared library is looked for, and what it is |
+//! | `engine` | sessions out of model bytes, signatures out of sessions |
+//! | `raw` | the one `unsafe` file: runs a session from many threads at once |
+
+mod engine;
+pub mod library;
+mod raw;
+
+pub use engine::OrtEngine;

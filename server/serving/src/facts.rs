@@ -1,0 +1,269 @@
+//! The facts lane: counters and latency histograms of one version, one shard per thread.
+//!
+//! The pipeline writes an [`Observation`] after each inference; each thread writes to a shard of its own,
+//! so no cache line is shared on the way. Readers (metrics, statistics) add the shards up. Facts are
+//! never dropped.
+
+use std::{
+    cell::Cell,
+    sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+};
+
+use candor_domain::{Observation, Outcome, Phase};
+use crossbeam_utils::CachePadded;
+
+const MICROSECOND: u64 = 1_000;
+const MILLISECOND: u64 = 1_000_000;
+
+/// Upper bounds of the latency buckets, in nanoseconds; one more bucket holds what is slower.
+pub const LATENCY_BUCKETS_NANOS: [u64; 18] = [
+    10 * MICROSECOND,
+    25 * MICROSECOND,
+    50 * MICROSECOND,
+    100 * MICROSECOND,
+    250 * MICROSECOND,
+    500 * MICROSECOND,
+    MILLISECOND,
+    5 * MILLISECOND / 2,
+    5 * MILLISECOND,
+    10 * MILLISECOND,
+    25 * MILLISECOND,
+    50 * MILLISECOND,
+    100 * MILLISECOND,
+    250 * MILLISECOND,
+    500 * MILLISECOND,
+    1_000 * MILLISECOND,
+    5_000 * MILLISECOND,
+    30_000 * MILLISECOND,
+];
+
+const BUCKETS: usize = LATENCY_BUCKETS_NANOS.len() + 1;
+const PHASES: usize = Phase::ALL.len();
+const OUTCOMES: usize = Outcome::ALL.len();
+
+#[derive(Default)]
+struct Histogram {
+    buckets: [AtomicU64; BUCKETS],
+    nanos: AtomicU64,
+}
+
+#[derive(Default)]
+struct Shard {
+    outcomes: [AtomicU64; OUTCOMES],
+    unsuccessful_nanos: AtomicU64,
+    rows: AtomicU64,
+    executions: AtomicU64,
+    last_unix_ms: AtomicU64,
+    phases: [Histogram; PHASES],
+    run_nanos_per_row: AtomicU64,
+}
+
+/// Counters of one version.
+pub struct Facts {
+    shards: Box<[CachePadded<Shard>]>,
+    first_run_nanos_per_row: AtomicU64,
+}
+
+/// A histogram, added up over all shards.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct HistogramTotals {
+    /// Counts per bucket of [`LATENCY_BUCKETS_NANOS`], and one for what is slower. Not cumulative.
+    pub buckets: [u64; BUCKETS],
+    /// Sum of all observations.
+    pub nanos: u64,
+}
+
+impl HistogramTotals {
+    /// Number of observations.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.buckets.iter().sum()
+    }
+}
+
+/// All counters of a version, added up.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FactsTotals {
+    /// Requests by outcome, indexed as [`Outcome::ALL`].
+    pub outcomes: [u64; OUTCOMES],
+    /// Time spent on requests that did not succeed.
+    pub unsuccessful_nanos: u64,
+    /// Rows that the engine answered.
+    pub rows: u64,
+    /// Runs of the engine that succeeded.
+    pub executions: u64,
+    /// When the last successful request ended; 0 if there was none.
+    pub last_unix_ms: u64,
+    /// Time per phase of successful requests, indexed as [`Phase::ALL`].
+    pub phases: [HistogramTotals; PHASES],
+}
+
+impl FactsTotals {
+    /// Requests that ended with `outcome`.
+    #[must_use]
+    pub fn outcome(&self, outcome: Outcome) -> u64 {
+        self.outcomes.get(outcome as usize).copied().unwrap_or(0)
+    }
+
+    /// The histogram of `phase`.
+    #[must_use]
+    pub fn phase(&self, phase: Phase) -> HistogramTotals {
+        self.phases.get(phase as usize).cloned().unwrap_or_default()
+    }
+}
+
+/// The number of this thread among all threads that ever wrote facts.
+fn thread_number() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local!(static NUMBER: Cell<Option<usize>> = const { Cell::new(None) });
+    NUMBER.with(|number| {
+        number.get().unwrap_or_else(|| {
+            let mine = NEXT.fetch_add(1, Relaxed);
+            number.set(Some(mine));
+            mine
+        })
+    })
+}
+
+impl Facts {
+    /// Counters at zero, for about as many threads as will write them. With more threads two may share a
+    /// shard: slower, never wrong.
+    #[must_use]
+    pub fn new(threads: usize) -> Self {
+        Self {
+            shards: (0..threads.max(1)).map(|_| CachePadded::default()).collect(),
+            first_run_nanos_per_row: AtomicU64::new(u64::MAX),
+        }
+    }
+
+    fn shard(&self) -> Option<&Shard> {
+        self.shards.get(thread_number() % self.shards.len()).map(|shard| &**shard)
+    }
+
+    /// Counts one inference.
+    pub fn record(&self, observation: &Observation) {
+        let Some(shard) = self.shard() else { return };
+        if let Some(outcome) = shard.outcomes.get(observation.outcome as usize) {
+            outcome.fetch_add(1, Relaxed);
+        }
+        if observation.outcome != Outcome::Success {
+            let [request, ..] = observation.nanos;
+            shard.unsuccessful_nanos.fetch_add(request.unwrap_or(0), Relaxed);
+            return;
+        }
+        shard.rows.fetch_add(observation.rows, Relaxed);
+        shard.executions.fetch_add(1, Relaxed);
+        shard.last_unix_ms.store(observation.ended_unix_ms, Relaxed);
+        for (histogram, nanos) in shard.phases.iter().zip(observation.nanos) {
+            let Some(nanos) = nanos else { continue };
+            let slot = LATENCY_BUCKETS_NANOS.partition_point(|&bound| bound < nanos);
+            if let Some(bucket) = histogram.buckets.get(slot) {
+                bucket.fetch_add(1, Relaxed);
+            }
+            histogram.nanos.fetch_add(nanos, Relaxed);
+        }
+    }
+
+    /// Remembers what a run cost, per row, as a moving average of this thread.
+    pub fn learn_cost(&self, rows: u64, run_nanos: u64) {
+        let Some(shard) = self.shard() else { return };
+        let per_row = run_nanos / rows.max(1);
+        let before = shard.run_nanos_per_row.load(Relaxed);
+        let after = if before == 0 { per_row } else { before - before / 8 + per_row / 8 };
+        shard.run_nanos_per_row.store(after.max(1), Relaxed);
+    }
+
+    /// Sets the cost that holds until a thread has measured its own: that of the warm-up.
+    pub fn start_cost(&self, nanos_per_row: u64) {
+        self.first_run_nanos_per_row.store(nanos_per_row, Relaxed);
+        for shard in &self.shards {
+            shard.run_nanos_per_row.store(0, Relaxed);
+        }
+    }
+
+    /// What a run over one row is expected to cost.
+    #[must_use]
+    pub fn run_nanos_per_row(&self) -> u64 {
+        match self.shard().map(|shard| shard.run_nanos_per_row.load(Relaxed)) {
+            Some(measured) if measured > 0 => measured,
+            _ => self.first_run_nanos_per_row.load(Relaxed),
+        }
+    }
+
+    /// Adds the shards up.
+    #[must_use]
+    pub fn totals(&self) -> FactsTotals {
+        let mut totals = FactsTotals::default();
+        for shard in &self.shards {
+            for (sum, counter) in totals.outcomes.iter_mut().zip(&shard.outcomes) {
+                *sum += counter.load(Relaxed);
+            }
+            totals.unsuccessful_nanos += shard.unsuccessful_nanos.load(Relaxed);
+            totals.rows += shard.rows.load(Relaxed);
+            totals.executions += shard.executions.load(Relaxed);
+            totals.last_unix_ms = totals.last_unix_ms.max(shard.last_unix_ms.load(Relaxed));
+            for (sum, histogram) in totals.phases.iter_mut().zip(&shard.phases) {
+                sum.nanos += histogram.nanos.load(Relaxed);
+                for (sum, bucket) in sum.buckets.iter_mut().zip(&histogram.buckets) {
+                    *sum += bucket.load(Relaxed);
+                }
+            }
+        }
+        totals
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn observation(outcome: Outcome, nanos: u64) -> Observation {
+        Observation { outcome, rows: 2, nanos: [Some(nanos), None, None, Some(nanos / 2), None], ended_unix_ms: nanos }
+    }
+
+    #[test]
+    fn threads_add_up_and_failures_stay_out_of_the_histograms() {
+        let facts = Facts::new(3);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..1000 {
+                        facts.record(&observation(Outcome::Success, 30_000));
+                    }
+                    facts.record(&observation(Outcome::Invalid, 7));
+                });
+            }
+        });
+        let totals = facts.totals();
+        assert_eq!(totals.outcome(Outcome::Success), 8000);
+        assert_eq!(totals.outcome(Outcome::Invalid), 8);
+        assert_eq!(totals.unsuccessful_nanos, 56);
+        assert_eq!((totals.rows, totals.executions, totals.last_unix_ms), (16_000, 8000, 30_000));
+        assert_eq!(totals.phase(Phase::Request).count(), 8000);
+        assert_eq!(totals.phase(Phase::Request).nanos, 8000 * 30_000);
+        assert_eq!(totals.phase(Phase::Request).buckets[2], 8000, "30 µs belong into the bucket up to 50 µs");
+        assert_eq!(totals.phase(Phase::Run).buckets[1], 8000, "15 µs belong into the bucket up to 25 µs");
+        assert_eq!(totals.phase(Phase::Queue).count(), 0);
+    }
+
+    #[test]
+    fn bounds_belong_to_their_bucket_and_slower_than_all_has_a_bucket_of_its_own() {
+        let facts = Facts::new(1);
+        facts.record(&observation(Outcome::Success, LATENCY_BUCKETS_NANOS[0]));
+        facts.record(&observation(Outcome::Success, u64::MAX / 4));
+        let request = facts.totals().phase(Phase::Request);
+        assert_eq!((request.buckets[0], request.buckets[BUCKETS - 1]), (1, 1));
+    }
+
+    #[test]
+    fn the_cost_starts_at_the_warm_up_and_follows_what_is_measured() {
+        let facts = Facts::new(1);
+        assert_eq!(facts.run_nanos_per_row(), u64::MAX);
+        facts.start_cost(5_000);
+        assert_eq!(facts.run_nanos_per_row(), 5_000);
+        for _ in 0..100 {
+            facts.learn_cost(4, 80_000);
+        }
+        assert!((19_000..=20_000).contains(&facts.run_nanos_per_row()));
+    }
+}

@@ -1,0 +1,25 @@
+//! Serving answers: it keeps versions ready and takes a request from admission to reply.
+//!
+//! Before it: a door that has read a request's head. After it: nothing but the reply and its facts.
+//! Knows the model repository, versions, leases, threads; knows nothing of HTTP, JSON bodies or any
+//! engine's types. Doors hand in a [`Codec`], wiring hands in an engine.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`repository`] | what lies in the model folder, and which of it counts |
+//! | [`registry`] | which versions are in memory and in which state; leases |
+//! | [`pipeline`] | one inference: admit, lease, decode, check, run, encode, remember |
+//! | [`pool`] | named threads behind a bounded queue |
+//! | [`facts`] | per-worker counters and histograms of each version |
+
+pub mod facts;
+pub mod pipeline;
+pub mod pool;
+pub mod registry;
+pub mod repository;
+
+pub use facts::{FactsTotals, LATENCY_BUCKETS_NANOS};
+pub use pipeline::{Call, Codec, InferRequest, Pipeline, PipelineSettings};
+pub use pool::{Pending, Pool};
+pub use registry::{IndexEntry, Lease, ReadyVersion, Registry, RegistrySettings, VersionView};
+pub use repository::{Manifest, Repository, VersionPolicy};

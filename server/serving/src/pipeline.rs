@@ -1,0 +1,302 @@
+//! One inference from admission to facts; the request path on one page.
+//!
+//! A door calls [`Pipeline::infer`] with a [`Codec`] that knows its wire format. Cheap requests run on the
+//! caller's thread (a hop to another thread costs more than the model); dear ones, decoding included, run
+//! on the session pool, are given up when their time is over, and are stopped when nobody waits for them
+//! any more. Knows no wire format and no status code.
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
+};
+
+use candor_domain::{Cancel, Clock, Error, ErrorCode, Observation, Outcome, Phase, Result, Tensor, Tick};
+
+use crate::{
+    facts::Facts,
+    pool::Pool,
+    registry::{Lease, ReadyVersion, Registry},
+};
+
+/// How the pipeline behaves.
+#[derive(Debug, Clone)]
+pub struct PipelineSettings {
+    /// Largest body that is decoded on the caller's thread.
+    pub inline_body_bytes_max: usize,
+    /// Dearest predicted run that stays on the caller's thread.
+    pub inline_run_max: Duration,
+    /// Longest inference, from admission to reply, that goes through the pool.
+    pub inference_max: Duration,
+}
+
+/// What a door knows before it has read the body.
+#[derive(Debug, Clone)]
+pub struct Call<'a> {
+    /// The model that is asked for, as the caller wrote it.
+    pub model: &'a str,
+    /// The version, if the caller named one.
+    pub version: Option<&'a str>,
+}
+
+/// A request in tensors.
+#[derive(Debug)]
+pub struct InferRequest {
+    /// All inputs of the signature, in its order.
+    pub inputs: Vec<Tensor>,
+    /// Positions of the outputs that are asked for, in the order of the reply.
+    pub outputs: Vec<usize>,
+    /// The caller's own limit on time.
+    pub timeout: Option<Duration>,
+}
+
+/// A wire format: reads one request, writes its reply.
+pub trait Codec: Send + 'static {
+    /// What a reply is made of.
+    type Reply: Send + 'static;
+
+    /// Bytes that decoding has to read.
+    fn body_bytes(&self) -> usize;
+
+    /// Reads the request for `version`.
+    ///
+    /// # Errors
+    /// `InvalidInput`, with the place in the body.
+    fn decode(&mut self, version: &ReadyVersion) -> Result<InferRequest>;
+
+    /// Writes the reply from `outputs`, which stand at the positions that [`Self::decode`] asked for.
+    ///
+    /// # Errors
+    /// `InvalidInput` when the format that was asked for cannot carry the values.
+    fn encode(self, version: &ReadyVersion, outputs: Vec<Tensor>) -> Result<Self::Reply>;
+}
+
+/// The way of a request through serving.
+pub struct Pipeline {
+    registry: Arc<Registry>,
+    sessions: Pool,
+    clock: Arc<dyn Clock>,
+    settings: PipelineSettings,
+}
+
+impl Pipeline {
+    /// A pipeline over `registry` whose dear requests run on `sessions`.
+    #[must_use]
+    pub fn new(registry: Arc<Registry>, sessions: Pool, clock: Arc<dyn Clock>, settings: PipelineSettings) -> Self {
+        Self { registry, sessions, clock, settings }
+    }
+
+    /// The registry behind it.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// Inferences that wait for a thread now.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.sessions.queued()
+    }
+
+    /// Answers one request.
+    ///
+    /// # Errors
+    /// Everything that can be wrong with a request, a model or the moment, by [`ErrorCode`].
+    pub async fn infer<C: Codec>(&self, call: Call<'_>, codec: C) -> Result<C::Reply> {
+        let lease = self.registry.lease(call.model, call.version)?;
+        let mut work = Work::new(lease, codec, Arc::clone(&self.clock));
+        if let Err(refusal) = work.lease.admit() {
+            return work.finish(Err(refusal));
+        }
+        let decode_here = work.codec_body_bytes() <= self.settings.inline_body_bytes_max;
+        if decode_here {
+            if let Err(error) = work.decode() {
+                return work.finish(Err(error));
+            }
+            if work.predicted_run() <= self.settings.inline_run_max {
+                return work.run_encode_finish(None);
+            }
+        }
+        self.infer_on_pool(work).await
+    }
+
+    async fn infer_on_pool<C: Codec>(&self, mut work: Work<C>) -> Result<C::Reply> {
+        /// Stops the run when the door stops waiting, because the caller has gone.
+        struct CancelOnDrop(Arc<Cancel>);
+        impl Drop for CancelOnDrop {
+            fn drop(&mut self) {
+                self.0.cancel();
+            }
+        }
+        let facts = Arc::clone(work.lease.facts());
+        let (admitted, time) = (
+            work.admitted,
+            work.timeout().map_or(self.settings.inference_max, |own| own.min(self.settings.inference_max)),
+        );
+        let deadline = admitted.after(time);
+        let cancel = CancelOnDrop(Arc::new(Cancel::default()));
+        let for_run = Arc::clone(&cancel.0);
+        let clock = Arc::clone(&self.clock);
+        let queued_at = self.clock.now();
+        let task = move || {
+            work.set(Phase::Queue, clock.now().nanos_since(queued_at));
+            if for_run.is_cancelled() {
+                return work.finish(Err(Error::new(ErrorCode::Cancelled, "nobody waits for the answer any more")));
+            }
+            if let Err(error) = work.decode() {
+                return work.finish(Err(error));
+            }
+            if let Some(own) = work.timeout().filter(|own| clock.now() > admitted.after(*own)) {
+                return work.finish(Err(too_slow(own)));
+            }
+            work.run_encode_finish(Some(&for_run))
+        };
+        let Ok(pending) = self.sessions.submit(task) else {
+            let error = Error::new(ErrorCode::Overloaded, "the queue for inferences is full")
+                .at("limits.inference_queue_max")
+                .retry_after_s(1);
+            return Err(remember(&facts, &*self.clock, admitted, error));
+        };
+        match tokio::time::timeout(self.clock.now().until(deadline), pending.wait()).await {
+            Ok(Some(reply)) => reply,
+            Ok(None) => {
+                Err(remember(&facts, &*self.clock, admitted, Error::new(ErrorCode::Internal, "the inference was lost")))
+            }
+            Err(_) => Err(too_slow(time)),
+        }
+    }
+}
+
+fn too_slow(time: Duration) -> Error {
+    Error::new(ErrorCode::DeadlineExceeded, "the inference took too long")
+        .expected(format!("an answer within {} ms", time.as_millis()))
+        .hint("send fewer rows, or raise the timeout or limits.inference_ms_max")
+}
+
+/// Counts a request whose work was never begun.
+fn remember(facts: &Facts, clock: &dyn Clock, admitted: Tick, error: Error) -> Error {
+    let mut nanos = [None; Phase::ALL.len()];
+    if let Some(request) = nanos.first_mut() {
+        *request = Some(clock.now().nanos_since(admitted));
+    }
+    let outcome = outcome(&error);
+    facts.record(&Observation { outcome, rows: 0, nanos, ended_unix_ms: clock.unix_ms() });
+    error
+}
+
+/// One request's state on its way.
+struct Work<C> {
+    lease: Lease,
+    codec: Option<C>,
+    request: Option<InferRequest>,
+    rows: u64,
+    clock: Arc<dyn Clock>,
+    admitted: Tick,
+    nanos: [Option<u64>; Phase::ALL.len()],
+}
+
+impl<C: Codec> Work<C> {
+    fn new(lease: Lease, codec: C, clock: Arc<dyn Clock>) -> Self {
+        let admitted = clock.now();
+        Self { lease, codec: Some(codec), request: None, rows: 0, clock, admitted, nanos: [None; Phase::ALL.len()] }
+    }
+
+    fn codec_body_bytes(&self) -> usize {
+        self.codec.as_ref().map_or(0, Codec::body_bytes)
+    }
+
+    fn timeout(&self) -> Option<Duration> {
+        self.request.as_ref().and_then(|request| request.timeout)
+    }
+
+    fn set(&mut self, phase: Phase, nanos: u64) {
+        if let Some(slot) = self.nanos.get_mut(phase as usize) {
+            *slot = Some(nanos);
+        }
+    }
+
+    /// Reads and checks the request, once.
+    fn decode(&mut self) -> Result<()> {
+        if self.request.is_some() {
+            return Ok(());
+        }
+        let began = self.clock.now();
+        let Some(codec) = &mut self.codec else { return Err(lost()) };
+        let version = &*self.lease;
+        let request = caught(|| codec.decode(version))?;
+        self.rows = version.signature.check(&request.inputs, version.manifest.rules())?;
+        self.request = Some(request);
+        self.set(Phase::Decode, self.clock.now().nanos_since(began));
+        Ok(())
+    }
+
+    fn predicted_run(&self) -> Duration {
+        Duration::from_nanos(self.lease.facts().run_nanos_per_row().saturating_mul(self.rows.max(1)))
+    }
+
+    fn run_encode_finish(mut self, cancel: Option<&Cancel>) -> Result<C::Reply> {
+        let reply = self.run(cancel).and_then(|outputs| self.encode(outputs));
+        self.finish(reply)
+    }
+
+    fn run(&mut self, cancel: Option<&Cancel>) -> Result<Vec<Tensor>> {
+        let Some(request) = self.request.take() else { return Err(lost()) };
+        let began = self.clock.now();
+        let session = self.lease.session();
+        let outputs = caught(|| session.run(&request.inputs, &request.outputs, cancel))?;
+        let took = self.clock.now().nanos_since(began);
+        self.lease.facts().learn_cost(self.rows, took);
+        self.set(Phase::Run, took);
+        Ok(outputs)
+    }
+
+    fn encode(&mut self, outputs: Vec<Tensor>) -> Result<C::Reply> {
+        let began = self.clock.now();
+        let Some(codec) = self.codec.take() else { return Err(lost()) };
+        let version = &*self.lease;
+        let reply = caught(|| codec.encode(version, outputs))?;
+        self.set(Phase::Encode, self.clock.now().nanos_since(began));
+        Ok(reply)
+    }
+
+    /// Writes the facts and lets the lease go.
+    fn finish<T>(mut self, reply: Result<T>) -> Result<T> {
+        let now = self.clock.now();
+        self.set(Phase::Request, now.nanos_since(self.admitted));
+        let outcome = reply.as_ref().map_or_else(outcome, |_| Outcome::Success);
+        let observation =
+            Observation { outcome, rows: self.rows, nanos: self.nanos, ended_unix_ms: self.clock.unix_ms() };
+        self.lease.facts().record(&observation);
+        reply
+    }
+}
+
+fn lost() -> Error {
+    Error::new(ErrorCode::Internal, "a request was taken apart twice")
+}
+
+/// A panic ends one request, never a thread.
+fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(Error::new(ErrorCode::EngineFailed, "the inference panicked; see the server's log")))
+}
+
+fn outcome(error: &Error) -> Outcome {
+    match error.code() {
+        ErrorCode::InvalidInput
+        | ErrorCode::TooLarge
+        | ErrorCode::UnsupportedMediaType
+        | ErrorCode::BodyTimeout
+        | ErrorCode::NotFound
+        | ErrorCode::MethodNotAllowed
+        | ErrorCode::Unsupported
+        | ErrorCode::Unauthenticated
+        | ErrorCode::Forbidden => Outcome::Invalid,
+        ErrorCode::QuotaExceeded | ErrorCode::Overloaded | ErrorCode::NotReady => Outcome::Rejected,
+        ErrorCode::DeadlineExceeded | ErrorCode::Cancelled => Outcome::Cancelled,
+        ErrorCode::InvalidModel | ErrorCode::EngineFailed | ErrorCode::Internal => Outcome::Failed,
+    }
+}
+
+#[cfg(test)]
+mod tests;

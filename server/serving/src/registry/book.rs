@@ -1,0 +1,165 @@
+//! The state of every version ever seen, for the index, for messages, and for counters that outlive a
+//! reload. Looked at only off the hot path.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use candor_domain::{Error, ErrorCode, Lifecycle, ModelName, Version};
+
+use crate::{facts::Facts, repository::Fingerprint};
+
+/// One line of the repository index.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IndexEntry {
+    /// The model.
+    pub model: ModelName,
+    /// The version; `None` when none is known, such as for a model that was never loaded.
+    pub version: Option<Version>,
+    /// Its state.
+    pub state: Lifecycle,
+    /// Why it is in that state; empty when all is well.
+    pub reason: String,
+}
+
+#[derive(Default)]
+pub(super) struct Book(BTreeMap<ModelName, Page>);
+
+#[derive(Default)]
+struct Page {
+    versions: BTreeMap<Version, Line>,
+    /// Why the model as a whole could not be looked at.
+    trouble: Option<Error>,
+    /// What the last attempt to load saw, so that polling does not try the same broken files again.
+    seen: Vec<(Version, Fingerprint)>,
+}
+
+struct Line {
+    state: Lifecycle,
+    reason: String,
+    facts: Option<Arc<Facts>>,
+}
+
+impl Book {
+    fn line(&mut self, model: &ModelName, version: &Version) -> &mut Line {
+        let page = self.0.entry(model.clone()).or_default();
+        page.versions.entry(version.clone()).or_insert_with(|| Line {
+            state: Lifecycle::Discovered,
+            reason: String::new(),
+            facts: None,
+        })
+    }
+
+    /// Moves a version along its life; a step that is not a written transition is a fault of ours.
+    pub(super) fn step(&mut self, model: &ModelName, version: &Version, next: Lifecycle, reason: &str) {
+        let line = self.line(model, version);
+        debug_assert!(line.state.may_become(next), "{model}/{version}: {:?} became {next:?}", line.state);
+        if !line.state.may_become(next) {
+            tracing::error!(%model, %version, from = line.state.word(), to = next.word(), "unwritten transition");
+        }
+        line.state = next;
+        line.reason = reason.to_owned();
+    }
+
+    /// A version leaves memory; one that a newer load has made ready again stays so.
+    pub(super) fn departed(&mut self, model: &ModelName, version: &Version) {
+        if self.line(model, version).state == Lifecycle::Draining {
+            self.step(model, version, Lifecycle::Unloaded, "unloaded");
+        }
+    }
+
+    pub(super) fn state(&mut self, model: &ModelName, version: &Version) -> Lifecycle {
+        self.line(model, version).state
+    }
+
+    /// Notes something about a version whose state does not change, such as a reload that failed.
+    pub(super) fn note(&mut self, model: &ModelName, version: &Version, reason: &str) {
+        reason.clone_into(&mut self.line(model, version).reason);
+    }
+
+    /// The counters of a version, made when first asked for.
+    pub(super) fn facts_of(&mut self, model: &ModelName, version: &Version, threads: usize) -> Arc<Facts> {
+        let facts = &mut self.line(model, version).facts;
+        Arc::clone(facts.get_or_insert_with(|| Arc::new(Facts::new(threads))))
+    }
+
+    /// Remembers what an attempt to load saw, and whether the model as a whole was in trouble.
+    pub(super) fn seen(&mut self, model: &ModelName, seen: Vec<(Version, Fingerprint)>, trouble: Option<Error>) {
+        let page = self.0.entry(model.clone()).or_default();
+        page.seen = seen;
+        page.trouble = trouble;
+    }
+
+    pub(super) fn has_seen(&self, model: &ModelName, seen: &[(Version, Fingerprint)]) -> bool {
+        self.0.get(model).is_some_and(|page| page.seen == seen)
+    }
+
+    /// Models that have a version in memory.
+    pub(super) fn models_in_memory(&self) -> Vec<ModelName> {
+        let in_memory = |page: &Page| page.versions.values().any(|line| line.state == Lifecycle::Ready);
+        self.0.iter().filter(|(_, page)| in_memory(page)).map(|(name, _)| name.clone()).collect()
+    }
+
+    pub(super) fn facts(&self) -> Vec<(ModelName, Version, Arc<Facts>)> {
+        let lines = self.0.iter().flat_map(|(model, page)| page.versions.iter().map(move |line| (model, line)));
+        lines
+            .filter_map(|(model, (version, line))| {
+                Some((model.clone(), version.clone(), Arc::clone(line.facts.as_ref()?)))
+            })
+            .collect()
+    }
+
+    /// The index over what was seen and over `in_repository`.
+    pub(super) fn index(&self, in_repository: &[ModelName]) -> Vec<IndexEntry> {
+        let mut entries = Vec::new();
+        let unseen = in_repository.iter().filter(|name| !self.0.contains_key(*name));
+        entries.extend(unseen.map(|name| IndexEntry {
+            model: name.clone(),
+            version: None,
+            state: Lifecycle::Discovered,
+            reason: "not loaded".to_owned(),
+        }));
+        for (model, page) in &self.0 {
+            if let Some(trouble) = &page.trouble {
+                let entry = IndexEntry {
+                    model: model.clone(),
+                    version: None,
+                    state: Lifecycle::Failed,
+                    reason: trouble.to_string(),
+                };
+                entries.push(entry);
+            }
+            entries.extend(page.versions.iter().map(|(version, line)| IndexEntry {
+                model: model.clone(),
+                version: Some(version.clone()),
+                state: line.state,
+                reason: line.reason.clone(),
+            }));
+        }
+        entries.sort_by(|a, b| (&a.model, &a.version).cmp(&(&b.model, &b.version)));
+        entries
+    }
+
+    /// Why a version (or all versions of a model) cannot be leased, as far as the book knows.
+    pub(super) fn why_not(&self, model: &ModelName, version: Option<&Version>) -> Option<Error> {
+        let page = self.0.get(model)?;
+        let relevant = |(known, _): &(&Version, &Line)| version.is_none_or(|wanted| *known == wanted);
+        let lines: Vec<_> = page.versions.iter().filter(relevant).collect();
+        let not_ready = |what: String| Error::new(ErrorCode::NotReady, what);
+        if let Some((version, _)) = lines.iter().find(|(_, line)| line.state == Lifecycle::Loading) {
+            return Some(not_ready(format!("model '{model}' version {version} is loading")).retry_after_s(1));
+        }
+        if let Some((version, line)) = lines.iter().rev().find(|(_, line)| line.state == Lifecycle::Failed) {
+            return Some(not_ready(format!("model '{model}' version {version} could not be loaded: {}", line.reason)));
+        }
+        if let (Some(trouble), true) = (&page.trouble, lines.is_empty() || version.is_none()) {
+            return Some(not_ready(format!("model '{model}' could not be loaded: {trouble}")));
+        }
+        let (version, line) = lines.last()?;
+        match line.state {
+            Lifecycle::Discovered | Lifecycle::Draining | Lifecycle::Unloaded => Some(
+                not_ready(format!("model '{model}' version {version} is not loaded ({})", line.state.word()))
+                    .hint(format!("load it: POST /v2/repository/models/{model}/load")),
+            ),
+            Lifecycle::Loading | Lifecycle::Failed | Lifecycle::Ready => None,
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Load, unload, poll: what a model's ready versions become.
+//!
+//! Runs on the load pool, one thread per model at a time. New versions are made ready and published
+//! before old ones drain; if any fails, nothing that served before is taken away.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use candor_domain::{Error, ErrorCode, Lifecycle, ModelName, Result, Version};
+
+use super::{Core, Versions};
+use crate::repository::{Fingerprint, FoundModel, VersionPolicy};
+
+impl Core {
+    /// The right to change one model.
+    fn turn(&self, name: &ModelName) -> Arc<Mutex<()>> {
+        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(turns.entry(name.clone()).or_default())
+    }
+
+    pub(super) fn load_now(&self, name: &ModelName, policy: Option<&VersionPolicy>) -> Result<()> {
+        let turn = self.turn(name);
+        let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcome = self.find(name).and_then(|found| self.load_found(&found, policy));
+        if let Err(error) = &outcome {
+            tracing::error!(model = %name, "load failed: {error}");
+        }
+        outcome
+    }
+
+    fn find(&self, name: &ModelName) -> Result<FoundModel> {
+        let found = self.repository.find(name);
+        match &found {
+            Ok(found) => {
+                for reason in &found.ignored {
+                    tracing::warn!(model = %name, "ignored: {reason}");
+                }
+                self.book().seen(name, seen(found), None);
+            }
+            Err(error) if error.code() != ErrorCode::NotFound => {
+                self.book().seen(name, Vec::new(), Some(error.clone()));
+            }
+            Err(_) => {}
+        }
+        found
+    }
+
+    fn load_found(&self, found: &FoundModel, policy: Option<&VersionPolicy>) -> Result<()> {
+        let name = &found.name;
+        let available: Vec<Version> = found.versions.iter().map(|found| found.version.clone()).collect();
+        let policy = policy.or(found.manifest.versions.as_ref()).unwrap_or(&self.settings.version_policy);
+        let wanted = policy.select(&available).inspect_err(|error| {
+            self.book().seen(name, seen(found), Some(error.clone()));
+        })?;
+        let before = self.snapshot.load().models.get(name).cloned().unwrap_or_default();
+        let mut after = before.clone();
+        let mut failures = Vec::new();
+        for found_version in found.versions.iter().filter(|found| wanted.contains(&found.version)) {
+            let version = &found_version.version;
+            if before.get(version).is_some_and(|ready| ready.fingerprint == found_version.fingerprint) {
+                continue;
+            }
+            self.note_loading(name, version);
+            match self.make_ready(name, &found.manifest, found_version) {
+                Ok(ready) => {
+                    tracing::info!(model = %name, %version, load_ms = ready.load_ms, "ready");
+                    after.insert(version.clone(), Arc::new(ready));
+                }
+                Err(error) => {
+                    self.note_failed(name, version, &error);
+                    failures.push(format!("version {version}: {error}"));
+                }
+            }
+        }
+        if failures.is_empty() {
+            after.retain(|version, _| wanted.contains(version));
+        }
+        self.replace(name, &before, &after);
+        if failures.is_empty() {
+            return Ok(());
+        }
+        let kept: Vec<_> = after.keys().map(Version::as_str).collect();
+        let error = Error::model(format!("model '{name}' could not be loaded: {}", failures.join("; ")));
+        Err(if kept.is_empty() { error } else { error.hint(format!("still serving: {}", kept.join(", "))) })
+    }
+
+    fn note_loading(&self, name: &ModelName, version: &Version) {
+        let mut book = self.book();
+        // A version that is ready stays so while its successor is made; one that drains is, to the
+        // world, gone once its successor begins to load.
+        if book.state(name, version) == Lifecycle::Draining {
+            book.departed(name, version);
+        }
+        if book.state(name, version) != Lifecycle::Ready {
+            book.step(name, version, Lifecycle::Loading, "");
+        }
+    }
+
+    fn note_failed(&self, name: &ModelName, version: &Version, error: &Error) {
+        let mut book = self.book();
+        if book.state(name, version) == Lifecycle::Ready {
+            book.note(name, version, &format!("still serving the previous file; reload failed: {error}"));
+        } else {
+            book.step(name, version, Lifecycle::Failed, &error.to_string());
+        }
+    }
+
+    /// Publishes `after`, books it, and drains what `before` had and `after` has not.
+    fn replace(&self, name: &ModelName, before: &Versions, after: &Versions) {
+        self.publish(name, after);
+        let mut book = self.book();
+        for (version, ready) in after {
+            if before.get(version).is_some_and(|old| Arc::ptr_eq(old, ready)) {
+                continue;
+            }
+            if book.state(name, version) == Lifecycle::Loading {
+                book.step(name, version, Lifecycle::Ready, "");
+            }
+            book.note(name, version, "");
+        }
+        for version in before.keys().filter(|version| !after.contains_key(*version)) {
+            book.step(name, version, Lifecycle::Draining, "draining");
+        }
+        drop(book);
+        for (version, old) in before {
+            if !after.get(version).is_some_and(|ready| Arc::ptr_eq(old, ready)) {
+                old.retire();
+            }
+        }
+    }
+
+    pub(super) fn unload_now(&self, name: &ModelName) -> Result<()> {
+        let turn = self.turn(name);
+        let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.snapshot.load().models.get(name).cloned().unwrap_or_default();
+        if before.is_empty() && !self.repository.has(name) {
+            return Err(Error::new(ErrorCode::NotFound, format!("there is no model '{name}'")));
+        }
+        self.replace(name, &before, &Versions::new());
+        tracing::info!(model = %name, "unloaded");
+        Ok(())
+    }
+
+    pub(super) fn poll_now(&self) -> Result<()> {
+        let (names, _) = self.repository.models()?;
+        let present: BTreeSet<_> = names.iter().cloned().collect();
+        let gone: Vec<_> = self.book().models_in_memory().into_iter().filter(|name| !present.contains(name)).collect();
+        for name in gone {
+            // Logged where it happens; a poll goes on with the next model.
+            let _ = self.unload_now(&name);
+        }
+        for name in names {
+            let changed = match self.repository.find(&name) {
+                Ok(found) => !self.book().has_seen(&name, &seen(&found)),
+                Err(_) => !self.book().has_seen(&name, &[]),
+            };
+            if changed {
+                let _ = self.load_now(&name, None);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn seen(found: &FoundModel) -> Vec<(Version, Fingerprint)> {
+    found.versions.iter().map(|found| (found.version.clone(), found.fingerprint.clone())).collect()
+}

@@ -1,0 +1,320 @@
+//! Which versions are in memory, in which state, and who may use them.
+//!
+//! Doors and wiring ask for loads and unloads; the pipeline asks for a [`Lease`]. Readers look at an
+//! immutable snapshot and take no lock; changes are made by one thread per model at a time, on the load
+//! pool, and published whole: load before unload, `ready` only after warm-up, a failed load leaves what
+//! was there. A version that is replaced or unloaded drains: it leaves memory, on a thread of its own,
+//! when its last lease is dropped.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `version` | a ready version and its leases |
+//! | `load` | from files to ready: read, open, verify, warm up, measure |
+//! | `change` | load, unload, poll: what a model's versions become |
+//! | `book` | the state of every version ever seen, for the index and for messages |
+
+mod book;
+mod change;
+mod load;
+mod version;
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    io,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use arc_swap::ArcSwap;
+use candor_domain::{Clock, Engine, EngineInfo, Error, ErrorCode, ModelName, Result, Version};
+use crossbeam_channel::{Sender, unbounded};
+
+pub use book::IndexEntry;
+pub use version::{Lease, ReadyVersion};
+
+use crate::{
+    facts::{Facts, FactsTotals},
+    pool::{Pending, Pool},
+    repository::{Repository, VersionPolicy},
+};
+use book::Book;
+use version::Retired;
+
+/// How the registry behaves.
+#[derive(Debug, Clone)]
+pub struct RegistrySettings {
+    /// Versions served where a model's manifest does not say.
+    pub version_policy: VersionPolicy,
+    /// Threads that load models.
+    pub load_threads: usize,
+    /// Threads that run inferences, for the size of the counters.
+    pub inference_threads: usize,
+    /// Most requests of one model version at the same time.
+    pub inflight_max: u32,
+}
+
+/// Loads that wait for a thread; each may be a whole repository's worth of work for a caller.
+const LOADS_QUEUED_MAX: usize = 4096;
+
+/// The versions in memory.
+pub struct Registry {
+    core: Arc<Core>,
+    loads: Pool,
+}
+
+/// What load threads and readers share.
+struct Core {
+    snapshot: ArcSwap<Snapshot>,
+    book: Mutex<Book>,
+    turns: Mutex<HashMap<ModelName, Arc<Mutex<()>>>>,
+    engine: Arc<dyn Engine>,
+    repository: Repository,
+    clock: Arc<dyn Clock>,
+    settings: RegistrySettings,
+    retired: Sender<Retired>,
+    started: AtomicBool,
+}
+
+type Versions = BTreeMap<Version, Arc<ReadyVersion>>;
+
+/// What is ready at one moment.
+#[derive(Default)]
+struct Snapshot {
+    models: HashMap<ModelName, Versions>,
+}
+
+/// A ready version's place and counters, for metrics and statistics.
+pub struct VersionView {
+    /// The model.
+    pub model: ModelName,
+    /// The version.
+    pub version: Version,
+    /// Its counters.
+    pub totals: FactsTotals,
+    /// Requests that hold it now; `None` when it is not ready.
+    pub inflight: Option<u32>,
+}
+
+impl Registry {
+    /// An empty registry over `repository`.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(
+        engine: Arc<dyn Engine>,
+        repository: Repository,
+        clock: Arc<dyn Clock>,
+        settings: RegistrySettings,
+    ) -> io::Result<Self> {
+        let loads = Pool::start("candor-load", settings.load_threads, LOADS_QUEUED_MAX)?;
+        let (retired, departures) = unbounded::<Retired>();
+        let core = Arc::new(Core {
+            snapshot: ArcSwap::default(),
+            book: Mutex::default(),
+            turns: Mutex::default(),
+            engine,
+            repository,
+            clock,
+            settings,
+            retired,
+            started: AtomicBool::new(false),
+        });
+        let weak = Arc::downgrade(&core);
+        // Ends when the last sender is gone: the core's and those of the versions.
+        std::thread::Builder::new().name("candor-unload".into()).spawn(move || {
+            for retired in departures {
+                let farewell = retired.farewell();
+                drop(retired);
+                if let (Some(core), Some((model, version))) = (weak.upgrade(), farewell) {
+                    core.book().departed(&model, &version);
+                }
+            }
+        })?;
+        Ok(Self { core, loads })
+    }
+
+    /// Loads every model of the repository, and reports when all have been tried. A model that fails
+    /// stops no other.
+    ///
+    /// # Errors
+    /// When the repository cannot be read.
+    pub async fn load_all(&self) -> Result<()> {
+        let (names, ignored) = self.core.repository.models()?;
+        for reason in ignored {
+            tracing::warn!("ignored in the model repository: {reason}");
+        }
+        let pending: Vec<_> = names.into_iter().map(|name| self.load(name, None)).collect();
+        for load in pending.into_iter().flatten() {
+            // Each failure has been logged and booked where it happened.
+            let _ = load.wait().await;
+        }
+        self.core.started.store(true, Ordering::SeqCst);
+        Ok(())
+    }
+
+    /// Loads a model as it lies on disk now: new and changed versions first, then those that the policy
+    /// no longer wants are drained. The work goes on when nobody waits for it.
+    ///
+    /// # Errors
+    /// `Overloaded` when too many loads wait; the pending result says how the load itself ended.
+    pub fn load(&self, name: ModelName, policy: Option<VersionPolicy>) -> Result<Pending<Result<()>>> {
+        let core = Arc::clone(&self.core);
+        self.on_load_pool(move || core.load_now(&name, policy.as_ref()))
+    }
+
+    /// Takes a model out of service; its versions leave memory when their last request is answered.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn unload(&self, name: ModelName) -> Result<Pending<Result<()>>> {
+        let core = Arc::clone(&self.core);
+        self.on_load_pool(move || core.unload_now(&name))
+    }
+
+    /// Compares the repository with what is loaded: loads what is new or changed, unloads what is gone.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn poll(&self) -> Result<Pending<Result<()>>> {
+        let core = Arc::clone(&self.core);
+        self.on_load_pool(move || core.poll_now())
+    }
+
+    fn on_load_pool<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<Pending<T>> {
+        self.loads.submit(work).map_err(|_| {
+            Error::new(ErrorCode::Overloaded, "too many loads are waiting")
+                .expected(format!("at most {LOADS_QUEUED_MAX}"))
+                .retry_after_s(1)
+        })
+    }
+
+    /// Leases a version, the highest ready one if none is named. It stays in memory, whatever is loaded
+    /// or unloaded meanwhile, until the lease is dropped.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such model or version, `NotReady` when it is not in memory now.
+    pub fn lease(&self, name: &str, version: Option<&str>) -> Result<Lease> {
+        loop {
+            let snapshot = self.core.snapshot.load();
+            let versions = snapshot.models.get(name);
+            let found = versions.and_then(|versions| match version {
+                None => versions.last_key_value().map(|(_, ready)| ready),
+                Some(wanted) => versions.iter().find(|(known, _)| known.as_str() == wanted).map(|(_, ready)| ready),
+            });
+            let Some(found) = found else { return Err(self.core.why_not(name, version)) };
+            // A version that began to drain since the snapshot was read has been replaced or removed in
+            // the snapshot before that, so looking again ends.
+            if let Some(lease) = Lease::take(found) {
+                return Ok(lease);
+            }
+        }
+    }
+
+    /// Ready versions of a model, lowest first.
+    #[must_use]
+    pub fn ready_versions(&self, name: &str) -> Vec<Version> {
+        self.core
+            .snapshot
+            .load()
+            .models
+            .get(name)
+            .map(|versions| versions.keys().cloned().collect())
+            .unwrap_or_default()
+    }
+
+    /// Every version that is in the repository or was ever seen, with its state and the reason for it.
+    ///
+    /// # Errors
+    /// When the repository cannot be read.
+    pub fn index(&self) -> Result<Vec<IndexEntry>> {
+        let (names, _) = self.core.repository.models()?;
+        Ok(self.core.book().index(&names))
+    }
+
+    /// Counters of every version that was ever ready, in order of name and version.
+    #[must_use]
+    pub fn views(&self) -> Vec<VersionView> {
+        let facts = self.core.book().facts();
+        let snapshot = self.core.snapshot.load();
+        let view = |(model, version, facts): (ModelName, Version, Arc<Facts>)| {
+            let ready = snapshot.models.get(&model).and_then(|versions| versions.get(&version));
+            VersionView { inflight: ready.map(|ready| ready.inflight()), totals: facts.totals(), model, version }
+        };
+        facts.into_iter().map(view).collect()
+    }
+
+    /// Whether the first round of loads is over.
+    #[must_use]
+    pub fn has_started(&self) -> bool {
+        self.core.started.load(Ordering::SeqCst)
+    }
+
+    /// The engine that sessions are made with.
+    #[must_use]
+    pub fn engine(&self) -> &EngineInfo {
+        self.core.engine.info()
+    }
+
+    /// The repository that models come from.
+    #[must_use]
+    pub fn repository(&self) -> &Repository {
+        &self.core.repository
+    }
+
+    /// Loads that wait for a thread now.
+    #[must_use]
+    pub fn loads_queued(&self) -> usize {
+        self.loads.queued()
+    }
+}
+
+impl Core {
+    fn book(&self) -> MutexGuard<'_, Book> {
+        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Why a model or version cannot be leased.
+    fn why_not(&self, name: &str, version: Option<&str>) -> Error {
+        let name = match ModelName::parse(name) {
+            Ok(name) => name,
+            Err(error) => return error,
+        };
+        let version = match version.map(Version::parse).transpose() {
+            Ok(version) => version,
+            Err(error) => return error,
+        };
+        if let Some(error) = self.book().why_not(&name, version.as_ref()) {
+            return error;
+        }
+        let snapshot = self.snapshot.load();
+        if let (Some(versions), Some(version)) = (snapshot.models.get(&name), &version) {
+            let ready: Vec<_> = versions.keys().map(Version::as_str).collect();
+            return Error::new(ErrorCode::NotFound, format!("model '{name}' has no version {version}"))
+                .expected(format!("one of its ready versions: {}", ready.join(", ")));
+        }
+        if self.repository.has(&name) {
+            return Error::new(ErrorCode::NotReady, format!("model '{name}' is not loaded"))
+                .hint(format!("load it: POST /v2/repository/models/{name}/load"));
+        }
+        let unknown = Error::new(ErrorCode::NotFound, format!("there is no model '{name}'"));
+        match closest(name.as_str(), snapshot.models.keys().map(ModelName::as_str)) {
+            Some(known) => unknown.hint(format!("did you mean '{known}'?")),
+            None => unknown,
+        }
+    }
+}
+
+/// The name that a slip of the fingers was probably meant to be.
+fn closest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    const LIKENESS_MIN: f64 = 0.75;
+    known
+        .map(|name| (strsim::jaro_winkler(wrong, name), name))
+        .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|(_, name)| name)
+}
+
+#[cfg(test)]
+mod tests;

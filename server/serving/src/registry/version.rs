@@ -1,0 +1,160 @@
+//! A ready version and the leases on it.
+//!
+//! A lease is a count on the version. Draining is a flag beside the count: whoever raises the count after
+//! the flag gives it back and looks for the next version; whoever lowers it to zero after the flag sends
+//! the version to the thread that frees it. Both are sequentially consistent, so one of the two sees the
+//! other.
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    ops::Deref,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
+    },
+};
+
+use candor_domain::{EngineInfo, Error, ErrorCode, ModelName, Result, Session, Signature, Version};
+use crossbeam_channel::Sender;
+
+use crate::{
+    facts::Facts,
+    repository::{Fingerprint, Manifest},
+};
+
+/// One version of a model, loaded, verified and warmed up.
+pub struct ReadyVersion {
+    /// The model.
+    pub model: ModelName,
+    /// The version.
+    pub version: Version,
+    /// What it takes and gives.
+    pub signature: Signature,
+    /// What its manifest says.
+    pub manifest: Manifest,
+    /// What its file says: producer, description, custom metadata.
+    pub properties: BTreeMap<String, String>,
+    /// The engine that runs it.
+    pub engine: EngineInfo,
+    /// sha256 of its file, in hex.
+    pub sha256: String,
+    /// Size of its file.
+    pub file_bytes: u64,
+    /// How long it took to load, verify and warm up, in milliseconds.
+    pub load_ms: u64,
+    pub(super) session: Box<dyn Session>,
+    pub(super) facts: Arc<Facts>,
+    pub(super) fingerprint: Fingerprint,
+    pub(super) leases: Leases,
+}
+
+/// Count of leases and what happens when the last one goes.
+pub(super) struct Leases {
+    count: AtomicU32,
+    max: u32,
+    draining: AtomicBool,
+    sent: AtomicBool,
+    retired: Sender<Retired>,
+}
+
+impl Leases {
+    pub(super) fn new(max: u32, retired: Sender<Retired>) -> Self {
+        Self { count: AtomicU32::new(0), max, draining: AtomicBool::new(false), sent: AtomicBool::new(false), retired }
+    }
+}
+
+/// A version on its way out, held by nobody who could still use it.
+pub(super) struct Retired(Arc<ReadyVersion>);
+
+impl Retired {
+    /// Whose state it was, to be booked as unloaded.
+    pub(super) fn farewell(&self) -> Option<(ModelName, Version)> {
+        Some((self.0.model.clone(), self.0.version.clone()))
+    }
+}
+
+impl ReadyVersion {
+    /// The loaded session.
+    #[must_use]
+    pub fn session(&self) -> &dyn Session {
+        &*self.session
+    }
+
+    /// Its counters, which outlive it.
+    #[must_use]
+    pub fn facts(&self) -> &Arc<Facts> {
+        &self.facts
+    }
+
+    /// Requests that hold it now.
+    #[must_use]
+    pub fn inflight(&self) -> u32 {
+        self.leases.count.load(SeqCst)
+    }
+
+    /// Takes no new leases from now on; is freed when those that there are have gone.
+    pub(super) fn retire(self: &Arc<Self>) {
+        self.leases.draining.store(true, SeqCst);
+        self.free_if_unused();
+    }
+
+    fn free_if_unused(self: &Arc<Self>) {
+        let unused = self.leases.draining.load(SeqCst) && self.leases.count.load(SeqCst) == 0;
+        if unused && !self.leases.sent.swap(true, SeqCst) {
+            // Fails only when the registry is gone, and then it is freed here.
+            let _ = self.leases.retired.send(Retired(Arc::clone(self)));
+        }
+    }
+}
+
+impl fmt::Debug for ReadyVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.model, self.version)
+    }
+}
+
+/// A version that stays in memory as long as this is held.
+#[derive(Debug)]
+pub struct Lease(Arc<ReadyVersion>);
+
+impl Lease {
+    /// A lease, unless the version is draining.
+    pub(super) fn take(version: &Arc<ReadyVersion>) -> Option<Self> {
+        version.leases.count.fetch_add(1, SeqCst);
+        let lease = Self(Arc::clone(version));
+        // Dropping gives the count back and frees the version if this was the last.
+        (!version.leases.draining.load(SeqCst)).then_some(lease)
+    }
+
+    /// Refuses when more requests hold the version than it may have at once.
+    ///
+    /// # Errors
+    /// `Overloaded` with the limit.
+    pub fn admit(&self) -> Result<()> {
+        let (inflight, max) = (self.inflight(), self.leases.max);
+        if inflight <= max {
+            return Ok(());
+        }
+        Err(Error::new(ErrorCode::Overloaded, format!("model '{}' has too many requests in flight", self.model))
+            .at("limits.inflight_per_model_max")
+            .expected(format!("at most {max}"))
+            .retry_after_s(1))
+    }
+}
+
+impl Deref for Lease {
+    type Target = ReadyVersion;
+
+    fn deref(&self) -> &ReadyVersion {
+        &self.0
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if self.0.leases.count.fetch_sub(1, SeqCst) == 1 {
+            self.0.free_if_unused();
+        }
+    }
+}

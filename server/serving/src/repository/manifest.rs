@@ -1,0 +1,246 @@
+//! `model.toml`: what a model says of itself to people, and how its versions are chosen.
+//!
+//! Everything in it is optional; unknown keys are refused, and what contradicts the graph is an error at
+//! load. The graph alone decides names, datatypes and shapes.
+
+use std::{collections::BTreeSet, fmt};
+
+use candor_domain::{Dim, Error, RequestRules, Result, Signature, TensorSpec, Version};
+use serde::{Deserialize, Deserializer, de};
+
+/// The contents of `model.toml`.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Manifest {
+    /// A short human name.
+    pub title: Option<String>,
+    /// What it predicts and how it was made.
+    pub description: Option<String>,
+    /// Licence of weights and data.
+    pub licence: Option<String>,
+    /// `classification`, `regression` or `other`.
+    pub task: Option<String>,
+    /// Which versions are served; the server's default if absent.
+    pub versions: Option<VersionPolicy>,
+    /// Most rows in one request; no limit if absent.
+    pub batch_rows_max: Option<u64>,
+    /// Whether tensors without elements are passed to the engine; see [`RequestRules::empty_tensors`].
+    #[serde(default)]
+    pub empty_tensors: bool,
+    /// Notes on inputs, by name.
+    #[serde(default)]
+    pub inputs: Vec<TensorNotes>,
+    /// Notes on outputs, by name.
+    #[serde(default)]
+    pub outputs: Vec<TensorNotes>,
+}
+
+/// Notes on one input or output.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TensorNotes {
+    /// Name in the graph.
+    pub name: String,
+    /// What it means.
+    pub description: Option<String>,
+    /// The columns of the last dimension.
+    #[serde(default)]
+    pub features: Vec<Feature>,
+    /// Class labels by index of the last dimension.
+    #[serde(default)]
+    pub labels: Vec<String>,
+}
+
+/// One column.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Feature {
+    /// Its name.
+    pub name: String,
+    /// Its unit of measurement.
+    pub unit: Option<String>,
+    /// Smallest sensible value.
+    pub min: Option<f64>,
+    /// Largest sensible value.
+    pub max: Option<f64>,
+    /// What it means.
+    pub description: Option<String>,
+}
+
+/// Which versions of a model are served.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum VersionPolicy {
+    /// The highest n.
+    Latest(usize),
+    /// All of them.
+    All,
+    /// Exactly these.
+    Specific(BTreeSet<Version>),
+}
+
+impl VersionPolicy {
+    /// Reads `latest`, `latest:3`, `all`, or versions separated by commas.
+    ///
+    /// # Errors
+    /// `InvalidInput` for anything else.
+    pub fn parse(raw: &str) -> Result<Self> {
+        let refuse = || {
+            Error::invalid("not a version policy")
+                .expected("\"latest\", \"latest:3\", \"all\", or versions such as \"1,2\"")
+                .got(candor_domain::names::quoted(raw))
+        };
+        match raw.trim() {
+            "all" => Ok(Self::All),
+            "latest" => Ok(Self::Latest(1)),
+            other => match other.strip_prefix("latest:") {
+                Some(count) => match count.trim().parse() {
+                    Ok(count) if count > 0 => Ok(Self::Latest(count)),
+                    Ok(_) | Err(_) => Err(refuse()),
+                },
+                None => {
+                    let versions = other.split(',').map(|piece| Version::parse(piece.trim()));
+                    versions.collect::<Result<_>>().map(Self::Specific).map_err(|_| refuse())
+                }
+            },
+        }
+    }
+
+    /// The versions of `available` (lowest first) that are to be served.
+    ///
+    /// # Errors
+    /// `InvalidModel` when a version that is named is not there.
+    pub fn select(&self, available: &[Version]) -> Result<BTreeSet<Version>> {
+        match self {
+            Self::All => Ok(available.iter().cloned().collect()),
+            Self::Latest(count) => Ok(available.iter().rev().take(*count).cloned().collect()),
+            Self::Specific(wanted) => match wanted.iter().find(|version| !available.contains(version)) {
+                Some(missing) => Err(Error::model(format!("version {missing} is asked for but not in the repository"))
+                    .expected(available.iter().map(Version::as_str).collect::<Vec<_>>().join(", "))),
+                None => Ok(wanted.clone()),
+            },
+        }
+    }
+}
+
+impl fmt::Display for VersionPolicy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::All => f.write_str("all"),
+            Self::Latest(count) => write!(f, "latest:{count}"),
+            Self::Specific(versions) => {
+                f.write_str(&versions.iter().map(Version::as_str).collect::<Vec<_>>().join(","))
+            }
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for VersionPolicy {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(
+            untagged,
+            expecting = "\"latest\", \"latest:3\", \"all\", or a list of versions such as [\"1\", \"2\"]"
+        )]
+        enum Raw {
+            Word(String),
+            List(Vec<String>),
+        }
+        let text = match Raw::deserialize(deserializer)? {
+            Raw::Word(word) => word,
+            Raw::List(list) => list.join(","),
+        };
+        Self::parse(&text).map_err(de::Error::custom)
+    }
+}
+
+impl Manifest {
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// `InvalidModel` with line and key.
+    pub fn parse(text: &str) -> Result<Self> {
+        toml::from_str(text).map_err(|error| Error::model(error.to_string().trim_end().replace('\n', "\n  ")))
+    }
+
+    /// Compares the manifest with the graph.
+    ///
+    /// # Errors
+    /// `InvalidModel` that names the entry that contradicts it.
+    pub fn check(&self, signature: &Signature) -> Result<()> {
+        if self.batch_rows_max == Some(0) {
+            return Err(Error::model("batch_rows_max = 0 would refuse every request").hint("leave it out for no limit"));
+        }
+        check_side("inputs", &self.inputs, &signature.inputs)?;
+        check_side("outputs", &self.outputs, &signature.outputs)
+    }
+
+    /// What it allows beyond what the graph declares.
+    #[must_use]
+    pub fn rules(&self) -> RequestRules {
+        RequestRules { batch_rows_max: self.batch_rows_max, empty_tensors: self.empty_tensors }
+    }
+
+    /// Class labels of the output `name`.
+    #[must_use]
+    pub fn labels(&self, name: &str) -> &[String] {
+        self.outputs.iter().find(|notes| notes.name == name).map_or(&[], |notes| &notes.labels)
+    }
+}
+
+fn check_side(side: &str, notes: &[TensorNotes], specs: &[TensorSpec]) -> Result<()> {
+    for (index, note) in notes.iter().enumerate() {
+        let at = format!("model.toml {side}[{index}]");
+        let Some(spec) = specs.iter().find(|spec| *spec.name == *note.name) else {
+            let names: Vec<_> = specs.iter().map(|spec| &*spec.name).collect();
+            return Err(Error::model(format!("the graph has no such name '{}'", note.name))
+                .at(at)
+                .expected(names.join(", ")));
+        };
+        let last = spec.dims.as_ref().and_then(|dims| dims.last());
+        for (what, count) in [("features", note.features.len()), ("labels", note.labels.len())] {
+            match last {
+                Some(Dim::Fixed(size)) if count > 0 && i64::try_from(count) != Ok(*size) => {
+                    return Err(Error::model(format!("{what} of '{}' do not fit the graph", note.name))
+                        .at(at)
+                        .expected(format!("{size} (the last dimension)"))
+                        .got(count.to_string()));
+                }
+                _ => {}
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn versions(raw: &[&str]) -> Vec<Version> {
+        raw.iter().map(|raw| Version::parse(raw).unwrap()).collect()
+    }
+
+    #[test]
+    fn policies_select_by_numeric_order() {
+        let available = versions(&["1", "2", "10"]);
+        let select = |raw: &str| -> Vec<String> {
+            let policy = VersionPolicy::parse(raw).unwrap();
+            policy.select(&available).unwrap().iter().map(Version::to_string).collect()
+        };
+        assert_eq!(select("latest"), ["10"]);
+        assert_eq!(select("latest:2"), ["2", "10"]);
+        assert_eq!(select("all"), ["1", "2", "10"]);
+        assert_eq!(select("1, 10"), ["1", "10"]);
+        let missing = VersionPolicy::parse("3").unwrap().select(&available).unwrap_err();
+        assert_eq!(missing.to_string(), "version 3 is asked for but not in the repository; expected 1, 2, 10");
+        for bad in ["", "latest:0", "latest:x", "newest", "1,,2"] {
+            assert!(VersionPolicy::parse(bad).is_err(), "{bad:?} was accepted");
+        }
+    }
+
+    #[test]
+    fn unknown_keys_are_refused_with_their_line() {
+        let error = Manifest::parse("title = \"x\"\nbatch_row_max = 3\n").unwrap_err().to_string();
+        assert!(error.contains("line 2") && error.contains("batch_row_max"), "{error}");
+    }
+}
