@@ -18,10 +18,16 @@ use ort::{
     value::{Outlet, TensorElementType, ValueType},
 };
 
-use crate::{library, raw::Runner};
+use crate::{
+    external_data, library,
+    raw::{Runner, Side},
+};
 
 /// Tells ONNX Runtime where a model that is loaded from memory keeps its external data.
 const EXTERNAL_DATA_FOLDER: &str = "session.model_external_initializers_file_folder_path";
+
+/// Keeps ONNX Runtime from guessing: its own `.ort` format is not ONNX, and has not been scanned.
+const MODEL_FORMAT: (&str, &str) = ("session.load_model_format", "ONNX");
 
 /// ONNX Runtime, loaded.
 pub struct OrtEngine {
@@ -91,10 +97,11 @@ impl Engine for OrtEngine {
     }
 
     fn load(&self, source: ModelSource<'_>) -> Result<LoadedModel> {
+        external_data::check(source.bytes, source.folder)?;
         let session = self.open_session(source).map_err(|error| refusal(&error))?;
         let signature = Signature {
-            inputs: session.inputs().iter().map(|input| spec(input, "input")).collect::<Result<_>>()?,
-            outputs: session.outputs().iter().map(|output| spec(output, "output")).collect::<Result<_>>()?,
+            inputs: specs(&session, session.inputs(), Side::Input)?,
+            outputs: specs(&session, session.outputs(), Side::Output)?,
         };
         let properties = properties(&session);
         let runner = Runner::new(session, &signature)?;
@@ -112,6 +119,7 @@ impl OrtEngine {
             .with_inter_op_spinning(false)?
             .with_prepacking(true)?
             .with_config_entry(EXTERNAL_DATA_FOLDER, folder)?
+            .with_config_entry(MODEL_FORMAT.0, MODEL_FORMAT.1)?
             .commit_from_memory(source.bytes)
     }
 }
@@ -126,6 +134,18 @@ impl Session for OrtRunSession {
     fn run(&self, inputs: &[Tensor], wanted: &[usize], cancel: Option<&Cancel>) -> Result<Vec<Tensor>> {
         self.0.run(inputs, wanted, cancel)
     }
+}
+
+fn specs(session: &OrtSession, outlets: &[Outlet], side: Side) -> Result<Vec<TensorSpec>> {
+    let spec = |(index, outlet)| {
+        let mut spec = spec(outlet, side.word())?;
+        // Without a shape the rank counts as 0, as a scalar's does.
+        if spec.dims.as_ref().is_some_and(Vec::is_empty) && !side.declares_shape(session, index)? {
+            spec.dims = None;
+        }
+        Ok(spec)
+    };
+    outlets.iter().enumerate().map(spec).collect()
 }
 
 fn spec(outlet: &Outlet, side: &str) -> Result<TensorSpec> {

@@ -25,7 +25,7 @@ use ort::{
     session::Session,
     sys::{
         ONNXTensorElementDataType as Element, OrtAllocator, OrtAllocatorType, OrtApi, OrtErrorCode, OrtMemType,
-        OrtMemoryInfo, OrtRunOptions, OrtSession, OrtStatusPtr, OrtTensorTypeAndShapeInfo, OrtValue,
+        OrtMemoryInfo, OrtRunOptions, OrtSession, OrtStatusPtr, OrtTensorTypeAndShapeInfo, OrtTypeInfo, OrtValue,
     },
 };
 
@@ -352,6 +352,50 @@ impl Drop for Options {
     fn drop(&mut self) {
         // SAFETY: owned by this guard alone.
         unsafe { (api().ReleaseRunOptions)(self.0) };
+    }
+}
+
+/// A side of a graph.
+#[derive(Clone, Copy)]
+pub(crate) enum Side {
+    /// What goes in.
+    Input,
+    /// What comes out.
+    Output,
+}
+
+impl Side {
+    /// The side as a word.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::Output => "output",
+        }
+    }
+
+    /// Whether the graph declares a shape, and be it a scalar's, for the tensor at `index`. The `ort`
+    /// crate gives the same empty shape for both.
+    pub(crate) fn declares_shape(self, session: &Session, index: usize) -> Result<bool> {
+        struct Info(*mut OrtTypeInfo);
+        impl Drop for Info {
+            fn drop(&mut self) {
+                // SAFETY: owned by this guard alone.
+                unsafe { (api().ReleaseTypeInfo)(self.0) };
+            }
+        }
+        let session = session.ptr().cast::<OrtSession>();
+        let mut info = ptr::null_mut();
+        // SAFETY: a live session; an index beyond the end gives an error; the result is owned by the guard.
+        check(match self {
+            Self::Input => unsafe { (api().SessionGetInputTypeInfo)(session, index, &mut info) },
+            Self::Output => unsafe { (api().SessionGetOutputTypeInfo)(session, index, &mut info) },
+        })?;
+        let info = Info(info);
+        let mut tensor = ptr::null();
+        // SAFETY: a live info; the result points into it, and is null when it describes no tensor.
+        check(unsafe { (api().CastTypeInfoToTensorInfo)(info.0, &mut tensor) })?;
+        // SAFETY: not null, and lives as long as `info`.
+        Ok(!tensor.is_null() && unsafe { (api().TensorTypeAndShape_HasShape)(tensor) })
     }
 }
 

@@ -1,0 +1,22 @@
+//! What every engine must do, as cases that are written once; and an engine that does almost nothing.
+//!
+//! An engine's own tests call [`run`] with the engine and a list of cases that it cannot do, each with
+//! its reason. Tests of other rooms, and benchmarks that want to subtract the engine, use
+//! [`NullEngine`]. This crate knows the contracts of `candor-domain` and no engine.
+//!
+//! | module | what it holds |
+//! |---|---|
+//! | [`cases`] | the list of cases, and [`run`] |
+//! | [`null`] | the null engine and the hooks by which tests hold and watch it |
+//! | `answers` | `fixtures/answers.json`: signatures and exact outputs |
+//! | `fixtures` | the ONNX files, made by `fixtures/make_fixtures.py` |
+//! | `external` | small ONNX files whose weights lie in another file |
+
+mod answers;
+pub mod cases;
+mod external;
+mod fixtures;
+pub mod null;
+
+pub use cases::{Case, Report, cases, run};
+pub use null::{Gate, Hooks, NullEngine};

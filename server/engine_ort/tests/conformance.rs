@@ -1,0 +1,93 @@
+//! ONNX Runtime goes through the conformance suite, and its library is found, refused and explained.
+//!
+//! One process, so one library: tests that need it share the engine of [`engine`]. Nothing is skipped when
+//! there is none, because a suite that does not run holds nothing.
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    sync::OnceLock,
+};
+
+use candor_domain::{Engine as _, ErrorCode, ModelSource};
+use candor_engine_conformance::run;
+use candor_engine_ort::OrtEngine;
+
+/// What ONNX Runtime cannot do, and why.
+const SKIP: &[(&str, &str)] = &[];
+
+/// The library that `cargo xtask` names, or the folder of one beside or above this test.
+fn library() -> (Option<PathBuf>, Vec<PathBuf>) {
+    #[allow(clippy::disallowed_methods, reason = "a test that is handed the library by cargo xtask")]
+    if let Some(path) = env::var_os("CANDOR_ORT_LIBRARY") {
+        return (Some(path.into()), Vec::new());
+    }
+    let holds_library = |folder: &Path| {
+        let names = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.file_name());
+        names.into_iter().any(|name| name.to_string_lossy().starts_with("libonnxruntime.so"))
+    };
+    let test = env::current_exe().unwrap();
+    let folder = test.ancestors().skip(1).find(|folder| holds_library(folder));
+    let folder = folder.expect("no libonnxruntime.so* above this test: get it with `cargo xtask runtime`");
+    (None, vec![folder.to_path_buf()])
+}
+
+fn engine() -> &'static OrtEngine {
+    static ENGINE: OnceLock<OrtEngine> = OnceLock::new();
+    ENGINE.get_or_init(|| {
+        let (configured, folders) = library();
+        OrtEngine::try_new(configured.as_deref(), &folders, 1)
+            .unwrap_or_else(|error| panic!("{error}\nget the library with `cargo xtask runtime`"))
+    })
+}
+
+#[test]
+fn onnx_runtime_conforms() {
+    let report = run(engine(), SKIP).unwrap();
+    assert!(report.is_clean(), "{report}");
+    println!("{report}");
+}
+
+/// The text of the refusal.
+fn refusal(configured: Option<&Path>, folders: &[PathBuf]) -> (ErrorCode, String) {
+    let error = OrtEngine::try_new(configured, folders, 1).err().expect("a library came out of nothing");
+    (error.code(), error.to_string())
+}
+
+#[test]
+fn a_missing_library_is_unsupported_and_says_what_was_tried_and_how_to_get_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let missing = folder.path().join("nowhere.so");
+    let (code, text) = refusal(Some(&missing), &[folder.path().into()]);
+    assert_eq!(code, ErrorCode::Unsupported);
+    assert!(text.contains(&missing.display().to_string()), "{text}");
+    assert!(text.contains("cargo xtask runtime") && text.contains("--ort-library"), "{text}");
+}
+
+#[test]
+fn a_file_that_is_not_a_library_is_refused_and_a_later_good_one_works() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = folder.path().join("libonnxruntime.so.9.9.9");
+    fs::write(&text, "not a library").unwrap();
+    // A real library that is not ONNX Runtime: this test itself has no such symbol either.
+    let other = env::current_exe().unwrap();
+    for wrong in [&text, &other, &folder.path().to_path_buf()] {
+        let (code, why) = refusal(Some(wrong), &[]);
+        assert_eq!(code, ErrorCode::Unsupported, "{why}");
+        assert!(why.contains(&wrong.display().to_string()), "{why}");
+    }
+    let (configured, mut folders) = library();
+    match configured {
+        Some(path) => folders.extend(path.parent().map(Path::to_path_buf)),
+        None => {}
+    }
+    folders.insert(0, folder.path().into());
+    let engine = OrtEngine::try_new(None, &folders, 1).unwrap();
+    let info = engine.info();
+    assert_eq!((info.name, info.platform, info.backend), ("ort", "onnxruntime_onnx", "onnxruntime"));
+    assert_ne!(info.library.as_deref(), Some(&*text));
+    assert!(info.version.starts_with("1."), "{}", info.version);
+    assert_eq!(info.library_sha256.as_ref().map(String::len), Some(64));
+    let model = include_bytes!("../../engine_conformance/fixtures/linear.onnx");
+    assert!(engine.load(ModelSource { bytes: model, folder: Path::new(".") }).is_ok());
+}

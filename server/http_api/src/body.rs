@@ -1,0 +1,167 @@
+//! Bodies within limits: media type, size as sent, time to arrive, size after decompression.
+//!
+//! Handlers that take a body call [`read`] first. Nothing here knows what is in the body.
+
+use std::io::Read as _;
+
+use actix_web::{
+    HttpRequest,
+    http::header::{self, HeaderName},
+    web::{Bytes, BytesMut, Payload},
+};
+use candor_domain::{Error, ErrorCode, Result};
+use flate2::read::{DeflateDecoder, GzDecoder, ZlibDecoder};
+use futures_util::StreamExt as _;
+
+use crate::limits::HttpLimits;
+
+/// Media types that carry JSON or tensors. A missing type is taken as JSON. Form and text types are
+/// refused: they are what a web page can send across origins without asking.
+const MEDIA_TYPES: [&str; 3] =
+    ["application/json", "application/octet-stream", "application/vnd.sagemaker-triton.binary+json"];
+
+/// Reads a body whole.
+pub(crate) async fn read(request: &HttpRequest, payload: Payload, limits: &HttpLimits) -> Result<Bytes> {
+    check_media_type(request)?;
+    let coding = Coding::of(request)?;
+    let announced = header_text(request, &header::CONTENT_LENGTH)?.and_then(|text| text.parse::<u64>().ok());
+    if announced.is_some_and(|bytes| bytes > limits.body_bytes_max as u64) {
+        return Err(too_large(limits.body_bytes_max, "limits.body_bytes_max"));
+    }
+    let reading = tokio::time::timeout(limits.body_read_max, collect(payload, limits.body_bytes_max));
+    let body = reading.await.map_err(|_| {
+        Error::new(ErrorCode::BodyTimeout, "the body did not arrive in time").expected(format!(
+            "the whole body within {} ms (limits.body_read_ms_max)",
+            limits.body_read_max.as_millis()
+        ))
+    })??;
+    coding.undo(body, limits.decompressed_bytes_max)
+}
+
+async fn collect(mut payload: Payload, bytes_max: usize) -> Result<Bytes> {
+    let broken = |error: actix_web::error::PayloadError| Error::invalid(format!("the body broke off: {error}"));
+    let Some(first) = payload.next().await else { return Ok(Bytes::new()) };
+    let first = first.map_err(broken)?;
+    // Small bodies come in one piece, which is then not copied.
+    let Some(second) = payload.next().await else {
+        return if first.len() > bytes_max { Err(too_large(bytes_max, "limits.body_bytes_max")) } else { Ok(first) };
+    };
+    let mut body = BytesMut::from(first);
+    let mut piece = Some(second);
+    while let Some(next) = piece {
+        let next = next.map_err(broken)?;
+        if body.len() + next.len() > bytes_max {
+            return Err(too_large(bytes_max, "limits.body_bytes_max"));
+        }
+        body.extend_from_slice(&next);
+        piece = payload.next().await;
+    }
+    Ok(body.freeze())
+}
+
+fn too_large(bytes_max: usize, limit: &str) -> Error {
+    Error::new(ErrorCode::TooLarge, "the body is too large").expected(format!("at most {bytes_max} bytes ({limit})"))
+}
+
+fn check_media_type(request: &HttpRequest) -> Result<()> {
+    let Some(value) = header_text(request, &header::CONTENT_TYPE)? else { return Ok(()) };
+    let essence = value.split(';').next().unwrap_or_default().trim();
+    if essence.is_empty() || MEDIA_TYPES.iter().any(|known| known.eq_ignore_ascii_case(essence)) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorCode::UnsupportedMediaType, "this media type is not read here")
+        .at("header Content-Type")
+        .expected("application/json or application/octet-stream")
+        .got(candor_domain::names::quoted(essence))
+        .hint("with curl, add -H 'Content-Type: application/json'"))
+}
+
+/// The text of a header that may stand once.
+pub(crate) fn header_text<'a>(request: &'a HttpRequest, name: &HeaderName) -> Result<Option<&'a str>> {
+    let mut values = request.headers().get_all(name);
+    let (first, second) = (values.next(), values.next());
+    if second.is_some() {
+        return Err(Error::invalid("the header stands there twice").at(format!("header {name}")));
+    }
+    let text =
+        first.map(|value| value.to_str().map_err(|_| Error::invalid("not plain text").at(format!("header {name}"))));
+    text.transpose()
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Coding {
+    Identity,
+    Gzip,
+    Deflate,
+}
+
+impl Coding {
+    fn of(request: &HttpRequest) -> Result<Self> {
+        match header_text(request, &header::CONTENT_ENCODING)?.map(str::to_ascii_lowercase).as_deref() {
+            None | Some("" | "identity") => Ok(Self::Identity),
+            Some("gzip" | "x-gzip") => Ok(Self::Gzip),
+            Some("deflate") => Ok(Self::Deflate),
+            Some(other) => Err(Error::new(ErrorCode::UnsupportedMediaType, "this content encoding is not read here")
+                .at("header Content-Encoding")
+                .expected("gzip, deflate or identity")
+                .got(candor_domain::names::quoted(other))),
+        }
+    }
+
+    fn undo(self, body: Bytes, bytes_max: usize) -> Result<Bytes> {
+        match self {
+            Self::Identity => Ok(body),
+            Self::Gzip => inflate(GzDecoder::new(&*body), "gzip", bytes_max),
+            // RFC 9110 §8.4.1.2 means the zlib format; some clients send the bare stream.
+            Self::Deflate if is_zlib(&body) => inflate(ZlibDecoder::new(&*body), "zlib", bytes_max),
+            Self::Deflate => inflate(DeflateDecoder::new(&*body), "deflate", bytes_max),
+        }
+    }
+}
+
+/// Whether the first two bytes are a zlib header (RFC 1950 §2.2).
+fn is_zlib(body: &[u8]) -> bool {
+    matches!(body, [cmf, flg, ..] if cmf & 0x0f == 8 && (u16::from(*cmf) << 8 | u16::from(*flg)).is_multiple_of(31))
+}
+
+fn inflate(stream: impl std::io::Read, format: &str, bytes_max: usize) -> Result<Bytes> {
+    let mut body = Vec::new();
+    stream
+        .take(bytes_max as u64 + 1)
+        .read_to_end(&mut body)
+        .map_err(|error| Error::invalid(format!("the body is not valid {format}: {error}")))?;
+    if body.len() > bytes_max {
+        return Err(too_large(bytes_max, "after decompression; limits.decompressed_bytes_max"));
+    }
+    Ok(body.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use flate2::{Compression, write::DeflateEncoder, write::GzEncoder, write::ZlibEncoder};
+    use std::io::Write as _;
+
+    #[test]
+    fn codings_are_undone_and_bombs_are_cut() {
+        let text = vec![7_u8; 100_000];
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        gzip.write_all(&text).unwrap();
+        let mut zlib = ZlibEncoder::new(Vec::new(), Compression::fast());
+        zlib.write_all(&text).unwrap();
+        let mut bare = DeflateEncoder::new(Vec::new(), Compression::fast());
+        bare.write_all(&text).unwrap();
+        for (coding, packed) in [
+            (Coding::Gzip, gzip.finish().unwrap()),
+            (Coding::Deflate, zlib.finish().unwrap()),
+            (Coding::Deflate, bare.finish().unwrap()),
+        ] {
+            let packed = Bytes::from(packed);
+            assert!(packed.len() < 2_000);
+            assert_eq!(*coding.undo(packed.clone(), 100_000).unwrap(), *text);
+            assert_eq!(coding.undo(packed.clone(), 99_999).unwrap_err().code(), ErrorCode::TooLarge);
+            let broken = packed.slice(..packed.len() / 2);
+            assert_eq!(coding.undo(broken, 100_000).unwrap_err().code(), ErrorCode::InvalidInput);
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! The root middleware: resolves who is calling and enforces what the route asks for.
+//!
+//! It stands before every route, so that no alias of a route can be reached around it. It matches the
+//! path with the very resource definitions that the router uses, in the same order, so the two cannot
+//! disagree; what no route matches is refused to strangers too.
+
+use std::{
+    future::{Ready, ready},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use actix_web::{
+    HttpMessage as _, ResponseError as _,
+    body::EitherBody,
+    dev::{ResourceDef, Service, ServiceRequest, ServiceResponse, Transform},
+    http::{Method, header},
+};
+use candor_domain::{Access, Error, ErrorCode, Principal, Result};
+
+use crate::{
+    Api,
+    error::Failure,
+    quota::Caller,
+    routes::{self, Route},
+};
+
+/// Makes a gate for each worker.
+pub struct Gate {
+    api: Arc<Api>,
+}
+
+impl Gate {
+    /// A gate before the routes of `api`.
+    #[must_use]
+    pub fn new(api: &Arc<Api>) -> Self {
+        Self { api: Arc::clone(api) }
+    }
+}
+
+impl<S, B> Transform<S, ServiceRequest> for Gate
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = actix_web::Error>,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = actix_web::Error;
+    type Transform = GateService<S>;
+    type InitError = ();
+    type Future = Ready<Result<Self::Transform, ()>>;
+
+    fn new_transform(&self, service: S) -> Self::Future {
+        let resources = routes::resources().map(|(path, routes)| (ResourceDef::new(path), routes)).collect();
+        ready(Ok(GateService { api: Arc::clone(&self.api), resources, service }))
+    }
+}
+
+/// The gate of one worker.
+pub struct GateService<S> {
+    api: Arc<Api>,
+    resources: Vec<(ResourceDef, &'static [Route])>,
+    service: S,
+}
+
+impl<S> GateService<S> {
+    /// What the request's route asks for. A path that no route matches asks for what most routes ask for,
+    /// and a method that its path does not have for the highest of the path's others.
+    fn needed(&self, path: &str, method: &Method) -> Access {
+        let Some((_, routes)) = self.resources.iter().find(|(resource, _)| resource.is_match(path)) else {
+            return Access::Infer;
+        };
+        let exact = routes.iter().find(|route| route.answers(method)).map(|route| route.access);
+        exact.or_else(|| routes.iter().map(|route| route.access).max()).unwrap_or(Access::Admin)
+    }
+
+    fn admit(&self, request: &ServiceRequest) -> Result<Principal> {
+        let principal = match &self.api.tokens {
+            None => Principal::anonymous(Access::Admin),
+            Some(tokens) => match request.headers().get(header::AUTHORIZATION) {
+                None => Principal::anonymous(Access::Public),
+                Some(value) => {
+                    let token = bearer(value.as_bytes());
+                    token.and_then(|token| tokens.holder(token)).cloned().ok_or_else(|| {
+                        Error::new(ErrorCode::Unauthenticated, "the token is not known")
+                            .hint("send the header Authorization: Bearer <token>")
+                    })?
+                }
+            },
+        };
+        let needed = self.needed(request.match_info().unprocessed(), request.method());
+        if !principal.may(needed) {
+            return Err(if principal.access == Access::Public {
+                Error::new(ErrorCode::Unauthenticated, "this needs a token")
+                    .expected(format!("a token with access '{needed}'"))
+                    .hint("send the header Authorization: Bearer <token>")
+            } else {
+                Error::new(ErrorCode::Forbidden, format!("'{}' may not do this", principal.name))
+                    .expected(format!("access '{needed}'"))
+                    .got(format!("'{}'", principal.access))
+            });
+        }
+        if let Some(quota) = self.api.quota.as_ref().filter(|_| needed > Access::Public) {
+            let caller = if self.api.tokens.is_some() {
+                Caller::Named(Arc::clone(&principal.name))
+            } else {
+                Caller::Address(request.peer_addr().map(|peer| peer.ip()))
+            };
+            quota.spend(&caller)?;
+        }
+        Ok(principal)
+    }
+}
+
+/// The token of an `Authorization: Bearer …` header (RFC 6750 §2.1; the scheme's case does not matter).
+fn bearer(value: &[u8]) -> Option<&[u8]> {
+    const SCHEME: &[u8] = b"bearer ";
+    let (scheme, token) = value.split_at_checked(SCHEME.len())?;
+    (scheme.eq_ignore_ascii_case(SCHEME) && !token.is_empty()).then(|| token.trim_ascii())
+}
+
+impl<S, B> Service<ServiceRequest> for GateService<S>
+where
+    S: Service<ServiceRequest, Response = ServiceResponse<B>, Error = actix_web::Error>,
+{
+    type Response = ServiceResponse<EitherBody<B>>;
+    type Error = actix_web::Error;
+    type Future = Passage<S::Future, B>;
+
+    fn poll_ready(&self, context: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.service.poll_ready(context)
+    }
+
+    fn call(&self, request: ServiceRequest) -> Self::Future {
+        match self.admit(&request) {
+            Ok(principal) => {
+                // Without tokens everybody is the same anonymous caller; nobody need read it.
+                if self.api.tokens.is_some() {
+                    request.extensions_mut().insert(principal);
+                }
+                Passage::Through(Box::pin(self.service.call(request)))
+            }
+            Err(error) => {
+                let refusal = Failure(error).error_response().map_into_right_body();
+                Passage::Refused(Some(request.into_response(refusal)))
+            }
+        }
+    }
+}
+
+/// Either the route's own answer or a refusal.
+pub enum Passage<F, B> {
+    /// The route answers.
+    Through(Pin<Box<F>>),
+    /// The gate answers.
+    Refused(Option<ServiceResponse<EitherBody<B>>>),
+}
+
+impl<F, B> Future for Passage<F, B>
+where
+    F: Future<Output = Result<ServiceResponse<B>, actix_web::Error>>,
+{
+    type Output = Result<ServiceResponse<EitherBody<B>>, actix_web::Error>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match &mut *self {
+            Self::Through(answer) => {
+                answer.as_mut().poll(context).map(|answer| answer.map(ServiceResponse::map_into_left_body))
+            }
+            Self::Refused(refusal) => match refusal.take() {
+                Some(refusal) => Poll::Ready(Ok(refusal)),
+                None => Poll::Pending,
+            },
+        }
+    }
+}
+
+impl<F, B> Unpin for Passage<F, B> {}
+
+#[cfg(test)]
+mod tests {
+    use super::bearer;
+
+    #[test]
+    fn bearer_tokens_are_read_as_the_rfc_writes_them() {
+        assert_eq!(bearer(b"Bearer abc"), Some(&b"abc"[..]));
+        assert_eq!(bearer(b"bearer  abc "), Some(&b"abc"[..]));
+        for bad in [&b""[..], b"Bearer", b"Bearer ", b"Basic abc", b"abc"] {
+            assert_eq!(bearer(bad), None, "{bad:?}");
+        }
+    }
+}

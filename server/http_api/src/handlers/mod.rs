@@ -1,0 +1,20 @@
+//! One file per noun. A handler reads the request, calls one use-case, and writes the reply; it holds no
+//! state and decides nothing about models.
+
+pub(crate) mod docs;
+pub(crate) mod fallback;
+pub(crate) mod health;
+pub(crate) mod infer;
+pub(crate) mod metrics;
+pub(crate) mod models;
+pub(crate) mod repository;
+pub(crate) mod server;
+pub(crate) mod statistics;
+
+use actix_web::HttpRequest;
+
+/// The model and version that the path names.
+pub(crate) fn target(request: &HttpRequest) -> (&str, Option<&str>) {
+    let path = request.match_info();
+    (path.get("model").unwrap_or_default(), path.get("version"))
+}

@@ -1,0 +1,69 @@
+//! What a model is, whether it is ready, and its configuration in Triton's words.
+
+use actix_web::{HttpRequest, HttpResponse, web::Data};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::target;
+use crate::{
+    Api,
+    error::Answer,
+    wire::{ModelConfig, ModelMetadata},
+};
+
+/// A model's readiness.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct ModelReady {
+    /// The model.
+    #[schema(example = "iris")]
+    name: String,
+    /// Always true; a model that is not ready answers 503.
+    #[schema(example = true)]
+    ready: bool,
+}
+
+/// Inputs, outputs, versions and properties of a model.
+#[utoipa::path(get, path = "/v2/models/{model}", tag = "models",
+    params(("model" = String, Path, description = "Name of the model.", example = "iris")),
+    responses(
+        (status = 200, description = "What the model is.", body = ModelMetadata),
+        (status = 400, response = crate::openapi::ErrorAnswer),
+        (status = 401, response = crate::openapi::ErrorAnswer),
+        (status = 404, response = crate::openapi::ErrorAnswer),
+        (status = 503, response = crate::openapi::ErrorAnswer)))]
+pub(crate) async fn metadata(request: HttpRequest, api: Data<Api>) -> Answer {
+    let (model, version) = target(&request);
+    let lease = api.registry.lease(model, version)?;
+    let versions = api.registry.ready_versions(model);
+    Ok(HttpResponse::Ok().json(ModelMetadata::new(&lease, &versions)))
+}
+
+/// Whether a model answers inferences.
+#[utoipa::path(get, path = "/v2/models/{model}/ready", tag = "health",
+    params(("model" = String, Path, description = "Name of the model.", example = "iris")),
+    responses(
+        (status = 200, description = "It does.", body = ModelReady),
+        (status = 400, response = crate::openapi::ErrorAnswer),
+        (status = 401, response = crate::openapi::ErrorAnswer),
+        (status = 404, response = crate::openapi::ErrorAnswer),
+        (status = 503, response = crate::openapi::ErrorAnswer)))]
+pub(crate) async fn ready(request: HttpRequest, api: Data<Api>) -> Answer {
+    let (model, version) = target(&request);
+    let lease = api.registry.lease(model, version)?;
+    Ok(HttpResponse::Ok().json(ModelReady { name: lease.model.to_string(), ready: true }))
+}
+
+/// A model's configuration in the words of Triton's `ModelConfig`.
+#[utoipa::path(get, path = "/v2/models/{model}/config", tag = "models",
+    params(("model" = String, Path, description = "Name of the model.", example = "simple")),
+    responses(
+        (status = 200, description = "The configuration.", body = ModelConfig),
+        (status = 400, response = crate::openapi::ErrorAnswer),
+        (status = 401, response = crate::openapi::ErrorAnswer),
+        (status = 404, response = crate::openapi::ErrorAnswer),
+        (status = 503, response = crate::openapi::ErrorAnswer)))]
+pub(crate) async fn config(request: HttpRequest, api: Data<Api>) -> Answer {
+    let (model, version) = target(&request);
+    let lease = api.registry.lease(model, version)?;
+    Ok(HttpResponse::Ok().json(ModelConfig::new(&lease)))
+}

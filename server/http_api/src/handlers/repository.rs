@@ -1,0 +1,81 @@
+//! The model repository: what is in it, load, unload.
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    web::{Data, Payload},
+};
+use candor_domain::{Error, ErrorCode, ModelName, Result};
+use candor_serving::Pending;
+
+use super::target;
+use crate::{
+    Api, body,
+    error::Answer,
+    wire::{IndexRequest, IndexRow, LoadRequest},
+};
+
+/// List every model and version of the repository with its state.
+#[utoipa::path(post, path = "/v2/repository/index", tag = "repository",
+    request_body(content = IndexRequest, description = "May be left out.", content_type = "application/json"),
+    responses(
+        (status = 200, description = "The index.", body = Vec<IndexRow>),
+        (status = 400, response = crate::openapi::ErrorAnswer),
+        (status = 401, response = crate::openapi::ErrorAnswer),
+        (status = 403, response = crate::openapi::ErrorAnswer)))]
+pub(crate) async fn index(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
+    let body = body::read(&request, payload, &api.limits).await?;
+    let wish = IndexRequest::parse(&body)?;
+    let rows = api.registry.index()?.into_iter().map(IndexRow::from);
+    let rows: Vec<IndexRow> = rows.filter(|row| !wish.ready || row.state == "READY").collect();
+    Ok(HttpResponse::Ok().json(rows))
+}
+
+/// Load a model, or load again what has changed on disk.
+///
+/// Answers when the model is ready. New versions are loaded before old ones are drained; if one fails, what
+/// served before goes on serving. `parameters.config` may carry a `version_policy`.
+#[utoipa::path(post, path = "/v2/repository/models/{model}/load", tag = "repository",
+    params(("model" = String, Path, description = "Name of the model.", example = "iris")),
+    request_body(content = LoadRequest, description = "May be left out.", content_type = "application/json"),
+    responses(
+        (status = 200, description = "It is ready."),
+        (status = 400, response = crate::openapi::ErrorAnswer),
+        (status = 401, response = crate::openapi::ErrorAnswer),
+        (status = 403, response = crate::openapi::ErrorAnswer),
+        (status = 404, response = crate::openapi::ErrorAnswer),
+        (status = 501, response = crate::openapi::ErrorAnswer),
+        (status = 503, response = crate::openapi::ErrorAnswer)))]
+pub(crate) async fn load(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
+    let body = body::read(&request, payload, &api.limits).await?;
+    let policy = LoadRequest::parse(&body)?.version_policy()?;
+    let name = ModelName::parse(target(&request).0)?;
+    done(api.registry.load(name, policy)?).await
+}
+
+/// Take a model out of service.
+///
+/// Its requests in flight are answered first; its memory comes back after the last of them.
+#[utoipa::path(post, path = "/v2/repository/models/{model}/unload", tag = "repository",
+    params(("model" = String, Path, description = "Name of the model.", example = "diabetes")),
+    request_body(content = serde_json::Value, description = "May be left out.", content_type = "application/json"),
+    responses(
+        (status = 200, description = "It takes no new requests."),
+        (status = 400, response = crate::openapi::ErrorAnswer),
+        (status = 401, response = crate::openapi::ErrorAnswer),
+        (status = 403, response = crate::openapi::ErrorAnswer),
+        (status = 404, response = crate::openapi::ErrorAnswer)))]
+pub(crate) async fn unload(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
+    // Its only parameter, unload_dependents, concerns ensembles, which there are none of.
+    body::read(&request, payload, &api.limits).await?;
+    let name = ModelName::parse(target(&request).0)?;
+    done(api.registry.unload(name)?).await
+}
+
+/// The work goes on when the caller leaves; this only waits for it.
+async fn done(pending: Pending<Result<()>>) -> Answer {
+    match pending.wait().await {
+        Some(outcome) => outcome?,
+        None => return Err(Error::new(ErrorCode::Internal, "the load was lost; see the server's log").into()),
+    }
+    Ok(HttpResponse::Ok().finish())
+}

@@ -1,0 +1,95 @@
+//! The HTTP door: reads requests, asks serving, writes replies. The only room that knows status codes.
+//!
+//! Wiring builds an [`Api`] and calls [`configure`] for each worker. Behind this door lie serving's
+//! public use-cases; engines and the file system are out of its sight.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`routes`] | every route with its method and access, on one page |
+//! | [`gate`] | the root middleware: who is calling, and may they |
+//! | `tokens`, `quota` | static tokens; requests per second of a caller |
+//! | `body` | bodies within limits: size, time, compression, media type |
+//! | [`wire`] | the Open Inference Protocol: tensors in and out of JSON and bytes |
+//! | `handlers` | one file per noun |
+//! | `error` | error codes to status codes, once |
+//! | [`metrics`] | Prometheus text |
+//! | [`openapi`] | the API document |
+
+mod body;
+mod error;
+pub mod gate;
+mod handlers;
+pub mod limits;
+pub mod metrics;
+pub mod openapi;
+mod quota;
+pub mod routes;
+mod tokens;
+pub mod wire;
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
+
+use actix_web::web::{self, ServiceConfig};
+use candor_serving::{Pipeline, Registry};
+
+pub use gate::Gate;
+pub use limits::HttpLimits;
+pub use quota::Quota;
+pub use tokens::Tokens;
+
+/// What the handlers of all workers share.
+pub struct Api {
+    pipeline: Pipeline,
+    registry: Arc<Registry>,
+    limits: Arc<HttpLimits>,
+    tokens: Option<Tokens>,
+    quota: Option<Quota>,
+    strict_readiness: bool,
+    stopping: AtomicBool,
+    document: web::Bytes,
+}
+
+/// What an [`Api`] is made of.
+pub struct ApiParts {
+    /// The way of an inference.
+    pub pipeline: Pipeline,
+    /// The versions in memory.
+    pub registry: Arc<Registry>,
+    /// Limits of this door.
+    pub limits: HttpLimits,
+    /// Who may do what; without it everybody may do everything.
+    pub tokens: Option<Tokens>,
+    /// Requests per second of one caller; without it any number.
+    pub quota: Option<Quota>,
+    /// Whether one model that failed to load makes the server not ready.
+    pub strict_readiness: bool,
+}
+
+impl Api {
+    /// The shared state of this door.
+    #[must_use]
+    pub fn new(parts: ApiParts) -> Self {
+        let ApiParts { pipeline, registry, limits, tokens, quota, strict_readiness } = parts;
+        let document = web::Bytes::from(openapi::document_json());
+        let (limits, stopping) = (Arc::new(limits), AtomicBool::new(false));
+        Self { pipeline, registry, limits, tokens, quota, strict_readiness, stopping, document }
+    }
+
+    /// From now on the server says that it is not ready, while it still answers.
+    pub fn begin_stopping(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
+    }
+
+    fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::SeqCst)
+    }
+}
+
+/// Registers every route; called once per worker. The caller wraps the app in [`Gate`].
+pub fn configure(api: &Arc<Api>, config: &mut ServiceConfig) {
+    config.app_data(web::Data::from(Arc::clone(api)));
+    routes::register(config);
+}

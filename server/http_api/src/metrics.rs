@@ -1,0 +1,153 @@
+//! Metrics as Prometheus text (exposition format 0.0.4).
+//!
+//! Counters are read from the facts lane when somebody scrapes; nothing is counted twice. Labels come from
+//! the repository and from closed lists, never from requests, so that no caller can make series.
+
+use std::fmt::Write as _;
+
+use candor_domain::{Outcome, Phase};
+use candor_serving::{LATENCY_BUCKETS_NANOS, VersionView};
+
+use crate::Api;
+
+/// A metric's name, type and help.
+pub struct Metric {
+    /// Its name.
+    pub name: &'static str,
+    /// `counter`, `gauge` or `histogram`.
+    pub kind: &'static str,
+    /// Its labels.
+    pub labels: &'static str,
+    /// What it says.
+    pub help: &'static str,
+}
+
+/// Every metric, in the order in which they are written; docs/METRICS.md is made from this.
+pub const METRICS: [Metric; 8] = [
+    Metric {
+        name: "candor_build_info",
+        kind: "gauge",
+        labels: "version, engine, engine_version",
+        help: "Always 1; the labels say what runs.",
+    },
+    Metric {
+        name: "candor_ready",
+        kind: "gauge",
+        labels: "",
+        help: "1 after the first round of loads and before the server stops, else 0.",
+    },
+    Metric {
+        name: "candor_inference_queue_length",
+        kind: "gauge",
+        labels: "",
+        help: "Inferences that wait for a thread of the session pool.",
+    },
+    Metric { name: "candor_load_queue_length", kind: "gauge", labels: "", help: "Loads that wait for a thread." },
+    Metric {
+        name: "candor_requests_total",
+        kind: "counter",
+        labels: "model, version, outcome",
+        help: "Inference requests by outcome: success, invalid, rejected, cancelled, failed.",
+    },
+    Metric {
+        name: "candor_rows_total",
+        kind: "counter",
+        labels: "model, version",
+        help: "Rows that were answered (the first dimension; 1 for a model without a batch dimension).",
+    },
+    Metric {
+        name: "candor_requests_in_flight",
+        kind: "gauge",
+        labels: "model, version",
+        help: "Requests that hold a ready version now.",
+    },
+    Metric {
+        name: "candor_phase_seconds",
+        kind: "histogram",
+        labels: "model, version, phase",
+        help: "Time of successful requests by phase: request (all of it), queue, decode, run, encode.",
+    },
+];
+
+/// The text of one scrape.
+pub(crate) fn render(api: &Api) -> String {
+    let engine = api.registry.engine();
+    let views = api.registry.views();
+    let ready = api.registry.has_started() && !api.is_stopping();
+    let mut text = String::with_capacity(4096 + views.len() * 8192);
+    for metric in &METRICS {
+        let Metric { name, kind, help, .. } = metric;
+        let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
+        let _ = match *name {
+            "candor_build_info" => writeln!(
+                text,
+                "{name}{{version=\"{}\",engine=\"{}\",engine_version=\"{}\"}} 1",
+                env!("CARGO_PKG_VERSION"),
+                escape(engine.name),
+                escape(&engine.version)
+            ),
+            "candor_ready" => writeln!(text, "{name} {}", u8::from(ready)),
+            "candor_inference_queue_length" => writeln!(text, "{name} {}", api.pipeline.queued()),
+            "candor_load_queue_length" => writeln!(text, "{name} {}", api.registry.loads_queued()),
+            _ => views.iter().try_for_each(|view| write_view(&mut text, name, view)),
+        };
+    }
+    text
+}
+
+fn write_view(text: &mut String, name: &str, view: &VersionView) -> std::fmt::Result {
+    let labels = format!("model=\"{}\",version=\"{}\"", view.model, view.version);
+    match name {
+        "candor_requests_total" => Outcome::ALL.into_iter().try_for_each(|outcome| {
+            let count = view.totals.outcome(outcome);
+            writeln!(text, "{name}{{{labels},outcome=\"{}\"}} {count}", outcome.word())
+        }),
+        "candor_rows_total" => writeln!(text, "{name}{{{labels}}} {}", view.totals.rows),
+        "candor_requests_in_flight" => match view.inflight {
+            Some(inflight) => writeln!(text, "{name}{{{labels}}} {inflight}"),
+            None => Ok(()),
+        },
+        _ => Phase::ALL.into_iter().try_for_each(|phase| write_histogram(text, name, &labels, view, phase)),
+    }
+}
+
+fn write_histogram(text: &mut String, name: &str, labels: &str, view: &VersionView, phase: Phase) -> std::fmt::Result {
+    let histogram = view.totals.phase(phase);
+    let phase = phase.word();
+    let mut below = 0;
+    for (bound, count) in LATENCY_BUCKETS_NANOS.into_iter().zip(histogram.buckets) {
+        below += count;
+        writeln!(text, "{name}_bucket{{{labels},phase=\"{phase}\",le=\"{}\"}} {below}", seconds(bound))?;
+    }
+    let count = histogram.count();
+    writeln!(text, "{name}_bucket{{{labels},phase=\"{phase}\",le=\"+Inf\"}} {count}")?;
+    writeln!(text, "{name}_sum{{{labels},phase=\"{phase}\"}} {}", seconds(histogram.nanos))?;
+    writeln!(text, "{name}_count{{{labels},phase=\"{phase}\"}} {count}")
+}
+
+#[allow(
+    clippy::cast_precision_loss,
+    reason = "a sum of 2^53 nanoseconds is a hundred days; the last digits do not matter"
+)]
+fn seconds(nanos: u64) -> f64 {
+    nanos as f64 / 1e9
+}
+
+fn escape(label: &str) -> String {
+    label.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}
+
+/// docs/METRICS.md.
+#[must_use]
+pub fn reference() -> String {
+    let mut text = String::from(
+        "# Metrics\n\n<!-- Written by `cargo xtask docs`; do not edit. -->\n\n\
+         `GET /metrics` answers in Prometheus text format 0.0.4. Labels come from the model repository and from\n\
+         closed lists, never from requests. Histograms have buckets from 10 µs to 30 s.\n\n\
+         | metric | type | labels | meaning |\n|---|---|---|---|\n",
+    );
+    for Metric { name, kind, labels, help } in &METRICS {
+        let _ = writeln!(text, "| `{name}` | {kind} | {} | {help} |", if labels.is_empty() { "–" } else { labels });
+    }
+    text
+}

@@ -1,0 +1,160 @@
+//! What a model is: its metadata in the protocol's words, its configuration in Triton's.
+
+use std::collections::BTreeMap;
+
+use candor_domain::{Datatype, Dim, TensorSpec, Version};
+use candor_serving::ReadyVersion;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// A model's metadata.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ModelMetadata {
+    /// The model.
+    #[schema(example = "iris")]
+    pub name: String,
+    /// Its ready versions, lowest first.
+    #[schema(example = json!(["1", "2"]))]
+    pub versions: Vec<String>,
+    /// The platform, as Triton's clients know it.
+    #[schema(example = "onnxruntime_onnx")]
+    pub platform: String,
+    /// What it takes.
+    pub inputs: Vec<TensorMetadata>,
+    /// What it gives.
+    pub outputs: Vec<TensorMetadata>,
+    /// Facts about the version that is described: title, licence, engine, digest, what its file says.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// An input or output.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TensorMetadata {
+    /// Its name.
+    #[schema(example = "features")]
+    pub name: String,
+    /// Its element type.
+    #[schema(example = "FP32")]
+    pub datatype: String,
+    /// Sizes of its dimensions; −1 stands for any size.
+    #[schema(example = json!([-1, 4]))]
+    pub shape: Vec<i64>,
+}
+
+impl From<&TensorSpec> for TensorMetadata {
+    fn from(spec: &TensorSpec) -> Self {
+        Self { name: spec.name.to_string(), datatype: spec.datatype.name().to_owned(), shape: spec.wire_shape() }
+    }
+}
+
+impl ModelMetadata {
+    /// Describes one version of a model that has `versions`.
+    #[must_use]
+    pub fn new(version: &ReadyVersion, versions: &[Version]) -> Self {
+        let mut properties: BTreeMap<String, String> = version.properties.clone();
+        let manifest = &version.manifest;
+        let engine = format!("{} {}", version.engine.name, version.engine.version);
+        let facts = [
+            ("title", manifest.title.clone()),
+            ("description", manifest.description.clone()),
+            ("licence", manifest.licence.clone()),
+            ("task", manifest.task.clone()),
+            ("version", Some(version.version.to_string())),
+            ("engine", Some(engine)),
+            ("sha256", Some(version.sha256.clone())),
+            ("file_bytes", Some(version.file_bytes.to_string())),
+        ];
+        properties.extend(facts.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
+        Self {
+            name: version.model.to_string(),
+            versions: versions.iter().map(Version::to_string).collect(),
+            platform: version.engine.platform.to_owned(),
+            inputs: version.signature.inputs.iter().map(TensorMetadata::from).collect(),
+            outputs: version.signature.outputs.iter().map(TensorMetadata::from).collect(),
+            properties,
+        }
+    }
+}
+
+/// A model's configuration as Triton's `ModelConfig` has it.
+///
+/// Where `max_batch_size` is above 0, `dims` leave the batch dimension out; where it is 0, there is no
+/// limit on rows and `dims` are whole.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ModelConfig {
+    /// The model.
+    #[schema(example = "simple")]
+    pub name: String,
+    /// Its platform.
+    #[schema(example = "onnxruntime_onnx")]
+    pub platform: String,
+    /// Its backend.
+    #[schema(example = "onnxruntime")]
+    pub backend: String,
+    /// Which versions are served.
+    pub version_policy: BTreeMap<String, serde_json::Value>,
+    /// Most rows in one request; 0 for no limit.
+    #[schema(example = 8)]
+    pub max_batch_size: u64,
+    /// What it takes.
+    pub input: Vec<TensorConfig>,
+    /// What it gives.
+    pub output: Vec<TensorConfig>,
+    /// The file that is served.
+    #[schema(example = "model.onnx")]
+    pub default_model_filename: String,
+}
+
+/// An input or output in Triton's words.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TensorConfig {
+    /// Its name.
+    #[schema(example = "INPUT0")]
+    pub name: String,
+    /// Its element type.
+    #[schema(example = "TYPE_INT32")]
+    pub data_type: String,
+    /// Sizes of its dimensions; −1 stands for any size.
+    #[schema(example = json!([16]))]
+    pub dims: Vec<i64>,
+}
+
+impl TensorConfig {
+    fn new(spec: &TensorSpec, without_batch: bool) -> Self {
+        let is_text = spec.datatype == Datatype::Bytes;
+        let data_type = if is_text { "TYPE_STRING".to_owned() } else { format!("TYPE_{}", spec.datatype) };
+        let dims = spec.dims.as_deref().unwrap_or(&[Dim::Any(None)]);
+        let dims = dims.iter().skip(usize::from(without_batch)).map(Dim::wire).collect();
+        Self { name: spec.name.to_string(), data_type, dims }
+    }
+}
+
+impl ModelConfig {
+    /// Describes one version of a model.
+    #[must_use]
+    pub fn new(version: &ReadyVersion) -> Self {
+        use candor_serving::VersionPolicy;
+        let (signature, manifest) = (&version.signature, &version.manifest);
+        let max_batch_size = manifest.batch_rows_max.filter(|_| signature.is_batched()).unwrap_or(0);
+        let policy = match &manifest.versions {
+            Some(VersionPolicy::All) => ("all", serde_json::json!({})),
+            Some(VersionPolicy::Latest(count)) => ("latest", serde_json::json!({"num_versions": count})),
+            Some(VersionPolicy::Specific(versions)) => {
+                let versions: Vec<_> = versions.iter().map(Version::as_str).collect();
+                ("specific", serde_json::json!({"versions": versions}))
+            }
+            None => ("latest", serde_json::json!({"num_versions": 1})),
+        };
+        let config = |spec| TensorConfig::new(spec, max_batch_size > 0);
+        Self {
+            name: version.model.to_string(),
+            platform: version.engine.platform.to_owned(),
+            backend: version.engine.backend.to_owned(),
+            version_policy: BTreeMap::from([(policy.0.to_owned(), policy.1)]),
+            max_batch_size,
+            input: signature.inputs.iter().map(config).collect(),
+            output: signature.outputs.iter().map(config).collect(),
+            default_model_filename: "model.onnx".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! The JSON of an infer request: id, parameters, requested outputs; inputs are read next door.
+
+use std::fmt;
+
+use candor_domain::{Error, Signature, TensorSpec, names::quoted};
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+
+use super::{
+    Trouble, Word,
+    input::{Input, InputsSeed},
+    params::{Params, ParamsSeed},
+    skip::Skip,
+};
+use crate::limits::HttpLimits;
+
+pub(crate) struct Head {
+    pub(crate) id: Option<String>,
+    pub(crate) params: Params,
+    pub(crate) inputs: Vec<Input>,
+    pub(crate) outputs: Option<Vec<(usize, Params)>>,
+}
+
+/// What every part of a request is read with.
+#[derive(Clone, Copy)]
+pub(crate) struct HeadSeed<'a> {
+    pub(crate) signature: &'a Signature,
+    pub(crate) limits: &'a HttpLimits,
+    pub(crate) trouble: &'a Trouble,
+    pub(crate) body_bytes: usize,
+}
+
+impl<'a> HeadSeed<'a> {
+    pub(crate) fn params<'p>(self, at: &'p dyn Fn() -> String) -> ParamsSeed<'p>
+    where
+        'a: 'p,
+    {
+        ParamsSeed { trouble: self.trouble, at, name_bytes_max: self.limits.name_bytes_max }
+    }
+
+    pub(crate) fn skip(self) -> Skip<'a> {
+        Skip { trouble: self.trouble, depth: 1, depth_max: self.limits.json_depth_max }
+    }
+
+    pub(crate) fn twice<E: de::Error>(self, at: String) -> E {
+        self.trouble.raise(Error::invalid("this key stands there twice").at(at))
+    }
+
+    pub(crate) fn check_name<E: de::Error>(self, text: &str, at: impl FnOnce() -> String) -> Result<(), E> {
+        if text.len() <= self.limits.name_bytes_max {
+            return Ok(());
+        }
+        let error = Error::invalid("this is too long")
+            .at(at())
+            .expected(format!("at most {} bytes (limits.name_bytes_max)", self.limits.name_bytes_max))
+            .got(format!("{} bytes", text.len()));
+        Err(self.trouble.raise(error))
+    }
+
+    pub(crate) fn check_count<E: de::Error>(self, count: usize, at: &str) -> Result<(), E> {
+        if count < self.limits.tensors_max {
+            return Ok(());
+        }
+        let error = Error::invalid("there are too many tensors")
+            .at(at)
+            .expected(format!("at most {} (limits.tensors_max)", self.limits.tensors_max));
+        Err(self.trouble.raise(error))
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for HeadSeed<'_> {
+    type Value = Head;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Head, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for HeadSeed<'_> {
+    type Value = Head;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with inputs")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Head, A::Error> {
+        let mut head = Head { id: None, params: Params::default(), inputs: Vec::new(), outputs: None };
+        let mut has_inputs = false;
+        while let Some(Word(key)) = map.next_key()? {
+            match &*key {
+                "id" => {
+                    let Some(Word(id)) = map.next_value::<Option<Word<'_>>>()? else { continue };
+                    self.check_name(&id, || "/id".into())?;
+                    head.id = Some(id.into_owned()).filter(|id| !id.is_empty());
+                }
+                "parameters" => head.params = map.next_value_seed(self.params(&|| String::new()))?,
+                "inputs" if has_inputs => return Err(self.twice("/inputs".into())),
+                "inputs" => {
+                    head.inputs = map.next_value_seed(InputsSeed(self))?;
+                    has_inputs = true;
+                }
+                "outputs" if head.outputs.is_some() => return Err(self.twice("/outputs".into())),
+                "outputs" => {
+                    let outputs = map.next_value_seed(OutputsSeed(self))?;
+                    // Clients write an empty list for "all of them".
+                    head.outputs = (!outputs.is_empty()).then_some(outputs);
+                }
+                _ => map.next_value_seed(self.skip())?,
+            }
+        }
+        if has_inputs {
+            return Ok(head);
+        }
+        let error = Error::invalid("the request has no inputs").at("/inputs").expected(names(&self.signature.inputs));
+        Err(self.trouble.raise(error))
+    }
+}
+
+/// Names of tensors, for messages.
+pub(crate) fn names(specs: &[TensorSpec]) -> String {
+    specs.iter().map(|spec| &*spec.name).collect::<Vec<_>>().join(", ")
+}
+
+struct OutputsSeed<'a>(HeadSeed<'a>);
+
+impl<'de> DeserializeSeed<'de> for OutputsSeed<'_> {
+    type Value = Vec<(usize, Params)>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for OutputsSeed<'_> {
+    type Value = Vec<(usize, Params)>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of outputs")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Self::Value, A::Error> {
+        let mut outputs: Vec<(usize, Params)> = Vec::with_capacity(self.0.signature.outputs.len());
+        loop {
+            let position = outputs.len();
+            let Some(output) = array.next_element_seed(OutputSeed { head: self.0, position })? else {
+                return Ok(outputs);
+            };
+            self.0.check_count(position, "/outputs")?;
+            if outputs.iter().any(|known| known.0 == output.0) {
+                let error = Error::invalid("this output stands there twice").at(format!("/outputs/{position}/name"));
+                return Err(self.0.trouble.raise(error));
+            }
+            outputs.push(output);
+        }
+    }
+}
+
+struct OutputSeed<'a> {
+    head: HeadSeed<'a>,
+    position: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for OutputSeed<'_> {
+    type Value = (usize, Params);
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for OutputSeed<'_> {
+    type Value = (usize, Params);
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an output object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let at = |rest: &str| format!("/outputs/{}{rest}", self.position);
+        let (mut index, mut params) = (None, Params::default());
+        while let Some(Word(key)) = map.next_key()? {
+            match &*key {
+                "name" => {
+                    let Word(name) = map.next_value()?;
+                    self.head.check_name(&name, || at("/name"))?;
+                    index = self.head.signature.output_index(&name);
+                    if index.is_none() {
+                        let error = Error::invalid("the model has no such output");
+                        let error =
+                            error.at(at("/name")).expected(names(&self.head.signature.outputs)).got(quoted(&name));
+                        return Err(self.head.trouble.raise(error));
+                    }
+                }
+                "parameters" => params = map.next_value_seed(self.head.params(&|| at("")))?,
+                _ => map.next_value_seed(self.head.skip())?,
+            }
+        }
+        match index {
+            Some(index) => Ok((index, params)),
+            None => Err(self.head.trouble.raise(Error::invalid("the output has no name").at(at("")))),
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! The inputs of an infer request: name, shape, datatype, and elements or the length of their bytes.
+
+use std::fmt;
+
+use candor_domain::{Datatype, Error, Shape, Tensor, TensorData, names::quoted};
+use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::{
+    Word,
+    data::DataSeed,
+    head::{HeadSeed, names},
+    params::Params,
+};
+
+/// An input whose name is known; its place in the request's order is its place in the list.
+pub(crate) struct Input {
+    pub(crate) index: usize,
+    pub(crate) payload: Payload,
+}
+
+pub(crate) enum Payload {
+    Here(Tensor),
+    Behind { datatype: Datatype, shape: Shape, bytes: u64 },
+}
+
+pub(crate) struct InputsSeed<'a>(pub(crate) HeadSeed<'a>);
+
+impl<'de> DeserializeSeed<'de> for InputsSeed<'_> {
+    type Value = Vec<Input>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<Input>, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for InputsSeed<'_> {
+    type Value = Vec<Input>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of inputs")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Vec<Input>, A::Error> {
+        let mut inputs: Vec<Input> = Vec::with_capacity(self.0.signature.inputs.len());
+        loop {
+            let position = inputs.len();
+            let Some(input) = array.next_element_seed(InputSeed { head: self.0, position })? else { return Ok(inputs) };
+            self.0.check_count(position, "/inputs")?;
+            if inputs.iter().any(|known| known.index == input.index) {
+                let error = Error::invalid("this input stands there twice").at(format!("/inputs/{position}/name"));
+                return Err(self.0.trouble.raise(error));
+            }
+            inputs.push(input);
+        }
+    }
+}
+
+struct InputSeed<'a> {
+    head: HeadSeed<'a>,
+    position: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for InputSeed<'_> {
+    type Value = Input;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Input, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+/// The `data` of an input: read, or kept until datatype and shape are known.
+enum Read<'de> {
+    Nothing,
+    Later(&'de RawValue),
+    Done(TensorData),
+}
+
+impl<'de> Visitor<'de> for InputSeed<'_> {
+    type Value = Input;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an input object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Input, A::Error> {
+        let (mut index, mut shape, mut datatype) = (None, None, None);
+        let (mut params, mut data) = (Params::default(), Read::Nothing);
+        while let Some(Word(key)) = map.next_key()? {
+            match &*key {
+                "name" if index.is_none() => index = Some(self.index(&map.next_value::<Word<'_>>()?.0)?),
+                "shape" if shape.is_none() => shape = Some(self.shape(&map.next_value_seed(DimsSeed(&self))?)?),
+                "datatype" if datatype.is_none() => datatype = Some(self.datatype(&map.next_value::<Word<'_>>()?.0)?),
+                "parameters" => params = map.next_value_seed(self.head.params(&|| self.at("")))?,
+                "data" if matches!(data, Read::Nothing) => {
+                    data = match (datatype, shape) {
+                        (Some(datatype), Some(shape)) => {
+                            Read::Done(map.next_value_seed(self.data_seed(datatype, shape, &|| self.at("/data")))?)
+                        }
+                        _ => Read::Later(map.next_value()?),
+                    };
+                }
+                "name" | "shape" | "datatype" | "data" => return Err(self.head.twice(self.at(&format!("/{key}")))),
+                _ => map.next_value_seed(self.head.skip())?,
+            }
+        }
+        let missing =
+            |key: &str| self.head.trouble.raise(Error::invalid(format!("the input has no {key}")).at(self.at("")));
+        let index = index.ok_or_else(|| missing("name"))?;
+        let shape = shape.ok_or_else(|| missing("shape"))?;
+        let datatype = datatype.ok_or_else(|| missing("datatype"))?;
+        let payload = self.payload(datatype, shape, data, params.binary_data_size)?;
+        Ok(Input { index, payload })
+    }
+}
+
+impl InputSeed<'_> {
+    fn at(&self, rest: &str) -> String {
+        format!("/inputs/{}{rest}", self.position)
+    }
+
+    fn raise<E: de::Error>(&self, error: Error, rest: &str) -> E {
+        self.head.trouble.raise(error.at(self.at(rest)))
+    }
+
+    fn index<E: de::Error>(&self, name: &str) -> Result<usize, E> {
+        self.head.check_name(name, || self.at("/name"))?;
+        self.head.signature.input_index(name).ok_or_else(|| {
+            let error = Error::invalid("the model has no such input");
+            self.raise(error.expected(names(&self.head.signature.inputs)).got(quoted(name)), "/name")
+        })
+    }
+
+    fn datatype<E: de::Error>(&self, name: &str) -> Result<Datatype, E> {
+        Datatype::from_name(name).ok_or_else(|| {
+            let known = Datatype::ALL.map(Datatype::name).join(", ");
+            self.raise(Error::invalid("there is no such datatype").expected(known).got(quoted(name)), "/datatype")
+        })
+    }
+
+    fn shape<E: de::Error>(&self, dims: &[i64]) -> Result<Shape, E> {
+        let shape = Shape::new(dims).map_err(|error| self.raise(error, "/shape"))?;
+        let max = self.head.limits.tensor_elements_max;
+        if shape.elements() <= max {
+            return Ok(shape);
+        }
+        let error = Error::invalid("the tensor is too large")
+            .expected(format!("at most {max} elements (limits.tensor_elements_max)"))
+            .got(format!("{shape}"));
+        Err(self.raise(error, "/shape"))
+    }
+
+    fn data_seed<'s>(&'s self, datatype: Datatype, shape: Shape, at: &'s dyn Fn() -> String) -> DataSeed<'s> {
+        DataSeed { datatype, shape, trouble: self.head.trouble, at, body_bytes: self.head.body_bytes }
+    }
+
+    fn payload<E: de::Error>(
+        &self,
+        datatype: Datatype,
+        shape: Shape,
+        data: Read<'_>,
+        size: Option<u64>,
+    ) -> Result<Payload, E> {
+        let data = match (data, size) {
+            (Read::Nothing, Some(bytes)) => return Ok(Payload::Behind { datatype, shape, bytes }),
+            (Read::Nothing, None) => {
+                let error = Error::invalid("the input has neither data nor parameters.binary_data_size");
+                return Err(self.raise(error, ""));
+            }
+            (_, Some(_)) => {
+                let error = Error::invalid("the input has both data and parameters.binary_data_size");
+                return Err(self.raise(error.hint("leave one of them out"), ""));
+            }
+            (Read::Done(data), None) => data,
+            (Read::Later(raw), None) => {
+                let at = || self.at("/data");
+                let seed = self.data_seed(datatype, shape, &at);
+                let mut parser = serde_json::Deserializer::from_str(raw.get());
+                seed.deserialize(&mut parser).map_err(|error| {
+                    let explained = self.head.trouble.explain(&error, raw.get().as_bytes());
+                    self.head.trouble.raise(explained)
+                })?
+            }
+        };
+        let tensor = Tensor::new(shape, data).map_err(|error| self.raise(error, "/data"))?;
+        Ok(Payload::Here(tensor))
+    }
+}
+
+/// Reads a shape; bounded, because a rank is.
+struct DimsSeed<'a>(&'a InputSeed<'a>);
+
+impl<'de> DeserializeSeed<'de> for DimsSeed<'_> {
+    type Value = Vec<i64>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<i64>, D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for DimsSeed<'_> {
+    type Value = Vec<i64>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of whole numbers")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Vec<i64>, A::Error> {
+        const KEPT_MAX: usize = 64;
+        let mut dims = Vec::with_capacity(4);
+        while dims.len() < KEPT_MAX {
+            let Some(dim) = array.next_element::<i64>()? else { return Ok(dims) };
+            dims.push(dim);
+        }
+        let error = Error::invalid("the shape has too many dimensions").expected("at most 8");
+        Err(self.0.raise(error, "/shape"))
+    }
+}

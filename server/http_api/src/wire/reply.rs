@@ -1,0 +1,246 @@
+//! An infer reply: JSON, then the outputs that are wanted as bytes; compressed if the client accepts it.
+//!
+//! JSON cannot carry NaN, infinities, half-precision numbers or bytes that are not UTF-8; asking for them in
+//! JSON is refused with the way to get them.
+
+use std::{borrow::Cow, io::Write as _};
+
+use actix_web::http::header::HeaderValue;
+use candor_domain::{Datatype, Error, ErrorCode, Result, Shape, Tensor, TensorData};
+use candor_serving::ReadyVersion;
+use flate2::{Compression, write::GzEncoder, write::ZlibEncoder};
+use serde::{Serialize, Serializer, ser::SerializeStruct as _};
+
+use super::binary;
+
+/// A reply's bytes and what its headers must say of them.
+#[derive(Debug)]
+pub struct ReplyBody {
+    /// The body.
+    pub bytes: Vec<u8>,
+    /// Length of the JSON part (before compression), if bytes follow it.
+    pub json_bytes: Option<usize>,
+    /// Its content encoding.
+    pub coding: Option<&'static str>,
+}
+
+/// A content encoding that the client accepts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplyEncoding {
+    /// As it is.
+    Identity,
+    /// RFC 1952.
+    Gzip,
+    /// RFC 1950, which HTTP calls deflate.
+    Deflate,
+}
+
+impl ReplyEncoding {
+    /// The first of gzip and deflate that an `Accept-Encoding` header names and does not rule out.
+    #[must_use]
+    pub fn accepted(header: Option<&HeaderValue>) -> Self {
+        let text = header.and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let accepts = |coding: &str| {
+            text.split(',').any(|item| {
+                let mut parts = item.split(';').map(str::trim);
+                let named = parts.next().is_some_and(|name| name.eq_ignore_ascii_case(coding));
+                named && !parts.any(|part| matches!(part, "q=0" | "q=0.0" | "q=0.00" | "q=0.000"))
+            })
+        };
+        if accepts("gzip") {
+            Self::Gzip
+        } else if accepts("deflate") {
+            Self::Deflate
+        } else {
+            Self::Identity
+        }
+    }
+
+    fn apply(self, plain: Vec<u8>) -> Result<(Vec<u8>, Option<&'static str>)> {
+        let failed = |error: std::io::Error| Error::new(ErrorCode::Internal, format!("cannot compress: {error}"));
+        match self {
+            Self::Identity => Ok((plain, None)),
+            Self::Gzip => {
+                let mut packer = GzEncoder::new(Vec::new(), Compression::fast());
+                packer.write_all(&plain).map_err(failed)?;
+                Ok((packer.finish().map_err(failed)?, Some("gzip")))
+            }
+            Self::Deflate => {
+                let mut packer = ZlibEncoder::new(Vec::new(), Compression::fast());
+                packer.write_all(&plain).map_err(failed)?;
+                Ok((packer.finish().map_err(failed)?, Some("deflate")))
+            }
+        }
+    }
+}
+
+/// One output on its way out.
+pub(crate) struct ReplyOutput<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) tensor: Cow<'a, Tensor>,
+    pub(crate) as_bytes: bool,
+}
+
+/// Writes a reply.
+pub(crate) fn write(
+    version: &ReadyVersion,
+    id: Option<&str>,
+    outputs: &[ReplyOutput<'_>],
+    encoding: ReplyEncoding,
+    compress_bytes_min: usize,
+) -> Result<ReplyBody> {
+    for output in outputs.iter().filter(|output| !output.as_bytes) {
+        check_json_can_carry(output.name, output.tensor.data())?;
+    }
+    const HEAD_BYTES: usize = 160;
+    const JSON_BYTES_PER_ELEMENT: usize = 12;
+    let sizes = outputs.iter().map(|output| match output.as_bytes {
+        true => HEAD_BYTES + binary::wire_bytes(output.tensor.data()),
+        false => HEAD_BYTES + JSON_BYTES_PER_ELEMENT * output.tensor.data().len(),
+    });
+    let mut bytes = Vec::with_capacity(HEAD_BYTES + sizes.sum::<usize>());
+    let head = Head { model_name: version.model.as_str(), model_version: version.version.as_str(), id, outputs };
+    serde_json::to_writer(&mut bytes, &head)
+        .map_err(|error| Error::new(ErrorCode::Internal, format!("cannot write the reply: {error}")))?;
+    let json_bytes = bytes.len();
+    let mut binary = false;
+    for output in outputs.iter().filter(|output| output.as_bytes) {
+        binary = true;
+        binary::write_tensor(output.tensor.data(), &mut bytes);
+    }
+    let encoding = if bytes.len() >= compress_bytes_min { encoding } else { ReplyEncoding::Identity };
+    let (bytes, coding) = encoding.apply(bytes)?;
+    Ok(ReplyBody { bytes, json_bytes: binary.then_some(json_bytes), coding })
+}
+
+fn check_json_can_carry(name: &str, data: &TensorData) -> Result<()> {
+    let refuse = |what: String| {
+        Err(Error::invalid(format!("output '{name}' {what}"))
+            .hint("ask for it as bytes: \"parameters\": {\"binary_data\": true} on the output"))
+    };
+    let odd = match data {
+        TensorData::Fp32(values) => values.iter().position(|value| !value.is_finite()),
+        TensorData::Fp64(values) => values.iter().position(|value| !value.is_finite()),
+        TensorData::Bytes(strings) => {
+            return match strings.iter().position(|string| std::str::from_utf8(string).is_err()) {
+                Some(index) => {
+                    refuse(format!("holds bytes at element {index} that are not UTF-8, which JSON cannot carry"))
+                }
+                None => Ok(()),
+            };
+        }
+        TensorData::Fp16(_) | TensorData::Bf16(_) => {
+            return refuse(format!("is {}, which has no JSON form", data.datatype()));
+        }
+        TensorData::Bool(_)
+        | TensorData::Uint8(_)
+        | TensorData::Uint16(_)
+        | TensorData::Uint32(_)
+        | TensorData::Uint64(_)
+        | TensorData::Int8(_)
+        | TensorData::Int16(_)
+        | TensorData::Int32(_)
+        | TensorData::Int64(_) => None,
+    };
+    odd.map_or(Ok(()), |index| refuse(format!("is NaN or infinite at element {index}, which JSON cannot carry")))
+}
+
+#[derive(Serialize)]
+struct Head<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<&'a str>,
+    model_name: &'a str,
+    model_version: &'a str,
+    outputs: &'a [ReplyOutput<'a>],
+}
+
+impl Serialize for ReplyOutput<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_struct("output", 4)?;
+        object.serialize_field("name", self.name)?;
+        object.serialize_field("datatype", self.tensor.datatype().name())?;
+        object.serialize_field("shape", &Dims(self.tensor.shape()))?;
+        if self.as_bytes {
+            object.serialize_field(
+                "parameters",
+                &BinarySize { binary_data_size: binary::wire_bytes(self.tensor.data()) },
+            )?;
+        } else {
+            object.serialize_field("data", &Data(self.tensor.data()))?;
+        }
+        object.end()
+    }
+}
+
+#[derive(Serialize)]
+struct BinarySize {
+    binary_data_size: usize,
+}
+
+struct Dims<'a>(&'a Shape);
+
+impl Serialize for Dims<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.dims())
+    }
+}
+
+struct Data<'a>(&'a TensorData);
+
+impl Serialize for Data<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            TensorData::Bool(values) => serializer.collect_seq(values.iter().map(|&value| value != 0)),
+            TensorData::Uint8(values) => serializer.collect_seq(values),
+            TensorData::Uint16(values) => serializer.collect_seq(values),
+            TensorData::Uint32(values) => serializer.collect_seq(values),
+            TensorData::Uint64(values) => serializer.collect_seq(values),
+            TensorData::Int8(values) => serializer.collect_seq(values),
+            TensorData::Int16(values) => serializer.collect_seq(values),
+            TensorData::Int32(values) => serializer.collect_seq(values),
+            TensorData::Int64(values) => serializer.collect_seq(values),
+            TensorData::Fp32(values) => serializer.collect_seq(values),
+            TensorData::Fp64(values) => serializer.collect_seq(values),
+            // Checked by `check_json_can_carry`.
+            TensorData::Bytes(strings) => serializer.collect_seq(strings.iter().map(String::from_utf8_lossy)),
+            TensorData::Fp16(_) | TensorData::Bf16(_) => {
+                Err(serde::ser::Error::custom(format!("{} has no JSON form", Datatype::name(self.0.datatype()))))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepted_encodings_are_read_from_the_header() {
+        for (header, want) in [
+            ("gzip", ReplyEncoding::Gzip),
+            ("br, GZIP;q=0.5", ReplyEncoding::Gzip),
+            ("gzip;q=0, deflate", ReplyEncoding::Deflate),
+            ("identity", ReplyEncoding::Identity),
+            ("", ReplyEncoding::Identity),
+            ("xgzip", ReplyEncoding::Identity),
+        ] {
+            let value = HeaderValue::from_static(header);
+            assert_eq!(ReplyEncoding::accepted(Some(&value)), want, "{header}");
+        }
+        assert_eq!(ReplyEncoding::accepted(None), ReplyEncoding::Identity);
+    }
+
+    #[test]
+    fn what_json_cannot_carry_is_refused_with_the_way_out() {
+        for (data, words) in [
+            (TensorData::Fp32(vec![1.0, f32::NAN]), "NaN or infinite at element 1"),
+            (TensorData::Fp64(vec![f64::NEG_INFINITY]), "NaN or infinite at element 0"),
+            (TensorData::Fp16(vec![0]), "FP16, which has no JSON form"),
+            (TensorData::Bytes([&b"ok"[..], b"\xff"].into_iter().collect()), "element 1 that are not UTF-8"),
+        ] {
+            let error = check_json_can_carry("y", &data).unwrap_err().to_string();
+            assert!(error.contains(words) && error.contains("binary_data"), "{error}");
+        }
+        assert!(check_json_can_carry("y", &TensorData::Int64(vec![i64::MIN])).is_ok());
+    }
+}

@@ -1,0 +1,112 @@
+//! The `statistics` extension: counters in the form that Triton gives them.
+
+use candor_domain::{Outcome, Phase};
+use candor_serving::VersionView;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+/// Statistics of versions.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Statistics {
+    /// One entry per version.
+    pub model_stats: Vec<VersionStatistics>,
+}
+
+/// Statistics of one version.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct VersionStatistics {
+    /// The model.
+    #[schema(example = "iris")]
+    pub name: String,
+    /// The version.
+    #[schema(example = "2")]
+    pub version: String,
+    /// When the last inference succeeded, in milliseconds since the Unix epoch; 0 if none did.
+    pub last_inference: u64,
+    /// Rows that were answered.
+    pub inference_count: u64,
+    /// Runs of the engine.
+    pub execution_count: u64,
+    /// Counts and time by outcome and phase.
+    pub inference_stats: InferenceStatistics,
+    /// Always empty: there are no decoupled models.
+    pub response_stats: serde_json::Map<String, serde_json::Value>,
+    /// Always empty: requests are not yet batched by the server.
+    pub batch_stats: Vec<serde_json::Value>,
+    /// Always empty: memory is not attributed to versions.
+    pub memory_usage: Vec<serde_json::Value>,
+}
+
+/// Counts and time by outcome and phase.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct InferenceStatistics {
+    /// Requests that were answered.
+    pub success: Duration,
+    /// Requests that were not.
+    pub fail: Duration,
+    /// Waiting for a thread.
+    pub queue: Duration,
+    /// Reading requests.
+    pub compute_input: Duration,
+    /// Inside the engine.
+    pub compute_infer: Duration,
+    /// Writing replies.
+    pub compute_output: Duration,
+    /// Always zero: there is no result cache.
+    pub cache_hit: Duration,
+    /// Always zero: there is no result cache.
+    pub cache_miss: Duration,
+}
+
+/// How often, and how long together.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub struct Duration {
+    /// How often.
+    pub count: u64,
+    /// Nanoseconds together.
+    pub ns: u64,
+}
+
+impl Statistics {
+    pub(crate) fn of(views: &[VersionView], wanted: impl Fn(&VersionView) -> bool) -> Self {
+        Self { model_stats: views.iter().filter(|view| wanted(view)).map(VersionStatistics::from).collect() }
+    }
+}
+
+impl From<&VersionView> for VersionStatistics {
+    fn from(view: &VersionView) -> Self {
+        let totals = &view.totals;
+        let phase = |phase: Phase| {
+            let histogram = totals.phase(phase);
+            Duration { count: histogram.count(), ns: histogram.nanos }
+        };
+        // A request that never waited has waited zero nanoseconds: Triton counts it, so clients that divide
+        // by the count expect it.
+        let success = phase(Phase::Request);
+        let queue = Duration { count: success.count, ns: phase(Phase::Queue).ns };
+        let failures = Outcome::ALL.into_iter().filter(|outcome| *outcome != Outcome::Success);
+        Self {
+            name: view.model.to_string(),
+            version: view.version.to_string(),
+            last_inference: totals.last_unix_ms,
+            inference_count: totals.rows,
+            execution_count: totals.executions,
+            inference_stats: InferenceStatistics {
+                fail: Duration {
+                    count: failures.map(|outcome| totals.outcome(outcome)).sum(),
+                    ns: totals.unsuccessful_nanos,
+                },
+                queue,
+                compute_input: phase(Phase::Decode),
+                compute_infer: phase(Phase::Run),
+                compute_output: phase(Phase::Encode),
+                success,
+                cache_hit: Duration::default(),
+                cache_miss: Duration::default(),
+            },
+            response_stats: serde_json::Map::new(),
+            batch_stats: Vec::new(),
+            memory_usage: Vec::new(),
+        }
+    }
+}

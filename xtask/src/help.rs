@@ -1,0 +1,102 @@
+//! The help texts, one per command, on one page. Read by `main`; knows no code.
+
+/// Every command, in the order of the overview.
+#[cfg(test)]
+pub const COMMANDS: [&str; 7] = ["serve", "test", "tidy", "openapi", "docs", "bench", "runtime"];
+
+/// What `cargo xtask` alone prints.
+pub const OVERVIEW: &str = "\
+cargo xtask <command>: everything a developer runs. It needs cargo alone to start.
+
+  serve     build the server, fetch ONNX Runtime, serve the models in models/
+  test      run every check that CI runs, in order; --deep for the slow ones too
+  tidy      check the house rules: module docs, sizes, fences, links, words
+  openapi   write openapi/openapi.json from the server's types; --check compares
+  docs      write docs/CONFIG.md and docs/METRICS.md from the server; --check compares
+  bench     run the benchmarks
+  runtime   put ONNX Runtime beside the binary
+
+`cargo xtask <command> --help` says more.";
+
+/// The help of one command.
+pub fn of(command: &str) -> Option<&'static str> {
+    Some(match command {
+        "serve" => SERVE,
+        "test" => TEST,
+        "tidy" => TIDY,
+        "openapi" => OPENAPI,
+        "docs" => DOCS,
+        "bench" => BENCH,
+        "runtime" => RUNTIME,
+        _ => return None,
+    })
+}
+
+const SERVE: &str = "\
+cargo xtask serve [FOLDER] [arguments of `candor serve`...]
+
+Fetches ONNX Runtime, builds the server in release and becomes it: Ctrl-C stops the server.
+Without FOLDER it serves models/. A FOLDER of your own comes first, before any flag.
+
+  cargo xtask serve                                 the sample models, on the default address
+  cargo xtask serve --http-addr 127.0.0.1:9000      the sample models, elsewhere
+  cargo xtask serve ../mine                         your own model repository
+  cargo xtask serve models --help                   every flag of the server";
+
+const TEST: &str = "\
+cargo xtask test [--deep] [--only STEP[,STEP]] [--list]
+
+Runs the steps in order and stops at the first that fails; the last line says how to run that
+step alone. CI runs exactly this command.
+
+  --list            show the steps and what each is for, run nothing
+  --only fmt,tidy   run these steps only, in the usual order; deep steps may be named too
+  --deep            add the slow steps (licences, coverage, benchmarks, rebuilt models) and write
+                    the results to docs/TESTING-DEEP.md, which you commit";
+
+const TIDY: &str = "\
+cargo xtask tidy
+
+Checks the house rules and prints every finding as `path:line: what; how to fix`:
+  - a .rs file begins with `//!`, a map of what it does, what is beside it, what it does not know
+  - a file has at most 500 lines, a function at most 70; exceptions stand in xtask/tidy.toml
+    with their size, and may only shrink
+  - the fences: which crate may depend on which (xtask/tidy.toml, from `cargo metadata`)
+  - words that belong to one room stay in it (no status code outside the doors)
+  - no note to do something later; workspace members are listed by name
+  - links and paths named in Markdown exist
+  - one word for one thing (the synonyms in xtask/tidy.toml)
+
+The limits and lists are in xtask/tidy.toml, each with its reason.";
+
+const OPENAPI: &str = "\
+cargo xtask openapi [--check]
+
+Writes openapi/openapi.json, the document that the server generates from its types.
+With --check it writes nothing and fails when the committed file is not what the server says.";
+
+const DOCS: &str = "\
+cargo xtask docs [--check]
+
+Writes docs/CONFIG.md and docs/METRICS.md from `candor reference config` and
+`candor reference metrics`. With --check it writes nothing and fails when a file is stale.";
+
+const BENCH: &str = "\
+cargo xtask bench [arguments of the benchmarks...]
+
+Fetches ONNX Runtime, looks for `wrk` (the HTTP load maker; apt-get install wrk) and runs the
+benchmarks in release. Close other programs first: numbers come with their noise.
+
+  cargo xtask bench             all
+  cargo xtask bench -- --help   what the benchmarks themselves take";
+
+const RUNTIME: &str = "\
+cargo xtask runtime [--profile debug|release]
+
+Puts ONNX Runtime's library into target/<profile>/, beside the binary, where the server looks
+for it. It comes from the `onnxruntime` wheel (pip download) or else from the `onnxruntime-node`
+package (npm pack), and is used only if its sha256 is one of those in xtask/runtime.toml.
+Does nothing when the right file is already there. Default profile: debug.
+
+To use a library of your own: put libonnxruntime.so.<version> beside the binary, or start the
+server with `candor serve --ort-library PATH`.";

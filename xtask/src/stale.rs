@@ -1,0 +1,114 @@
+//! `cargo xtask openapi` and `cargo xtask docs`: committed files that the server itself writes.
+//!
+//! Runs the server's own subcommands and writes, or compares, what they print. It does not know what
+//! stands in the files.
+
+use std::{fs, path::Path};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{house::House, run};
+
+/// A committed file and the words after `candor` that print it.
+struct Written {
+    file: &'static str,
+    words: &'static [&'static str],
+    command: &'static str,
+}
+
+const OPENAPI: [Written; 1] =
+    [Written { file: "openapi/openapi.json", words: &["openapi"], command: "cargo xtask openapi" }];
+
+const DOCS: [Written; 2] = [
+    Written { file: "docs/CONFIG.md", words: &["reference", "config"], command: "cargo xtask docs" },
+    Written { file: "docs/METRICS.md", words: &["reference", "metrics"], command: "cargo xtask docs" },
+];
+
+/// Writes or checks the OpenAPI document.
+pub fn openapi(house: &House, check: bool) -> Result<()> {
+    all(house, &OPENAPI, check)
+}
+
+/// Writes or checks the reference pages.
+pub fn docs(house: &House, check: bool) -> Result<()> {
+    all(house, &DOCS, check)
+}
+
+fn all(house: &House, files: &[Written], check: bool) -> Result<()> {
+    let mut stale = Vec::new();
+    for written in files {
+        let mut command = run::cargo(house, &["run", "-q", "-p", "candor", "--"]);
+        let text = run::quiet(command.args(written.words))?;
+        let fresh = ended(&text);
+        let path = house.path(written.file);
+        if check {
+            stale.extend(difference(&path, &fresh).map(|what| format!("{}{what}", written.file)));
+        } else if difference(&path, &fresh).is_some() {
+            write(&path, &fresh)?;
+            println!("  wrote {}", written.file);
+        } else {
+            println!("  {} is up to date", written.file);
+        }
+    }
+    if stale.is_empty() {
+        return Ok(());
+    }
+    let command = files.first().map_or("", |written| written.command);
+    bail!("{}\nrun `{command}` and commit what it writes", stale.join("\n"));
+}
+
+/// Exactly one line end at the end, whoever printed it.
+fn ended(text: &str) -> String {
+    format!("{}\n", text.trim_end())
+}
+
+/// Where the file and the fresh text part, as words that follow the file's name.
+fn difference(path: &Path, fresh: &str) -> Option<String> {
+    let Ok(committed) = fs::read_to_string(path) else {
+        return Some(" is not there".to_owned());
+    };
+    if committed == fresh {
+        return None;
+    }
+    let same = committed.lines().zip(fresh.lines()).take_while(|(old, new)| old == new).count();
+    let line = |text: &str| text.lines().nth(same).unwrap_or("(end of file)").to_owned();
+    Some(format!(":{}: is stale\n    committed: {}\n    server:    {}", same + 1, line(&committed), line(fresh)))
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    }
+    fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_texts_have_no_difference() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("deep/file.md");
+        write(&path, "one\ntwo\n").unwrap();
+        assert_eq!(difference(&path, "one\ntwo\n"), None);
+    }
+
+    #[test]
+    fn the_first_differing_line_is_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file.md");
+        assert_eq!(difference(&path, ""), Some(" is not there".to_owned()));
+        write(&path, "one\ntwo\n").unwrap();
+        let said = difference(&path, "one\nthree\n").unwrap();
+        assert!(said.starts_with(":2: is stale") && said.contains("server:    three"), "{said}");
+        let shorter = difference(&path, "one\n").unwrap();
+        assert!(shorter.contains("(end of file)"), "{shorter}");
+    }
+
+    #[test]
+    fn a_text_ends_with_one_line_end() {
+        assert_eq!(ended("{}"), "{}\n");
+        assert_eq!(ended("a\n\n"), "a\n");
+    }
+}

@@ -1,0 +1,146 @@
+//! The steps of `cargo xtask test`, in their order, and what each runs.
+//!
+//! Before [`super`], which goes through the list. Cheap steps first, so that a slip is found early.
+//! It knows which program to call; it does not know what the program looks for.
+
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use crate::{bench, house::House, run, runtime, stale, tidy, tools, venv};
+
+/// One check. `run` gives a note for the closing table.
+pub struct Step {
+    pub name: &'static str,
+    pub what: &'static str,
+    pub deep: bool,
+    pub run: fn(&House) -> Result<String>,
+}
+
+const fn usual(name: &'static str, what: &'static str, run: fn(&House) -> Result<String>) -> Step {
+    Step { name, what, deep: false, run }
+}
+
+const fn deep(name: &'static str, what: &'static str, run: fn(&House) -> Result<String>) -> Step {
+    Step { name, what, deep: true, run }
+}
+
+/// All of them.
+pub static STEPS: [Step; 12] = [
+    usual("fmt", "every source is formatted", fmt),
+    usual("clippy", "no lint speaks", clippy),
+    usual("doc", "the documentation builds without a warning", doc),
+    usual("nextest", "unit and integration tests", nextest),
+    usual("doctest", "the examples in the documentation run", doctest),
+    usual("tidy", "the house rules hold", tidy_step),
+    usual("stale", "files that the server writes are up to date", stale_step),
+    deep("models", "the sample models rebuild to the same answers", models),
+    usual("clients", "tritonclient, KServe's SDK and plain HTTP against a real server", clients),
+    deep("deny", "licences, bans and sources of dependencies", deny),
+    deep("coverage", "how much of the code the tests run", coverage),
+    deep("bench", "the benchmarks", bench_step),
+];
+
+fn fmt(house: &House) -> Result<String> {
+    passed(&mut run::cargo(house, &["fmt", "--all", "--check"]))
+}
+
+fn clippy(house: &House) -> Result<String> {
+    let mut command = run::cargo(house, &["clippy", "--workspace", "--all-targets", "--locked"]);
+    passed(command.args(["--", "-D", "warnings"]))
+}
+
+fn doc(house: &House) -> Result<String> {
+    let mut command = run::cargo(house, &["doc", "--workspace", "--no-deps", "--locked"]);
+    passed(command.env("RUSTDOCFLAGS", "-D warnings"))
+}
+
+fn nextest(house: &House) -> Result<String> {
+    runtime::ensure(house, "debug")?;
+    let words = ["nextest", "run", "--workspace", "--locked"];
+    let mut command = match tools::ensure(house, &tools::NEXTEST) {
+        Ok(program) => tools::command(house, &program, &words),
+        Err(error) => {
+            println!("  {error:#}\n  running the same tests with `cargo test`");
+            let words = ["test", "--workspace", "--locked", "--lib", "--bins", "--tests"];
+            run::cargo(house, &words)
+        }
+    };
+    passed(&mut command)
+}
+
+fn doctest(house: &House) -> Result<String> {
+    passed(&mut run::cargo(house, &["test", "--workspace", "--doc", "--locked"]))
+}
+
+fn tidy_step(house: &House) -> Result<String> {
+    tidy::command(house).map(|()| String::new())
+}
+
+fn stale_step(house: &House) -> Result<String> {
+    stale::openapi(house, true)?;
+    stale::docs(house, true).map(|()| String::new())
+}
+
+fn models(house: &House) -> Result<String> {
+    let python = venv::ensure(house, "models/venv", "models/requirements.txt")?;
+    let mut command = Command::new(python);
+    command.args(["models/make_models.py", "--check", "models"]).current_dir(house.root());
+    passed(&mut command)
+}
+
+fn clients(house: &House) -> Result<String> {
+    runtime::ensure(house, "debug")?;
+    run::visible(&mut run::cargo(house, &["build", "--locked", "-p", "candor"]))?;
+    let python = venv::ensure(house, "clients/venv", "tests/clients/requirements.txt")?;
+    let mut command = Command::new(python);
+    command
+        .args(["-m", "pytest", "tests/clients"])
+        .env("CANDOR_BINARY", house.target("debug/candor"))
+        .env("CANDOR_MODELS", house.path("models"))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .current_dir(house.root());
+    let said = run::teed(&mut command)?;
+    Ok(said.lines().last().unwrap_or_default().trim_matches(['=', ' ']).to_owned())
+}
+
+fn deny(house: &House) -> Result<String> {
+    let program = tools::ensure(house, &tools::DENY)?;
+    let words = ["check", "licenses", "bans", "sources"];
+    passed(&mut tools::command(house, &program, &words))
+}
+
+fn coverage(house: &House) -> Result<String> {
+    // A folder of its own: its flags would rebuild everything, twice.
+    let folder = house.target("coverage");
+    runtime::ensure_in(house, &folder.join("debug"))?;
+    let program = tools::ensure(house, &tools::TARPAULIN)?;
+    let words = ["tarpaulin", "--engine", "ptrace", "--workspace", "--locked"];
+    let mut command = tools::command(house, &program, &words);
+    command.args(["--skip-clean", "--out", "stdout", "--target-dir"]).arg(folder);
+    let said = run::teed(&mut command)?;
+    let line = said.lines().rev().find(|line| line.contains("% coverage"));
+    line.map(|line| line.trim().to_owned()).context("tarpaulin did not say how much is covered")
+}
+
+fn bench_step(house: &House) -> Result<String> {
+    bench::bench(house, &[]).map(|()| "numbers in benches/RESULTS.md".to_owned())
+}
+
+/// Runs a command that has nothing to note.
+fn passed(command: &mut Command) -> Result<String> {
+    run::visible(command).map(|()| String::new())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::STEPS;
+
+    #[test]
+    fn names_are_short_and_different() {
+        for (at, step) in STEPS.iter().enumerate() {
+            assert!(step.name.len() <= 10 && !step.what.is_empty(), "{}", step.name);
+            assert!(STEPS.iter().skip(at + 1).all(|other| other.name != step.name));
+        }
+    }
+}
