@@ -1,1 +1,22 @@
-//! Empty.
+//! The Candor model server: wiring only.
+//!
+//! [`start`] builds every part and hands each its needs; `main` and the tests call the same one. No logic
+//! about models lives here. See docs/ARCHITECTURE.md for the house.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | [`cli`] | subcommands of the binary |
+//! | [`config`] | file, environment and flags to validated settings |
+//! | `wiring` | the architecture as code |
+//! | `shutdown` | signals and the order of draining |
+//! | `clock` | the real clock |
+//! | `data` | the data folder: its lock and serving.json |
+
+pub mod cli;
+mod clock;
+pub mod config;
+mod data;
+mod shutdown;
+mod wiring;
+
+pub use wiring::{RunningServer, start};

@@ -6,6 +6,7 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
 };
 
 use candor_domain::{
@@ -63,8 +64,22 @@ impl OrtEngine {
     }
 }
 
+/// What this process has loaded. ONNX Runtime has one library and one environment per process, ever, so
+/// engines share them.
+static LOADED: Mutex<Option<(Environment, EngineInfo)>> = Mutex::new(None);
+
 fn open(path: &Path) -> Result<(Environment, EngineInfo), String> {
     let path = path.canonicalize().map_err(|error| error.to_string())?;
+    let mut loaded = LOADED.lock().unwrap_or_else(PoisonError::into_inner);
+    match &*loaded {
+        Some((environment, info)) if info.library.as_ref() == Some(&path) => {
+            return Ok((environment.clone(), info.clone()));
+        }
+        Some((_, EngineInfo { library: Some(other), .. })) => {
+            return Err(format!("this process already uses {}", other.display()));
+        }
+        Some(_) | None => {}
+    }
     let builder = ort::init_from(&path).map_err(|error| error.to_string())?;
     let environment = builder.with_name("candor").with_telemetry(false).build().map_err(|error| error.to_string())?;
     // Its own warnings name internals of the graph; the registry says what matters.
@@ -78,6 +93,7 @@ fn open(path: &Path) -> Result<(Environment, EngineInfo), String> {
         platform: "onnxruntime_onnx",
         backend: "onnxruntime",
     };
+    *loaded = Some((environment.clone(), info.clone()));
     Ok((environment, info))
 }
 

@@ -385,11 +385,12 @@ impl Side {
         }
         let session = session.ptr().cast::<OrtSession>();
         let mut info = ptr::null_mut();
-        // SAFETY: a live session; an index beyond the end gives an error; the result is owned by the guard.
-        check(match self {
-            Self::Input => unsafe { (api().SessionGetInputTypeInfo)(session, index, &mut info) },
-            Self::Output => unsafe { (api().SessionGetOutputTypeInfo)(session, index, &mut info) },
-        })?;
+        let type_info = match self {
+            Self::Input => api().SessionGetInputTypeInfo,
+            Self::Output => api().SessionGetOutputTypeInfo,
+        };
+        // SAFETY: a live session; an index beyond the end gives an error; the guard owns the result.
+        check(unsafe { type_info(session, index, &mut info) })?;
         let info = Info(info);
         let mut tensor = ptr::null();
         // SAFETY: a live info; the result points into it, and is null when it describes no tensor.

@@ -1,12 +1,11 @@
 //! ONNX Runtime goes through the conformance suite, and its library is found, refused and explained.
 //!
-//! One process, so one library: tests that need it share the engine of [`engine`]. Nothing is skipped when
-//! there is none, because a suite that does not run holds nothing.
+//! Nothing is skipped when there is no library, because a suite that does not run holds nothing.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail loudly too")]
 
 use std::{
     env, fs,
     path::{Path, PathBuf},
-    sync::OnceLock,
 };
 
 use candor_domain::{Engine as _, ErrorCode, ModelSource};
@@ -32,18 +31,15 @@ fn library() -> (Option<PathBuf>, Vec<PathBuf>) {
     (None, vec![folder.to_path_buf()])
 }
 
-fn engine() -> &'static OrtEngine {
-    static ENGINE: OnceLock<OrtEngine> = OnceLock::new();
-    ENGINE.get_or_init(|| {
-        let (configured, folders) = library();
-        OrtEngine::try_new(configured.as_deref(), &folders, 1)
-            .unwrap_or_else(|error| panic!("{error}\nget the library with `cargo xtask runtime`"))
-    })
+fn engine() -> OrtEngine {
+    let (configured, folders) = library();
+    OrtEngine::try_new(configured.as_deref(), &folders, 1)
+        .unwrap_or_else(|error| panic!("{error}\nget the library with `cargo xtask runtime`"))
 }
 
 #[test]
 fn onnx_runtime_conforms() {
-    let report = run(engine(), SKIP).unwrap();
+    let report = run(&engine(), SKIP).unwrap();
     assert!(report.is_clean(), "{report}");
     println!("{report}");
 }
@@ -77,17 +73,25 @@ fn a_file_that_is_not_a_library_is_refused_and_a_later_good_one_works() {
         assert!(why.contains(&wrong.display().to_string()), "{why}");
     }
     let (configured, mut folders) = library();
-    match configured {
-        Some(path) => folders.extend(path.parent().map(Path::to_path_buf)),
-        None => {}
-    }
+    folders.extend(configured.as_deref().and_then(Path::parent).map(Path::to_path_buf));
     folders.insert(0, folder.path().into());
     let engine = OrtEngine::try_new(None, &folders, 1).unwrap();
-    let info = engine.info();
+    let info = engine.info().clone();
     assert_eq!((info.name, info.platform, info.backend), ("ort", "onnxruntime_onnx", "onnxruntime"));
     assert_ne!(info.library.as_deref(), Some(&*text));
     assert!(info.version.starts_with("1."), "{}", info.version);
     assert_eq!(info.library_sha256.as_ref().map(String::len), Some(64));
     let model = include_bytes!("../../engine_conformance/fixtures/linear.onnx");
     assert!(engine.load(ModelSource { bytes: model, folder: Path::new(".") }).is_ok());
+
+    // A process has one library: a second engine shares it, and another library is refused by name.
+    let again = OrtEngine::try_new(None, &folders, 1).unwrap();
+    assert_eq!(*again.info(), info);
+    drop(engine);
+    assert!(again.load(ModelSource { bytes: model, folder: Path::new(".") }).is_ok());
+    let copy = folder.path().join("libonnxruntime.so.1.99.0");
+    fs::copy(info.library.as_deref().unwrap(), &copy).unwrap();
+    let (code, why) = refusal(Some(&copy), &[]);
+    assert_eq!(code, ErrorCode::Unsupported);
+    assert!(why.contains("already uses"), "{why}");
 }

@@ -150,8 +150,13 @@ impl Registry {
             // Each failure has been logged and booked where it happened.
             let _ = load.wait().await;
         }
-        self.core.started.store(true, Ordering::SeqCst);
+        self.start_empty();
         Ok(())
+    }
+
+    /// Declares the first round of loads over without having loaded anything.
+    pub fn start_empty(&self) {
+        self.core.started.store(true, Ordering::SeqCst);
     }
 
     /// Loads a model as it lies on disk now: new and changed versions first, then those that the policy

@@ -1,0 +1,99 @@
+//! `candor serve`: starts, says what it serves, and stops in order.
+
+use std::process::ExitCode;
+
+use candor_domain::{Error, ErrorCode, Lifecycle, Result};
+use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
+
+use crate::{
+    config::{LogFormat, Settings},
+    shutdown,
+    wiring::{self, RunningServer},
+};
+
+pub(super) fn run(settings: &Settings) -> ExitCode {
+    if let Err(error) = start_log(settings) {
+        eprintln!("error: {error}");
+        return ExitCode::from(2);
+    }
+    match actix_web::rt::System::new().block_on(serve(settings)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn start_log(settings: &Settings) -> Result<()> {
+    // A bare level is for our own crates; libraries speak up from warnings on.
+    let is_level = settings.log_level.chars().all(char::is_alphabetic);
+    let directives = if is_level { format!("warn,candor={}", settings.log_level) } else { settings.log_level.clone() };
+    let filter = EnvFilter::try_new(directives).map_err(|error| {
+        Error::invalid(format!("log.level = \"{}\": {error}", settings.log_level))
+            .hint("such as info, or info,candor_serving=debug")
+    })?;
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr);
+    let lines = match settings.log_format {
+        LogFormat::Text => {
+            lines.with_target(false).with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).boxed()
+        }
+        LogFormat::Json => lines.json().boxed(),
+    };
+    tracing_subscriber::registry().with(lines.with_filter(filter)).init();
+    Ok(())
+}
+
+async fn serve(settings: &Settings) -> Result<()> {
+    let (running, server) = wiring::start(settings)?;
+    let serving = actix_web::rt::spawn(server);
+    let cannot_listen =
+        |error: std::io::Error| Error::new(ErrorCode::Internal, format!("cannot handle signals: {error}"));
+    let why = tokio::select! {
+        biased;
+        why = shutdown::asked_to_stop() => why.map_err(cannot_listen)?,
+        loaded = running.load(settings.load_all_at_start) => {
+            loaded?;
+            print!("{}", banner(&running)?);
+            shutdown::asked_to_stop().await.map_err(cannot_listen)?
+        }
+    };
+    tracing::info!("{why}: draining; once more to end at once");
+    tokio::select! {
+        () = running.stop() => {}
+        second = shutdown::asked_to_stop() => {
+            let second = second.map_err(cannot_listen)?;
+            return Err(Error::new(ErrorCode::Internal, format!("{second}: ended without draining")));
+        }
+    }
+    tracing::info!("stopped");
+    match serving.await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(error)) => Err(Error::new(ErrorCode::Internal, format!("the HTTP server failed: {error}"))),
+        Err(error) => Err(Error::new(ErrorCode::Internal, format!("the HTTP server was lost: {error}"))),
+    }
+}
+
+/// What is served, by what, and where to read on.
+fn banner(running: &RunningServer) -> Result<String> {
+    let engine = running.engine();
+    let mut text = format!("\ncandor {}\n  engine   {} {}\n", env!("CARGO_PKG_VERSION"), engine.name, engine.version);
+    if let (Some(path), Some(sha256)) = (&engine.library, &engine.library_sha256) {
+        text.push_str(&format!("  library  {}\n           sha256 {sha256}\n", path.display()));
+    }
+    text.push_str(&format!("  models   {}\n", running.registry().repository().root().display()));
+    for entry in running.registry().index()? {
+        let version = entry.version.as_ref().map_or("–", |version| version.as_str());
+        let reason = if entry.reason.is_empty() { String::new() } else { format!("  {}", entry.reason) };
+        let mark = if entry.state == Lifecycle::Ready { ' ' } else { '!' };
+        text.push_str(&format!(
+            "         {mark} {:<24} {version:<8} {}{reason}\n",
+            entry.model.as_str(),
+            entry.state.word()
+        ));
+    }
+    for addr in running.addrs() {
+        text.push_str(&format!("  serving  http://{addr}/v2\n  docs     http://{addr}/docs/\n"));
+    }
+    Ok(text)
+}

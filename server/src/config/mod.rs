@@ -1,0 +1,42 @@
+//! File, environment and flags become validated settings; all problems in one report.
+//!
+//! `config/default.toml` (built into the binary) lists every key; a key that is not in it does not exist.
+//! Later layers win: defaults, file, environment, flags. Wiring gets [`Settings`] and never looks here
+//! again.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `layers` | where each value comes from |
+//! | `settings` | what the values mean and which are allowed |
+//! | `reference` | docs/CONFIG.md and `candor config show` |
+
+mod layers;
+mod reference;
+mod settings;
+
+pub use layers::{Layers, Problem, Report};
+pub use reference::{reference, show};
+pub use settings::{EngineChoice, LogFormat, Settings};
+
+/// Every key, its default, and why it is so.
+pub const DEFAULTS: &str = include_str!("../../config/default.toml");
+
+/// Flags of `candor serve` and the keys that they set.
+pub const FLAGS: [(&str, &str); 10] = [
+    ("[MODELS_DIR]", "repository.dir"),
+    ("--http-addr", "http.addr"),
+    ("--data", "data.dir"),
+    ("--engine", "engine.choice"),
+    ("--ort-library", "engine.ort_library"),
+    ("--tokens-file", "auth.tokens_file"),
+    ("--insecure", "auth.insecure"),
+    ("--poll-s", "repository.poll_s"),
+    ("--load-at-start", "repository.load_at_start"),
+    ("--log-level", "log.level"),
+];
+
+/// The environment variable of a key: `http.addr` is `CANDOR_HTTP_ADDR`.
+#[must_use]
+pub fn env_name(key: &str) -> String {
+    format!("CANDOR_{}", key.replace('.', "_").to_uppercase())
+}

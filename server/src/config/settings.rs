@@ -1,0 +1,360 @@
+//! What the values mean and which are allowed. Every complaint names the source, the key, the value, what
+//! is allowed, and the default.
+
+use std::{
+    fmt,
+    net::{SocketAddr, ToSocketAddrs as _},
+    num::NonZeroU32,
+    ops::RangeInclusive,
+    path::PathBuf,
+    time::Duration,
+};
+
+use candor_http_api::HttpLimits;
+use candor_serving::VersionPolicy;
+use toml::Value;
+
+use super::layers::{Layers, Report};
+
+/// Which engine serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EngineChoice {
+    /// The best that there is.
+    Auto,
+    /// ONNX Runtime.
+    Ort,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// For machines.
+    Json,
+}
+
+/// Everything that wiring needs to know.
+#[derive(Debug, Clone)]
+#[allow(missing_docs, reason = "config/default.toml says what each key means")]
+pub struct Settings {
+    pub http_addrs: Vec<SocketAddr>,
+    pub http_workers: usize,
+    pub connections_max: usize,
+    pub keep_alive: Duration,
+    pub header_read_max: Duration,
+    pub http_limits: HttpLimits,
+    pub repository_dir: PathBuf,
+    pub version_policy: VersionPolicy,
+    pub load_all_at_start: bool,
+    pub poll: Option<Duration>,
+    pub load_threads: usize,
+    pub engine: EngineChoice,
+    pub ort_library: Option<PathBuf>,
+    pub intra_op_threads: usize,
+    pub inference_threads: usize,
+    pub inline_run_max: Duration,
+    pub inline_body_bytes_max: usize,
+    pub inference_max: Duration,
+    pub inference_queue_max: usize,
+    pub inflight_max: u32,
+    pub requests_per_second_max: Option<NonZeroU32>,
+    pub model_bytes_max: u64,
+    pub tokens_file: Option<PathBuf>,
+    pub strict_readiness: bool,
+    pub drain_delay: Duration,
+    pub grace: Duration,
+    pub data_dir: Option<PathBuf>,
+    pub log_level: String,
+    pub log_format: LogFormat,
+}
+
+const GIB: u64 = 1 << 30;
+const DAY_MS: u64 = 24 * 3600 * 1000;
+
+impl Settings {
+    /// Checks every value.
+    ///
+    /// # Errors
+    /// A [`Report`] of all problems at once.
+    pub fn read(layers: &mut Layers) -> Result<Self, Report> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let or_cores = |threads: u64, share: usize| match usize::try_from(threads).unwrap_or(0) {
+            0 => (cores / share).max(1),
+            threads => threads,
+        };
+        let mut read = Reader(layers);
+        let insecure = read.boolean("auth.insecure");
+        let tokens_file = read.path("auth.tokens_file");
+        let http_addrs = read.addresses("http.addr");
+        if tokens_file.is_none() && !insecure && http_addrs.iter().any(|addr| !addr.ip().is_loopback()) {
+            read.complain(
+                "http.addr",
+                "listening beyond loopback needs auth.tokens_file, or --insecure for a network that is trusted",
+            );
+        }
+        let settings = Self {
+            http_workers: or_cores(read.whole("http.workers", 0..=1024), 1),
+            connections_max: read.size("http.connections_max", 1..=1_000_000),
+            keep_alive: Duration::from_secs(read.whole("http.keep_alive_s", 0..=DAY_MS / 1000)),
+            header_read_max: read.millis("http.header_read_ms_max"),
+            http_limits: read_http_limits(&mut read),
+            repository_dir: read.path("repository.dir").unwrap_or_default(),
+            version_policy: read
+                .parsed("repository.version_policy", VersionPolicy::parse)
+                .unwrap_or(VersionPolicy::Latest(1)),
+            load_all_at_start: read.word("repository.load_at_start", &[("all", true), ("none", false)]),
+            poll: Some(read.whole("repository.poll_s", 0..=DAY_MS / 1000)).filter(|s| *s > 0).map(Duration::from_secs),
+            load_threads: or_cores(read.whole("repository.load_threads", 0..=256), 2),
+            engine: read.word("engine.choice", &[("auto", EngineChoice::Auto), ("ort", EngineChoice::Ort)]),
+            ort_library: read.path("engine.ort_library"),
+            intra_op_threads: read.size("engine.intra_op_threads", 1..=256),
+            inference_threads: or_cores(read.whole("execution.threads", 0..=1024), 1),
+            inline_run_max: Duration::from_micros(read.whole("execution.inline_run_us_max", 0..=1_000_000)),
+            inline_body_bytes_max: read.size("execution.inline_body_bytes_max", 0..=GIB),
+            inference_max: read.millis("limits.inference_ms_max"),
+            inference_queue_max: read.size("limits.inference_queue_max", 1..=1_000_000),
+            inflight_max: u32::try_from(read.whole("limits.inflight_per_model_max", 1..=1_000_000)).unwrap_or(1),
+            requests_per_second_max: u32::try_from(read.whole("limits.requests_per_second_max", 0..=1_000_000_000))
+                .ok()
+                .and_then(NonZeroU32::new),
+            model_bytes_max: read.whole("limits.model_bytes_max", 1..=1024 * GIB),
+            strict_readiness: read.boolean("health.strict"),
+            drain_delay: Duration::from_millis(read.whole("shutdown.drain_delay_ms", 0..=DAY_MS)),
+            grace: Duration::from_millis(read.whole("shutdown.grace_ms", 0..=DAY_MS)),
+            data_dir: read.path("data.dir"),
+            log_level: read.text("log.level"),
+            log_format: read.word("log.format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]),
+            tokens_file,
+            http_addrs,
+        };
+        let problems = layers.take_problems();
+        if problems.is_empty() { Ok(settings) } else { Err(Report(problems)) }
+    }
+}
+
+fn read_http_limits(read: &mut Reader<'_>) -> HttpLimits {
+    HttpLimits {
+        body_bytes_max: read.size("limits.body_bytes_max", 1..=64 * GIB),
+        decompressed_bytes_max: read.size("limits.decompressed_bytes_max", 1..=64 * GIB),
+        body_read_max: read.millis("limits.body_read_ms_max"),
+        // The parser's own bound is 128.
+        json_depth_max: read.size("limits.json_depth_max", 4..=120),
+        tensor_elements_max: read.size("limits.tensor_elements_max", 1..=16 * GIB),
+        tensors_max: read.size("limits.tensors_max", 1..=65_536),
+        name_bytes_max: read.size("limits.name_bytes_max", 1..=1 << 20),
+        compress_bytes_min: read.size("http.compress_bytes_min", 0..=64 * GIB),
+    }
+}
+
+/// Reads values and collects complaints; gives a harmless value after each complaint.
+struct Reader<'a>(&'a mut Layers);
+
+impl Reader<'_> {
+    fn value(&self, key: &str) -> Value {
+        self.0.entry(key).map_or(Value::Boolean(false), |entry| entry.value.clone())
+    }
+
+    fn complain(&mut self, key: &str, what: impl fmt::Display) {
+        let Some(entry) = self.0.entry(key) else { return };
+        let default = Layers::default().entry(key).map(|entry| entry.value.to_string()).unwrap_or_default();
+        let text = format!("{}: {key} = {}: {what} (default {default})", entry.source, entry.value);
+        self.0.problem(text);
+    }
+
+    fn whole(&mut self, key: &str, range: RangeInclusive<u64>) -> u64 {
+        let number = match self.value(key) {
+            Value::Integer(number) => u64::try_from(number).ok(),
+            Value::String(text) if key.contains("_bytes_") => parse_bytes(&text),
+            Value::String(_)
+            | Value::Float(_)
+            | Value::Boolean(_)
+            | Value::Datetime(_)
+            | Value::Array(_)
+            | Value::Table(_) => None,
+        };
+        match number.filter(|number| range.contains(number)) {
+            Some(number) => number,
+            None => {
+                let unit = if key.contains("_bytes_") { ", or a size such as \"64 MiB\"" } else { "" };
+                self.complain(
+                    key,
+                    format_args!("must be a whole number from {} to {}{unit}", range.start(), range.end()),
+                );
+                *range.start()
+            }
+        }
+    }
+
+    fn size(&mut self, key: &str, range: RangeInclusive<u64>) -> usize {
+        usize::try_from(self.whole(key, range)).unwrap_or(usize::MAX)
+    }
+
+    fn millis(&mut self, key: &str) -> Duration {
+        Duration::from_millis(self.whole(key, 1..=DAY_MS))
+    }
+
+    fn boolean(&mut self, key: &str) -> bool {
+        self.value(key).as_bool().unwrap_or_else(|| {
+            self.complain(key, "must be true or false");
+            false
+        })
+    }
+
+    fn text(&mut self, key: &str) -> String {
+        self.value(key).as_str().map(str::to_owned).unwrap_or_else(|| {
+            self.complain(key, "must be text in quotes");
+            String::new()
+        })
+    }
+
+    fn path(&mut self, key: &str) -> Option<PathBuf> {
+        Some(self.text(key)).filter(|text| !text.is_empty()).map(PathBuf::from)
+    }
+
+    fn parsed<T, E: fmt::Display>(&mut self, key: &str, parse: impl Fn(&str) -> Result<T, E>) -> Option<T> {
+        let text = self.text(key);
+        parse(&text).map_err(|error| self.complain(key, error)).ok()
+    }
+
+    fn word<T: Copy>(&mut self, key: &str, words: &[(&str, T)]) -> T {
+        let text = self.text(key);
+        match words.iter().find(|(word, _)| *word == text) {
+            Some((_, meaning)) => *meaning,
+            None => {
+                let known: Vec<_> = words.iter().map(|(word, _)| format!("\"{word}\"")).collect();
+                self.complain(key, format_args!("must be {}", known.join(" or ")));
+                #[allow(clippy::indexing_slicing, reason = "every call names at least one word")]
+                words[0].1
+            }
+        }
+    }
+
+    fn addresses(&mut self, key: &str) -> Vec<SocketAddr> {
+        let text = self.text(key);
+        match text.to_socket_addrs() {
+            Ok(addresses) => addresses.collect(),
+            Err(error) => {
+                self.complain(key, format_args!("must be HOST:PORT, such as 127.0.0.1:8080 ({error})"));
+                Vec::new()
+            }
+        }
+    }
+}
+
+/// `"64 MiB"`, `"2GiB"`, `"100 kB"`, `"1024"`.
+fn parse_bytes(text: &str) -> Option<u64> {
+    let text = text.trim();
+    let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let unit: u64 = match unit.trim().to_ascii_lowercase().as_str() {
+        "" | "b" => 1,
+        "kb" => 1_000,
+        "mb" => 1_000_000,
+        "gb" => 1_000_000_000,
+        "kib" => 1 << 10,
+        "mib" => 1 << 20,
+        "gib" => 1 << 30,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(unit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(layers: impl FnOnce(&mut Layers)) -> Result<Settings, String> {
+        let mut all = Layers::default();
+        layers(&mut all);
+        Settings::read(&mut all).map_err(|report| report.to_string())
+    }
+
+    #[test]
+    fn the_defaults_are_valid() {
+        let settings = read(|_| ()).unwrap();
+        assert_eq!(settings.http_limits.body_bytes_max, 64 << 20);
+        assert_eq!(settings.inline_body_bytes_max, 64 << 10);
+        assert!(settings.poll.is_none() && settings.requests_per_second_max.is_none());
+    }
+
+    #[test]
+    fn later_layers_win_and_flags_win_last() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "[http]\nworkers = 3\naddr = '127.0.0.1:1'\nkeep_alive_s = 9\n").unwrap();
+        let settings = read(|layers| {
+            layers.add_file(file.path());
+            let env = [("CANDOR_HTTP_WORKERS", "4"), ("CANDOR_HTTP_ADDR", "127.0.0.1:2"), ("HOME", "/")];
+            layers.add_environment(env.into_iter().map(|(name, value)| (name.into(), value.into())));
+            layers.add_flag("--http-addr", "127.0.0.1:3");
+            layers.add_assignment("limits.body_bytes_max=2 MiB");
+        });
+        let settings = settings.unwrap();
+        assert_eq!(settings.http_workers, 4);
+        assert_eq!(settings.http_addrs, ["127.0.0.1:3".parse().unwrap()]);
+        assert_eq!(settings.keep_alive, Duration::from_secs(9));
+        assert_eq!(settings.http_limits.body_bytes_max, 2 << 20);
+    }
+
+    #[test]
+    fn all_problems_stand_in_one_report() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(
+            file.path(),
+            "chache = 1\n[http]\nworkers = -1\n[limits]\nbody_bytes_max = '0'\n[log]\nformat = 'xml'\n",
+        )
+        .unwrap();
+        let report = read(|layers| {
+            layers.add_file(file.path());
+            layers.add_assignment("limits.json_depth_mx=3");
+            layers.add_assignment("nothing");
+        });
+        let report = report.unwrap_err();
+        for words in [
+            "the configuration has 6 problems:",
+            "chache: unknown key",
+            "http.workers = -1: must be a whole number from 0 to 1024 (default 0)",
+            "limits.body_bytes_max = \"0\": must be a whole number from 1 to 68719476736, or a size such as \"64 MiB\" (default \"64 MiB\")",
+            "log.format = \"xml\": must be \"text\" or \"json\" (default \"text\")",
+            "--set: limits.json_depth_mx: unknown key; did you mean `limits.json_depth_max`?",
+            "--set nothing: expected KEY=VALUE",
+        ] {
+            assert!(report.contains(words), "{report}\nlacks: {words}");
+        }
+    }
+
+    #[test]
+    fn listening_beyond_loopback_needs_tokens_or_a_word() {
+        let beyond = |layers: &mut Layers| layers.add_flag("--http-addr", "0.0.0.0:0");
+        assert!(read(beyond).unwrap_err().contains("listening beyond loopback needs auth.tokens_file"));
+        let with = |flag: &'static str, text: &'static str| {
+            read(move |layers| {
+                beyond(layers);
+                layers.add_flag(flag, text);
+            })
+        };
+        assert!(with("--insecure", "true").is_ok());
+        assert!(with("--tokens-file", "tokens.toml").is_ok());
+    }
+
+    #[test]
+    fn unknown_variables_are_a_warning() {
+        let mut layers = Layers::default();
+        let env = [("CANDOR_HTTP_ADR", "x"), ("CANDOR_SERVICE_HOST", "10.0.0.1")];
+        layers.add_environment(env.into_iter().map(|(name, value)| (name.into(), value.into())));
+        assert!(layers.warnings[0].contains("did you mean CANDOR_HTTP_ADDR?"));
+        assert!(Settings::read(&mut layers).is_ok());
+    }
+
+    #[test]
+    fn every_flag_has_a_key_and_sizes_are_read() {
+        for (_, key) in super::super::FLAGS {
+            assert!(Layers::default().entry(key).is_some(), "{key}");
+        }
+        assert_eq!(parse_bytes("64 MiB"), Some(64 << 20));
+        assert_eq!(parse_bytes("100kB"), Some(100_000));
+        for bad in ["", "x", "1 TB", "-1", "99999999999999999999", "20000000000 GiB"] {
+            assert_eq!(parse_bytes(bad), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! Builds every part and hands each its needs: the architecture as code.
+//!
+//! ```text
+//! Settings ─► engine ─► registry ─► pipeline ─► Api ─► Gate ─► HttpServer
+//! ```
+
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, thread::JoinHandle, time::Duration};
+
+use actix_web::{
+    App, HttpServer,
+    dev::{Server, ServerHandle},
+};
+use candor_domain::{Clock, Engine, EngineInfo, Error, ErrorCode, Result};
+use candor_engine_ort::OrtEngine;
+use candor_http_api::{Api, ApiParts, Gate, Quota, Tokens};
+use candor_serving::{Pipeline, PipelineSettings, Pool, Registry, RegistrySettings, Repository};
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
+
+use crate::{clock::SystemClock, config::Settings, data::DataFolder};
+
+/// Open connections that wait to be accepted.
+const BACKLOG: u32 = 1024;
+
+/// A server that answers.
+pub struct RunningServer {
+    addrs: Vec<SocketAddr>,
+    api: Arc<Api>,
+    registry: Arc<Registry>,
+    handle: ServerHandle,
+    drain_delay: Duration,
+    data: Option<DataFolder>,
+    poller: Option<Poller>,
+}
+
+/// Builds a server and binds its address. It answers as soon as the returned [`Server`] is awaited;
+/// [`RunningServer::load`] then makes its models ready.
+///
+/// # Errors
+/// Everything that can keep a server from starting, with what to do about it.
+pub fn start(settings: &Settings) -> Result<(RunningServer, Server)> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+    let data = settings.data_dir.as_deref().map(DataFolder::open).transpose()?;
+    let tokens = settings.tokens_file.as_ref().map(read_tokens).transpose()?;
+    let repository = Repository::open(&settings.repository_dir, settings.model_bytes_max)?;
+    let engine = engine(settings)?;
+    let registry = Registry::start(engine, repository, Arc::clone(&clock), registry_settings(settings));
+    let registry = Arc::new(registry.map_err(no_thread)?);
+    let sessions = Pool::start("candor-infer", settings.inference_threads, settings.inference_queue_max);
+    let pipeline_settings = PipelineSettings {
+        inline_body_bytes_max: settings.inline_body_bytes_max,
+        inline_run_max: settings.inline_run_max,
+        inference_max: settings.inference_max,
+    };
+    let pipeline = Pipeline::new(Arc::clone(&registry), sessions.map_err(no_thread)?, clock, pipeline_settings);
+    let api = Arc::new(Api::new(ApiParts {
+        pipeline,
+        registry: Arc::clone(&registry),
+        limits: settings.http_limits.clone(),
+        tokens,
+        quota: settings.requests_per_second_max.map(Quota::per_second),
+        strict_readiness: settings.strict_readiness,
+    }));
+    let (server, addrs) = listen(settings, &api)?;
+    let poller =
+        settings.poll.map(|every| Poller::start(Arc::clone(&registry), every)).transpose().map_err(no_thread)?;
+    let drain_delay = settings.drain_delay;
+    Ok((RunningServer { addrs, api, registry, handle: server.handle(), drain_delay, data, poller }, server))
+}
+
+fn registry_settings(settings: &Settings) -> RegistrySettings {
+    RegistrySettings {
+        version_policy: settings.version_policy.clone(),
+        load_threads: settings.load_threads,
+        inference_threads: settings.http_workers + settings.inference_threads,
+        inflight_max: settings.inflight_max,
+    }
+}
+
+fn engine(settings: &Settings) -> Result<Arc<dyn Engine>> {
+    let binary = std::env::current_exe().ok().and_then(|path| path.canonicalize().ok());
+    let beside = binary.as_deref().and_then(|path| path.parent()).map(|folder| folder.to_path_buf());
+    let folders: Vec<PathBuf> =
+        beside.iter().cloned().chain(beside.iter().map(|folder| folder.join("../lib"))).collect();
+    OrtEngine::try_new(settings.ort_library.as_deref(), &folders, settings.intra_op_threads)
+        .map(|engine| Arc::new(engine) as Arc<dyn Engine>)
+}
+
+fn read_tokens(path: &PathBuf) -> Result<Tokens> {
+    let shown = path.display();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Error::invalid(format!("the tokens file {shown} cannot be read: {error}")))?;
+    Tokens::parse(&text).map_err(|error| Error::invalid(format!("the tokens file {shown}: {error}")))
+}
+
+fn no_thread(error: io::Error) -> Error {
+    Error::new(ErrorCode::Internal, format!("the system gives no thread: {error}"))
+}
+
+fn listen(settings: &Settings, api: &Arc<Api>) -> Result<(Server, Vec<SocketAddr>)> {
+    let shared = Arc::clone(api);
+    let app = move || {
+        let api = Arc::clone(&shared);
+        App::new().wrap(Gate::new(&api)).configure(move |config| candor_http_api::configure(&api, config))
+    };
+    let server = HttpServer::new(app)
+        .workers(settings.http_workers)
+        .max_connections(settings.connections_max.div_ceil(settings.http_workers))
+        .backlog(BACKLOG)
+        .keep_alive(settings.keep_alive)
+        .client_request_timeout(settings.header_read_max)
+        // A client that closes its side has gone; work for it is dropped.
+        .h1_allow_half_closed(false)
+        .shutdown_timeout(settings.grace.as_secs().max(1))
+        .disable_signals();
+    let addrs = settings.http_addrs.as_slice();
+    let server = server.bind(addrs).map_err(|error| cannot_bind(addrs, &error))?;
+    let bound = server.addrs();
+    Ok((server.run(), bound))
+}
+
+fn cannot_bind(addrs: &[SocketAddr], error: &io::Error) -> Error {
+    let shown = addrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+    let problem = Error::new(ErrorCode::Internal, format!("cannot listen on {shown}: {error}"));
+    let hint = [
+        (io::ErrorKind::AddrInUse, "another process listens there; stop it or choose another --http-addr"),
+        (io::ErrorKind::PermissionDenied, "ports below 1024 need privileges; choose another --http-addr"),
+    ]
+    .into_iter()
+    .find(|(kind, _)| *kind == error.kind());
+    hint.map_or(problem.clone(), |(_, hint)| problem.hint(hint))
+}
+
+impl RunningServer {
+    /// Loads the models, after which the server is ready, and announces it in the data folder.
+    ///
+    /// # Errors
+    /// When the repository cannot be read. A model that cannot be loaded is no error here.
+    pub async fn load(&self, all: bool) -> Result<()> {
+        if all {
+            self.registry.load_all().await?;
+        } else {
+            self.registry.start_empty();
+        }
+        match (&self.data, self.addrs.first()) {
+            (Some(data), Some(http)) => data.announce(*http),
+            _ => Ok(()),
+        }
+    }
+
+    /// The addresses that it listens on.
+    #[must_use]
+    pub fn addrs(&self) -> &[SocketAddr] {
+        &self.addrs
+    }
+
+    /// The versions in memory.
+    #[must_use]
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The engine that serves.
+    #[must_use]
+    pub fn engine(&self) -> &EngineInfo {
+        self.registry.engine()
+    }
+
+    /// Not ready, then drain, then stop: answers what is in flight before it returns.
+    pub async fn stop(mut self) {
+        self.api.begin_stopping();
+        self.poller = None;
+        tokio::time::sleep(self.drain_delay).await;
+        self.handle.stop(true).await;
+    }
+}
+
+/// Looks at the repository again and again.
+struct Poller {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Poller {
+    fn start(registry: Arc<Registry>, every: Duration) -> io::Result<Self> {
+        let (stop, stopped) = bounded::<()>(0);
+        let thread = std::thread::Builder::new().name("candor-poll".into()).spawn(move || {
+            while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
+                match registry.poll().map(candor_serving::Pending::wait_blocking) {
+                    Ok(Some(Ok(())) | None) => {}
+                    Ok(Some(Err(error))) | Err(error) => {
+                        tracing::error!("polling the model repository failed: {error}")
+                    }
+                }
+            }
+        })?;
+        Ok(Self { stop: Some(stop), thread: Some(thread) })
+    }
+}
+
+impl Drop for Poller {
+    fn drop(&mut self) {
+        self.stop = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
