@@ -15,14 +15,26 @@ use futures_util::StreamExt as _;
 
 use crate::limits::HttpLimits;
 
-/// Media types that carry JSON or tensors. A missing type is taken as JSON. Form and text types are
-/// refused: they are what a web page can send across origins without asking.
+/// Media types that carry JSON or tensors. A missing type is taken as JSON.
 const MEDIA_TYPES: [&str; 3] =
     ["application/json", "application/octet-stream", "application/vnd.sagemaker-triton.binary+json"];
 
+/// What curl and Python's urllib call every body that nobody named.
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// What a form's media type means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Forms {
+    /// The client did not say; the body is read as JSON.
+    AsJson,
+    /// Refused, because a web page can send forms across origins without asking, and the route changes
+    /// something.
+    Refused,
+}
+
 /// Reads a body whole.
-pub(crate) async fn read(request: &HttpRequest, payload: Payload, limits: &HttpLimits) -> Result<Bytes> {
-    check_media_type(request)?;
+pub(crate) async fn read(request: &HttpRequest, payload: Payload, limits: &HttpLimits, forms: Forms) -> Result<Bytes> {
+    check_media_type(request, forms)?;
     let coding = Coding::of(request)?;
     let announced = header_text(request, &header::CONTENT_LENGTH)?.and_then(|text| text.parse::<u64>().ok());
     if announced.is_some_and(|bytes| bytes > limits.body_bytes_max as u64) {
@@ -63,9 +75,12 @@ fn too_large(bytes_max: usize, limit: &str) -> Error {
     Error::new(ErrorCode::TooLarge, "the body is too large").expected(format!("at most {bytes_max} bytes ({limit})"))
 }
 
-fn check_media_type(request: &HttpRequest) -> Result<()> {
+fn check_media_type(request: &HttpRequest, forms: Forms) -> Result<()> {
     let Some(value) = header_text(request, &header::CONTENT_TYPE)? else { return Ok(()) };
     let essence = value.split(';').next().unwrap_or_default().trim();
+    if forms == Forms::AsJson && essence.eq_ignore_ascii_case(FORM) {
+        return Ok(());
+    }
     if essence.is_empty() || MEDIA_TYPES.iter().any(|known| known.eq_ignore_ascii_case(essence)) {
         return Ok(());
     }

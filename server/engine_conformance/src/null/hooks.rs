@@ -91,6 +91,14 @@ impl Hooks {
         !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
+    /// Waits until exactly `sessions` of `key` live; false if that did not come about.
+    #[must_use]
+    pub fn wait_for_live_of(&self, key: &str, sessions: usize) -> bool {
+        let apart = |state: &mut State| count(&state.live, key) != sessions;
+        let waited = self.0.changed.wait_timeout_while(self.state(), PATIENCE, apart);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+
     pub(super) fn loading(&self, key: &str) {
         let gate = {
             let mut state = self.state();

@@ -5,7 +5,7 @@
 //! gate and count the sessions that live.
 //!
 //! ```toml
-//! key = "a/1"                 # by which hooks know this file; optional
+//! key = "a/1"                 # by which hooks and `properties` know this file; optional
 //! fail_load = "why"           # the load fails
 //! panic_load = true           # the load panics
 //! fail_run = "why"            # every run fails with EngineFailed
@@ -88,7 +88,7 @@ impl Engine for NullEngine {
         let (signature, fills) = (file.signature()?, file.fills()?);
         let hooks = self.hooks.clone().inspect(|hooks| hooks.born(&file.key));
         let session = NullSession { signature: signature.clone(), fills, file, hooks };
-        let properties = BTreeMap::from([("producer".to_owned(), "null".to_owned())]);
+        let properties = BTreeMap::from([("key".to_owned(), session.file.key.clone())]);
         Ok(LoadedModel { session: Box::new(session), signature, properties })
     }
 }

@@ -9,7 +9,8 @@ use candor_serving::Pending;
 
 use super::target;
 use crate::{
-    Api, body,
+    Api,
+    body::{self, Forms},
     error::Answer,
     wire::{IndexRequest, IndexRow, LoadRequest},
 };
@@ -23,7 +24,7 @@ use crate::{
         (status = 401, response = crate::openapi::ErrorAnswer),
         (status = 403, response = crate::openapi::ErrorAnswer)))]
 pub(crate) async fn index(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
-    let body = body::read(&request, payload, &api.limits).await?;
+    let body = body::read(&request, payload, &api.limits, Forms::Refused).await?;
     let wish = IndexRequest::parse(&body)?;
     let rows = api.registry.index()?.into_iter().map(IndexRow::from);
     let rows: Vec<IndexRow> = rows.filter(|row| !wish.ready || row.state == "READY").collect();
@@ -46,7 +47,7 @@ pub(crate) async fn index(request: HttpRequest, payload: Payload, api: Data<Api>
         (status = 501, response = crate::openapi::ErrorAnswer),
         (status = 503, response = crate::openapi::ErrorAnswer)))]
 pub(crate) async fn load(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
-    let body = body::read(&request, payload, &api.limits).await?;
+    let body = body::read(&request, payload, &api.limits, Forms::Refused).await?;
     let policy = LoadRequest::parse(&body)?.version_policy()?;
     let name = ModelName::parse(target(&request).0)?;
     done(api.registry.load(name, policy)?).await
@@ -66,7 +67,7 @@ pub(crate) async fn load(request: HttpRequest, payload: Payload, api: Data<Api>)
         (status = 404, response = crate::openapi::ErrorAnswer)))]
 pub(crate) async fn unload(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
     // Its only parameter, unload_dependents, concerns ensembles, which there are none of.
-    body::read(&request, payload, &api.limits).await?;
+    body::read(&request, payload, &api.limits, Forms::Refused).await?;
     let name = ModelName::parse(target(&request).0)?;
     done(api.registry.unload(name)?).await
 }

@@ -146,7 +146,9 @@ impl<'de> Visitor<'de> for OutputsSeed<'_> {
             };
             self.0.check_count(position, "/outputs")?;
             if outputs.iter().any(|known| known.0 == output.0) {
-                let error = Error::invalid("this output stands there twice").at(format!("/outputs/{position}/name"));
+                let name = self.0.signature.outputs.get(output.0).map(|spec| &*spec.name).unwrap_or_default();
+                let error = Error::invalid(format!("output '{name}' stands there twice"))
+                    .at(format!("/outputs/{position}/name"));
                 return Err(self.0.trouble.raise(error));
             }
             outputs.push(output);

@@ -1,6 +1,6 @@
 //! The inputs of an infer request: name, shape, datatype, and elements or the length of their bytes.
 
-use std::fmt;
+use std::{cell::Cell, fmt};
 
 use candor_domain::{Datatype, Error, Shape, Tensor, TensorData, names::quoted};
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -45,10 +45,15 @@ impl<'de> Visitor<'de> for InputsSeed<'_> {
         let mut inputs: Vec<Input> = Vec::with_capacity(self.0.signature.inputs.len());
         loop {
             let position = inputs.len();
-            let Some(input) = array.next_element_seed(InputSeed { head: self.0, position })? else { return Ok(inputs) };
+            let Some(input) = array.next_element_seed(InputSeed { head: self.0, position, known: Cell::new(None) })?
+            else {
+                return Ok(inputs);
+            };
             self.0.check_count(position, "/inputs")?;
             if inputs.iter().any(|known| known.index == input.index) {
-                let error = Error::invalid("this input stands there twice").at(format!("/inputs/{position}/name"));
+                let name = self.0.signature.inputs.get(input.index).map(|spec| &*spec.name).unwrap_or_default();
+                let error =
+                    Error::invalid(format!("input '{name}' stands there twice")).at(format!("/inputs/{position}/name"));
                 return Err(self.0.trouble.raise(error));
             }
             inputs.push(input);
@@ -59,6 +64,8 @@ impl<'de> Visitor<'de> for InputsSeed<'_> {
 struct InputSeed<'a> {
     head: HeadSeed<'a>,
     position: usize,
+    /// Its place in the signature, once its name has been read.
+    known: Cell<Option<usize>>,
 }
 
 impl<'de> DeserializeSeed<'de> for InputSeed<'_> {
@@ -93,8 +100,9 @@ impl<'de> Visitor<'de> for InputSeed<'_> {
                 "datatype" if datatype.is_none() => datatype = Some(self.datatype(&map.next_value::<Word<'_>>()?.0)?),
                 "parameters" => params = map.next_value_seed(self.head.params(&|| self.at("")))?,
                 "data" if matches!(data, Read::Nothing) => {
-                    data = match (datatype, shape) {
-                        (Some(datatype), Some(shape)) => {
+                    // Not before the name is known, so that a complaint can name the input.
+                    data = match (index, datatype, shape) {
+                        (Some(_), Some(datatype), Some(shape)) => {
                             Read::Done(map.next_value_seed(self.data_seed(datatype, shape, &|| self.at("/data")))?)
                         }
                         _ => Read::Later(map.next_value()?),
@@ -116,7 +124,9 @@ impl<'de> Visitor<'de> for InputSeed<'_> {
 
 impl InputSeed<'_> {
     fn at(&self, rest: &str) -> String {
-        format!("/inputs/{}{rest}", self.position)
+        let known = self.known.get().and_then(|index| self.head.signature.inputs.get(index));
+        let name = known.map(|spec| format!("input '{}' at ", spec.name)).unwrap_or_default();
+        format!("{name}/inputs/{}{rest}", self.position)
     }
 
     fn raise<E: de::Error>(&self, error: Error, rest: &str) -> E {
@@ -125,7 +135,8 @@ impl InputSeed<'_> {
 
     fn index<E: de::Error>(&self, name: &str) -> Result<usize, E> {
         self.head.check_name(name, || self.at("/name"))?;
-        self.head.signature.input_index(name).ok_or_else(|| {
+        self.known.set(self.head.signature.input_index(name));
+        self.known.get().ok_or_else(|| {
             let error = Error::invalid("the model has no such input");
             self.raise(error.expected(names(&self.head.signature.inputs)).got(quoted(name)), "/name")
         })

@@ -60,6 +60,8 @@ impl Core {
         for found_version in found.versions.iter().filter(|found| wanted.contains(&found.version)) {
             let version = &found_version.version;
             if before.get(version).is_some_and(|ready| ready.fingerprint == found_version.fingerprint) {
+                // A reload that failed may have left its reason; this file is the one that serves.
+                self.book().note(name, version, "");
                 continue;
             }
             self.note_loading(name, version);
@@ -150,6 +152,8 @@ impl Core {
         for name in gone {
             // Logged where it happens; a poll goes on with the next model.
             let _ = self.unload_now(&name);
+            // Should it come back just as it was, it is new all the same.
+            self.book().seen(&name, Vec::new(), None);
         }
         for name in names {
             let changed = match self.repository.find(&name) {

@@ -165,9 +165,25 @@ fn compare(want: &Tensor, got: &Tensor, tolerance: f64) -> Result<(), String> {
     }
     let far = |(index, want, got): (usize, f64, f64)| {
         let same = want == got || (want.is_nan() && got.is_nan());
-        let near = (got - want).abs() <= tolerance * want.abs().max(1.0);
+        // Around an infinity the tolerance would be infinite too.
+        let near = want.is_finite() && (got - want).abs() <= tolerance * want.abs().max(1.0);
         (!same && !near).then(|| format!("has {got} at element {index}, wanted {want}"))
     };
+    macro_rules! exact {
+        ($want:expr, $got:expr, $($variant:ident),*) => {
+            match ($want, $got) {
+                $((TensorData::$variant(want), TensorData::$variant(got)) => {
+                    let pairs = want.iter().zip(got.iter()).enumerate();
+                    pairs.into_iter().find(|(_, (want, got))| want != got).map(|(index, (want, got))| {
+                        let shown = format!("has {got:?} at element {index}, wanted {want:?}");
+                        shown.chars().take(200).collect()
+                    })
+                })*
+                // Datatypes have been compared above.
+                _ => Some("is of another datatype".to_owned()),
+            }
+        };
+    }
     let far_away = match (want.data(), got.data()) {
         (TensorData::Fp32(want), TensorData::Fp32(got)) => {
             want.iter().zip(got).enumerate().find_map(|(i, (&want, &got))| far((i, f64::from(want), f64::from(got))))
@@ -175,8 +191,9 @@ fn compare(want: &Tensor, got: &Tensor, tolerance: f64) -> Result<(), String> {
         (TensorData::Fp64(want), TensorData::Fp64(got)) => {
             want.iter().zip(got).enumerate().find_map(|(i, (&want, &got))| far((i, want, got)))
         }
-        (want, got) if want == got => None,
-        (want, got) => Some(format!("is {got:?}, wanted {want:?}").chars().take(200).collect()),
+        (want, got) => {
+            exact!(want, got, Bool, Uint8, Uint16, Uint32, Uint64, Int8, Int16, Int32, Int64, Fp16, Bf16, Bytes)
+        }
     };
     far_away.map_or(Ok(()), Err)
 }
@@ -200,6 +217,8 @@ mod tests {
             (f64::NAN, f64::NAN, true),
             (f64::INFINITY, f64::INFINITY, true),
             (f64::INFINITY, f64::NEG_INFINITY, false),
+            (f64::INFINITY, f64::MAX, false),
+            (1.0, f64::INFINITY, false),
             (1.0, f64::NAN, false),
         ] {
             assert_eq!(compare(&single(want), &single(got), 1e-4).is_ok(), equal, "{want} against {got}");
