@@ -7,11 +7,13 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
 
 use candor_domain::{Cancel, Clock, Error, ErrorCode, Observation, Outcome, Phase, Result, Tensor, Tick};
+use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
     facts::Facts,
@@ -138,6 +140,8 @@ impl Pipeline {
         let for_run = Arc::clone(&cancel.0);
         let clock = Arc::clone(&self.clock);
         let queued_at = self.clock.now();
+        // The caller's own limit, if only the pool could read it.
+        let (tell, told) = oneshot::channel::<Duration>();
         let task = move || {
             work.set(Phase::Queue, clock.now().nanos_since(queued_at));
             if for_run.is_cancelled() {
@@ -146,8 +150,11 @@ impl Pipeline {
             if let Err(error) = work.decode() {
                 return work.finish(Err(error));
             }
-            if let Some(own) = work.timeout().filter(|own| clock.now() > admitted.after(*own)) {
-                return work.finish(Err(too_slow(own)));
+            if let Some(own) = work.timeout() {
+                if clock.now() > admitted.after(own) {
+                    return work.finish(Err(too_slow(own)));
+                }
+                let _ = tell.send(own);
             }
             work.run_encode_finish(Some(&for_run))
         };
@@ -157,11 +164,22 @@ impl Pipeline {
                 .retry_after_s(1);
             return Err(remember(&facts, &*self.clock, admitted, error));
         };
-        match tokio::time::timeout(self.clock.now().until(deadline), pending.wait()).await {
-            Ok(Some(reply)) => reply,
-            Ok(None) => {
+        let until = |deadline| self.clock.now().until(deadline);
+        let answer = async {
+            let mut answer = pin!(pending.wait());
+            let own = tokio::select! {
+                biased;
+                answer = &mut answer => return Ok(answer),
+                Ok(own) = told => own,
+            };
+            timeout(until(admitted.after(own)), answer).await.map_err(|_| own)
+        };
+        match timeout(until(deadline), answer).await {
+            Ok(Ok(Some(reply))) => reply,
+            Ok(Ok(None)) => {
                 Err(remember(&facts, &*self.clock, admitted, Error::new(ErrorCode::Internal, "the inference was lost")))
             }
+            Ok(Err(own)) => Err(too_slow(own)),
             Err(_) => Err(too_slow(time)),
         }
     }

@@ -9,7 +9,8 @@ mod golden;
 mod manifest;
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read as _},
     path::{Path, PathBuf},
     time::UNIX_EPOCH,
 };
@@ -184,16 +185,28 @@ impl Repository {
     pub fn read_model(&self, found: &FoundVersion) -> Result<Vec<u8>> {
         let path = found.folder.join(MODEL_FILE);
         let unreadable = |error: io::Error| Error::model(format!("cannot read {MODEL_FILE}: {error}"));
-        let bytes = fs::symlink_metadata(&path).map_err(unreadable)?.len();
-        if bytes > self.model_bytes_max {
-            return Err(Error::model(format!("{MODEL_FILE} is too large"))
+        let metadata = fs::symlink_metadata(&path).map_err(unreadable)?;
+        // It was a file when it was found.
+        if !metadata.is_file() {
+            return Err(Error::model(format!("{MODEL_FILE} has become a link or something else; it is not followed")));
+        }
+        let too_large = |bytes: u64| {
+            Error::model(format!("{MODEL_FILE} is too large"))
                 .expected(format!("at most {} bytes (limits.model_bytes_max)", self.model_bytes_max))
-                .got(format!("{bytes} bytes")));
+                .got(format!("{bytes} bytes"))
+        };
+        if metadata.len() > self.model_bytes_max {
+            return Err(too_large(metadata.len()));
         }
-        if bytes == 0 {
-            return Err(Error::model(format!("{MODEL_FILE} is empty")));
+        let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
+        // A file that grows while it is read ends at the limit too.
+        let file = fs::File::open(&path).map_err(unreadable)?;
+        file.take(self.model_bytes_max.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
+        match bytes.len() as u64 {
+            0 => Err(Error::model(format!("{MODEL_FILE} is empty"))),
+            read if read > self.model_bytes_max => Err(too_large(read)),
+            _ => Ok(bytes),
         }
-        fs::read(&path).map_err(unreadable)
     }
 
     /// Reads the golden pairs of a version, if it has any.
@@ -213,15 +226,18 @@ enum Kind {
     Link,
 }
 
-/// What lies at `path`, without following links.
+/// What lies at `path`, without following links. Pipes, sockets and devices are nothing: opening one can
+/// wait for ever.
 fn kind_of(path: &Path) -> Option<Kind> {
     let kind = fs::symlink_metadata(path).ok()?.file_type();
     Some(if kind.is_symlink() {
         Kind::Link
     } else if kind.is_dir() {
         Kind::Folder
-    } else {
+    } else if kind.is_file() {
         Kind::File
+    } else {
+        return None;
     })
 }
 
@@ -257,6 +273,7 @@ fn read_text(path: &Path) -> Result<Option<String>> {
         Ok(metadata) if metadata.is_symlink() => {
             return Err(Error::model(format!("{shown} is a link; links are not followed")));
         }
+        Ok(metadata) if !metadata.is_file() => return Err(Error::model(format!("{shown} is not a file"))),
         Ok(metadata) if metadata.len() > TEXT_BYTES_MAX => {
             return Err(
                 Error::model(format!("{shown} is too large")).expected(format!("at most {TEXT_BYTES_MAX} bytes"))
