@@ -18,11 +18,13 @@ use actix_web::{
     http::{Method, header},
 };
 use candor_domain::{Access, Error, ErrorCode, Principal, Result};
+use pin_project_lite::pin_project;
 
 use crate::{
     Api,
     error::Failure,
     quota::Caller,
+    responses::ResponseCounts,
     routes::{self, Route},
 };
 
@@ -51,7 +53,8 @@ where
 
     fn new_transform(&self, service: S) -> Self::Future {
         let resources = routes::resources().map(|(path, routes)| (ResourceDef::new(path), routes)).collect();
-        ready(Ok(GateService { api: Arc::clone(&self.api), resources, service }))
+        let responses = self.api.responses.for_worker();
+        ready(Ok(GateService { api: Arc::clone(&self.api), resources, responses, service }))
     }
 }
 
@@ -59,6 +62,7 @@ where
 pub struct GateService<S> {
     api: Arc<Api>,
     resources: Vec<(ResourceDef, &'static [Route])>,
+    responses: Arc<ResponseCounts>,
     service: S,
 }
 
@@ -137,22 +141,28 @@ where
                 if self.api.tokens.is_some() {
                     request.extensions_mut().insert(principal);
                 }
-                Passage::Through(Box::pin(self.service.call(request)))
+                let responses = Arc::clone(&self.responses);
+                Passage::Through { answer: self.service.call(request), responses }
             }
             Err(error) => {
                 let refusal = Failure(error).error_response().map_into_right_body();
-                Passage::Refused(Some(request.into_response(refusal)))
+                let responses = Arc::clone(&self.responses);
+                Passage::Refused { refusal: Some(request.into_response(refusal)), responses }
             }
         }
     }
 }
 
-/// Either the route's own answer or a refusal.
-pub enum Passage<F, B> {
-    /// The route answers.
-    Through(Pin<Box<F>>),
-    /// The gate answers.
-    Refused(Option<ServiceResponse<EitherBody<B>>>),
+pin_project! {
+    /// Either the route's own answer or a refusal; counts whichever it is.
+    #[allow(missing_docs, reason = "the macro takes no documentation on fields")]
+    #[project = PassageProjection]
+    pub enum Passage<F, B> {
+        /// The route answers.
+        Through { #[pin] answer: F, responses: Arc<ResponseCounts> },
+        /// The gate answers.
+        Refused { refusal: Option<ServiceResponse<EitherBody<B>>>, responses: Arc<ResponseCounts> },
+    }
 }
 
 impl<F, B> Future for Passage<F, B>
@@ -161,20 +171,25 @@ where
 {
     type Output = Result<ServiceResponse<EitherBody<B>>, actix_web::Error>;
 
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        match &mut *self {
-            Self::Through(answer) => {
-                answer.as_mut().poll(context).map(|answer| answer.map(ServiceResponse::map_into_left_body))
-            }
-            Self::Refused(refusal) => match refusal.take() {
-                Some(refusal) => Poll::Ready(Ok(refusal)),
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            PassageProjection::Through { answer, responses } => answer.poll(context).map(|answer| {
+                let status = answer
+                    .as_ref()
+                    .map_or_else(|error| error.as_response_error().status_code(), ServiceResponse::status);
+                responses.count(status);
+                answer.map(ServiceResponse::map_into_left_body)
+            }),
+            PassageProjection::Refused { refusal, responses } => match refusal.take() {
+                Some(refusal) => {
+                    responses.count(refusal.status());
+                    Poll::Ready(Ok(refusal))
+                }
                 None => Poll::Pending,
             },
         }
     }
 }
-
-impl<F, B> Unpin for Passage<F, B> {}
 
 #[cfg(test)]
 mod tests {

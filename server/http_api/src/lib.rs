@@ -12,7 +12,7 @@
 //! | [`wire`] | the Open Inference Protocol: tensors in and out of JSON and bytes |
 //! | `handlers` | one file per noun |
 //! | `error` | error codes to status codes, once |
-//! | [`metrics`] | Prometheus text |
+//! | [`metrics`], `responses` | Prometheus text; responses by status |
 //! | [`openapi`] | the API document |
 
 mod body;
@@ -23,6 +23,7 @@ pub mod limits;
 pub mod metrics;
 pub mod openapi;
 mod quota;
+mod responses;
 pub mod routes;
 mod tokens;
 pub mod wire;
@@ -49,6 +50,7 @@ pub struct Api {
     quota: Option<Quota>,
     strict_readiness: bool,
     stopping: AtomicBool,
+    responses: responses::Responses,
     document: web::Bytes,
 }
 
@@ -75,7 +77,17 @@ impl Api {
         let ApiParts { pipeline, registry, limits, tokens, quota, strict_readiness } = parts;
         let document = web::Bytes::from(openapi::document_json());
         let (limits, stopping) = (Arc::new(limits), AtomicBool::new(false));
-        Self { pipeline, registry, limits, tokens, quota, strict_readiness, stopping, document }
+        Self {
+            pipeline,
+            registry,
+            limits,
+            tokens,
+            quota,
+            strict_readiness,
+            stopping,
+            responses: responses::Responses::default(),
+            document,
+        }
     }
 
     /// From now on the server says that it is not ready, while it still answers.

@@ -15,6 +15,8 @@ pub struct HttpLimits {
     pub json_depth_max: usize,
     /// Most elements of one tensor.
     pub tensor_elements_max: usize,
+    /// Most dimensions of one tensor.
+    pub tensor_rank_max: usize,
     /// Most tensors in one request.
     pub tensors_max: usize,
     /// Longest tensor name, request id, or parameter name or value.

@@ -23,7 +23,7 @@ pub struct Metric {
 }
 
 /// Every metric, in the order in which they are written; docs/METRICS.md is made from this.
-pub const METRICS: [Metric; 8] = [
+pub const METRICS: [Metric; 9] = [
     Metric {
         name: "candor_build_info",
         kind: "gauge",
@@ -43,6 +43,12 @@ pub const METRICS: [Metric; 8] = [
         help: "Inferences that wait for a thread of the session pool.",
     },
     Metric { name: "candor_load_queue_length", kind: "gauge", labels: "", help: "Loads that wait for a thread." },
+    Metric {
+        name: "candor_http_responses_total",
+        kind: "counter",
+        labels: "status",
+        help: "Responses of all routes by status code.",
+    },
     Metric {
         name: "candor_requests_total",
         kind: "counter",
@@ -89,6 +95,11 @@ pub(crate) fn render(api: &Api) -> String {
             "candor_ready" => writeln!(text, "{name} {}", u8::from(ready)),
             "candor_inference_queue_length" => writeln!(text, "{name} {}", api.pipeline.queued()),
             "candor_load_queue_length" => writeln!(text, "{name} {}", api.registry.loads_queued()),
+            "candor_http_responses_total" => api
+                .responses
+                .totals()
+                .into_iter()
+                .try_for_each(|(status, count)| writeln!(text, "{name}{{status=\"{status}\"}} {count}")),
             _ => views.iter().try_for_each(|view| write_view(&mut text, name, view)),
         };
     }

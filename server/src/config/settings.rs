@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use candor_domain::tensor::RANK_MAX;
 use candor_http_api::HttpLimits;
 use candor_serving::VersionPolicy;
 use toml::Value;
@@ -141,6 +142,7 @@ fn read_http_limits(read: &mut Reader<'_>) -> HttpLimits {
         // The parser's own bound is 128.
         json_depth_max: read.size("limits.json_depth_max", 4..=120),
         tensor_elements_max: read.size("limits.tensor_elements_max", 1..=16 * GIB),
+        tensor_rank_max: read.size("limits.tensor_rank_max", 1..=RANK_MAX as u64),
         tensors_max: read.size("limits.tensors_max", 1..=65_536),
         name_bytes_max: read.size("limits.name_bytes_max", 1..=1 << 20),
         compress_bytes_min: read.size("http.compress_bytes_min", 0..=64 * GIB),

@@ -1,11 +1,16 @@
 //! Is the process alive, may it get traffic, and which part says no.
 
+use std::{collections::BTreeSet, time::Duration};
+
 use actix_web::{HttpResponse, http::StatusCode, web::Data};
 use candor_domain::Lifecycle;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::Api;
+
+/// Longest look at the model repository.
+const REPOSITORY_LOOK_MAX: Duration = Duration::from_millis(500);
 
 /// The process answers.
 #[derive(Serialize, ToSchema)]
@@ -62,7 +67,7 @@ pub(crate) async fn live() -> HttpResponse {
     (status = 200, description = "Send traffic.", body = Ready),
     (status = 503, description = "Starting or stopping: send no traffic.", body = Ready)))]
 pub(crate) async fn ready(api: Data<Api>) -> HttpResponse {
-    let ready = is_ready(&components_of(&api));
+    let ready = is_ready(&[server(&api), startup(&api), models(&api)]);
     HttpResponse::build(status(ready)).json(Ready { ready })
 }
 
@@ -71,7 +76,7 @@ pub(crate) async fn ready(api: Data<Api>) -> HttpResponse {
     (status = 200, description = "All required components are well.", body = Components),
     (status = 503, description = "The component with `ready: false` and `required: true` is not.", body = Components)))]
 pub(crate) async fn components(api: Data<Api>) -> HttpResponse {
-    let components = components_of(&api);
+    let components = components_of(&api).await;
     let ready = is_ready(&components);
     HttpResponse::build(status(ready)).json(Components { ready, components })
 }
@@ -84,38 +89,45 @@ fn is_ready(components: &[Component]) -> bool {
     components.iter().all(|component| component.ready || !component.required)
 }
 
-/// Each check looks at memory or at one folder, so they need no threads to be quick.
-fn components_of(api: &Api) -> Vec<Component> {
-    let stopping = api.is_stopping();
-    let server = Component {
-        name: "server",
-        ready: !stopping,
-        required: true,
-        detail: if stopping { "stopping".into() } else { "running".into() },
-    };
-    let started = api.registry.has_started();
-    let startup = Component {
-        name: "startup",
-        ready: started,
-        required: true,
-        detail: if started { "all models were tried".into() } else { "models are being loaded".into() },
-    };
-    vec![server, startup, repository(api)]
+/// Asks all components at the same time. Those that look at memory answer at once; the one that looks at a
+/// disk, which may hang, does so on a thread of its own and not for long.
+async fn components_of(api: &Data<Api>) -> Vec<Component> {
+    let repository = repository(Data::clone(api)).await;
+    vec![server(api), startup(api), models(api), repository]
 }
 
-fn repository(api: &Api) -> Component {
-    let (ready, detail) = match api.registry.index() {
-        Err(error) => (false, error.to_string()),
-        Ok(index) => {
-            let count = |state| index.iter().filter(|entry| entry.state == state).count();
-            let failed = index.iter().filter(|entry| entry.state == Lifecycle::Failed);
-            let failed: Vec<_> = failed.map(|entry| entry.model.as_str()).collect();
-            let mut detail = format!("{} versions ready", count(Lifecycle::Ready));
-            if !failed.is_empty() {
-                detail.push_str(&format!("; failed: {}", failed.join(", ")));
-            }
-            (failed.is_empty(), detail)
-        }
+fn server(api: &Api) -> Component {
+    let stopping = api.is_stopping();
+    let detail = if stopping { "stopping" } else { "running" };
+    Component { name: "server", ready: !stopping, required: true, detail: detail.into() }
+}
+
+fn startup(api: &Api) -> Component {
+    let started = api.registry.has_started();
+    let detail = if started { "all models were tried" } else { "models are being loaded" };
+    Component { name: "startup", ready: started, required: true, detail: detail.into() }
+}
+
+fn models(api: &Api) -> Component {
+    let index = api.registry.index_of_known();
+    let ready = index.iter().filter(|entry| entry.state == Lifecycle::Ready).count();
+    let failed = index.iter().filter(|entry| entry.state == Lifecycle::Failed);
+    let failed: BTreeSet<_> = failed.map(|entry| entry.model.as_str()).collect();
+    let mut detail = format!("{ready} versions ready");
+    if !failed.is_empty() {
+        let failed: Vec<_> = failed.iter().copied().collect();
+        detail.push_str(&format!("; failed: {}", failed.join(", ")));
+    }
+    Component { name: "models", ready: failed.is_empty(), required: api.strict_readiness, detail }
+}
+
+/// Not required: versions in memory answer without their files.
+async fn repository(api: Data<Api>) -> Component {
+    let look = actix_web::web::block(move || api.registry.repository().models().map(|(names, _)| names.len()));
+    let (ready, detail) = match tokio::time::timeout(REPOSITORY_LOOK_MAX, look).await {
+        Ok(Ok(Ok(models))) => (true, format!("{models} models")),
+        Ok(Ok(Err(error))) => (false, error.to_string()),
+        Ok(Err(_)) | Err(_) => (false, format!("did not answer within {} ms", REPOSITORY_LOOK_MAX.as_millis())),
     };
-    Component { name: "models", ready, required: api.strict_readiness, detail }
+    Component { name: "repository", ready, required: false, detail }
 }

@@ -26,7 +26,10 @@ use crate::{
 pub(crate) async fn index(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
     let body = body::read(&request, payload, &api.limits, Forms::Refused).await?;
     let wish = IndexRequest::parse(&body)?;
-    let rows = api.registry.index()?.into_iter().map(IndexRow::from);
+    // It looks at the disk, which must not hold up this worker's other requests.
+    let index = actix_web::web::block(move || api.registry.index()).await;
+    let index = index.map_err(|_| Error::new(ErrorCode::Internal, "the look at the repository was lost"))??;
+    let rows = index.into_iter().map(IndexRow::from);
     let rows: Vec<IndexRow> = rows.filter(|row| !wish.ready || row.state == "READY").collect();
     Ok(HttpResponse::Ok().json(rows))
 }

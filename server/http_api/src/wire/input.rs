@@ -150,6 +150,13 @@ impl InputSeed<'_> {
     }
 
     fn shape<E: de::Error>(&self, dims: &[i64]) -> Result<Shape, E> {
+        let rank_max = self.head.limits.tensor_rank_max;
+        if dims.len() > rank_max {
+            let error = Error::invalid("the tensor has too many dimensions")
+                .expected(format!("at most {rank_max} (limits.tensor_rank_max)"))
+                .got(dims.len().to_string());
+            return Err(self.raise(error, "/shape"));
+        }
         let shape = Shape::new(dims).map_err(|error| self.raise(error, "/shape"))?;
         let max = self.head.limits.tensor_elements_max;
         if shape.elements() <= max {
@@ -223,7 +230,8 @@ impl<'de> Visitor<'de> for DimsSeed<'_> {
             let Some(dim) = array.next_element::<i64>()? else { return Ok(dims) };
             dims.push(dim);
         }
-        let error = Error::invalid("the shape has too many dimensions").expected("at most 8");
+        let error = Error::invalid("the shape has too many dimensions")
+            .expected(format!("at most {}", self.0.head.limits.tensor_rank_max));
         Err(self.0.raise(error, "/shape"))
     }
 }

@@ -238,6 +238,12 @@ impl Registry {
         Ok(self.core.book().index(&names))
     }
 
+    /// The index over what was ever seen, without a look at the disk.
+    #[must_use]
+    pub fn index_of_known(&self) -> Vec<IndexEntry> {
+        self.core.book().index(&[])
+    }
+
     /// Counters of every version that was ever ready, in order of name and version.
     #[must_use]
     pub fn views(&self) -> Vec<VersionView> {
