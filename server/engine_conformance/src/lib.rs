@@ -6,7 +6,7 @@
 //!
 //! | module | what it holds |
 //! |---|---|
-//! | [`cases`] | the list of cases, and [`run`] |
+//! | [`mod@cases`] | the list of cases, and [`run`] |
 //! | [`null`] | the null engine and the hooks by which tests hold and watch it |
 //! | `answers` | `fixtures/answers.json`: signatures and exact outputs |
 //! | `fixtures` | the ONNX files, made by `fixtures/make_fixtures.py` |

@@ -1,7 +1,7 @@
 //! Hooks by which a test holds loads and runs of the null engine, and counts its sessions.
 //!
 //! Everything goes by the `key` of a model file. Nothing here sleeps: whoever waits is woken by what it
-//! waits for, and gives up after [`PATIENCE`] so that a broken test fails instead of hanging.
+//! waits for, and gives up after `PATIENCE` so that a broken test fails instead of hanging.
 
 use std::{
     collections::HashMap,

@@ -1,6 +1,6 @@
 //! The JSON of an infer request: id, parameters, requested outputs; inputs are read next door.
 
-use std::fmt;
+use std::{borrow::Cow, fmt};
 
 use candor_domain::{Error, Signature, TensorSpec, names::quoted};
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -83,32 +83,31 @@ impl<'de> Visitor<'de> for HeadSeed<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Head, A::Error> {
-        let mut head = Head { id: None, params: Params::default(), inputs: Vec::new(), outputs: None };
-        let mut has_inputs = false;
+        let (mut id, mut params, mut inputs, mut outputs) = (None, None, None, None);
         while let Some(Word(key)) = map.next_key()? {
             match &*key {
-                "id" => {
-                    let Some(Word(id)) = map.next_value::<Option<Word<'_>>>()? else { continue };
-                    self.check_name(&id, || "/id".into())?;
-                    head.id = Some(id.into_owned()).filter(|id| !id.is_empty());
+                "id" if id.is_none() => {
+                    let word = map.next_value::<Option<Word<'_>>>()?.map_or(Cow::Borrowed(""), |word| word.0);
+                    self.check_name(&word, || "/id".into())?;
+                    id = Some(word.into_owned());
                 }
-                "parameters" => head.params = map.next_value_seed(self.params(&|| String::new()))?,
-                "inputs" if has_inputs => return Err(self.twice("/inputs".into())),
-                "inputs" => {
-                    head.inputs = map.next_value_seed(InputsSeed(self))?;
-                    has_inputs = true;
+                "parameters" if params.is_none() => {
+                    params = Some(map.next_value_seed(self.params(&|| String::new()))?);
                 }
-                "outputs" if head.outputs.is_some() => return Err(self.twice("/outputs".into())),
-                "outputs" => {
-                    let outputs = map.next_value_seed(OutputsSeed(self))?;
-                    // Clients write an empty list for "all of them".
-                    head.outputs = (!outputs.is_empty()).then_some(outputs);
-                }
+                "inputs" if inputs.is_none() => inputs = Some(map.next_value_seed(InputsSeed(self))?),
+                "outputs" if outputs.is_none() => outputs = Some(map.next_value_seed(OutputsSeed(self))?),
+                "id" | "parameters" | "inputs" | "outputs" => return Err(self.twice(format!("/{key}"))),
                 _ => map.next_value_seed(self.skip())?,
             }
         }
-        if has_inputs {
-            return Ok(head);
+        if let Some(inputs) = inputs {
+            return Ok(Head {
+                id: id.filter(|id| !id.is_empty()),
+                params: params.unwrap_or_default(),
+                inputs,
+                // Clients write an empty list for "all of them".
+                outputs: outputs.filter(|outputs| !outputs.is_empty()),
+            });
         }
         let error = Error::invalid("the request has no inputs").at("/inputs").expected(names(&self.signature.inputs));
         Err(self.trouble.raise(error))
@@ -178,10 +177,10 @@ impl<'de> Visitor<'de> for OutputSeed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let at = |rest: &str| format!("/outputs/{}{rest}", self.position);
-        let (mut index, mut params) = (None, Params::default());
+        let (mut index, mut params) = (None, None);
         while let Some(Word(key)) = map.next_key()? {
             match &*key {
-                "name" => {
+                "name" if index.is_none() => {
                     let Word(name) = map.next_value()?;
                     self.head.check_name(&name, || at("/name"))?;
                     index = self.head.signature.output_index(&name);
@@ -192,12 +191,15 @@ impl<'de> Visitor<'de> for OutputSeed<'_> {
                         return Err(self.head.trouble.raise(error));
                     }
                 }
-                "parameters" => params = map.next_value_seed(self.head.params(&|| at("")))?,
+                "parameters" if params.is_none() => {
+                    params = Some(map.next_value_seed(self.head.params(&|| at("")))?);
+                }
+                "name" | "parameters" => return Err(self.head.twice(at(&format!("/{key}")))),
                 _ => map.next_value_seed(self.head.skip())?,
             }
         }
         match index {
-            Some(index) => Ok((index, params)),
+            Some(index) => Ok((index, params.unwrap_or_default())),
             None => Err(self.head.trouble.raise(Error::invalid("the output has no name").at(at("")))),
         }
     }

@@ -3,7 +3,7 @@
 use std::{cell::Cell, fmt};
 
 use candor_domain::{Datatype, Error, Shape, Tensor, TensorData, names::quoted};
-use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde_json::value::RawValue;
 
 use super::{
@@ -92,13 +92,15 @@ impl<'de> Visitor<'de> for InputSeed<'_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Input, A::Error> {
         let (mut index, mut shape, mut datatype) = (None, None, None);
-        let (mut params, mut data) = (Params::default(), Read::Nothing);
+        let (mut params, mut data) = (None, Read::Nothing);
         while let Some(Word(key)) = map.next_key()? {
             match &*key {
                 "name" if index.is_none() => index = Some(self.index(&map.next_value::<Word<'_>>()?.0)?),
                 "shape" if shape.is_none() => shape = Some(self.shape(&map.next_value_seed(DimsSeed(&self))?)?),
                 "datatype" if datatype.is_none() => datatype = Some(self.datatype(&map.next_value::<Word<'_>>()?.0)?),
-                "parameters" => params = map.next_value_seed(self.head.params(&|| self.at("")))?,
+                "parameters" if params.is_none() => {
+                    params = Some(map.next_value_seed(self.head.params(&|| self.at("")))?);
+                }
                 "data" if matches!(data, Read::Nothing) => {
                     // Not before the name is known, so that a complaint can name the input.
                     data = match (index, datatype, shape) {
@@ -108,7 +110,9 @@ impl<'de> Visitor<'de> for InputSeed<'_> {
                         _ => Read::Later(map.next_value()?),
                     };
                 }
-                "name" | "shape" | "datatype" | "data" => return Err(self.head.twice(self.at(&format!("/{key}")))),
+                "name" | "shape" | "datatype" | "parameters" | "data" => {
+                    return Err(self.head.twice(self.at(&format!("/{key}"))));
+                }
                 _ => map.next_value_seed(self.head.skip())?,
             }
         }
@@ -117,7 +121,7 @@ impl<'de> Visitor<'de> for InputSeed<'_> {
         let index = index.ok_or_else(|| missing("name"))?;
         let shape = shape.ok_or_else(|| missing("shape"))?;
         let datatype = datatype.ok_or_else(|| missing("datatype"))?;
-        let payload = self.payload(datatype, shape, data, params.binary_data_size)?;
+        let payload = self.payload(datatype, shape, data, params.unwrap_or_default().binary_data_size)?;
         Ok(Input { index, payload })
     }
 }
@@ -227,11 +231,36 @@ impl<'de> Visitor<'de> for DimsSeed<'_> {
         const KEPT_MAX: usize = 64;
         let mut dims = Vec::with_capacity(4);
         while dims.len() < KEPT_MAX {
-            let Some(dim) = array.next_element::<i64>()? else { return Ok(dims) };
+            let Some(Size(dim)) = array.next_element()? else { return Ok(dims) };
             dims.push(dim);
         }
         let error = Error::invalid("the shape has too many dimensions")
             .expected(format!("at most {}", self.0.head.limits.tensor_rank_max));
         Err(self.0.raise(error, "/shape"))
+    }
+}
+
+/// One dimension as it is written; whether it may be negative is said elsewhere.
+struct Size(i64);
+
+impl<'de> Deserialize<'de> for Size {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct AsSize;
+        impl Visitor<'_> for AsSize {
+            type Value = Size;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("the size of a dimension, a whole number below 2^63")
+            }
+
+            fn visit_i64<E>(self, size: i64) -> Result<Size, E> {
+                Ok(Size(size))
+            }
+
+            fn visit_u64<E: de::Error>(self, size: u64) -> Result<Size, E> {
+                i64::try_from(size).map(Size).map_err(|_| E::invalid_value(Unexpected::Unsigned(size), &self))
+            }
+        }
+        deserializer.deserialize_i64(AsSize)
     }
 }

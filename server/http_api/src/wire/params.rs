@@ -89,6 +89,18 @@ impl<'de> Visitor<'de> for ParamsSeed<'_> {
                 Scalar::Bool(truth) => Ok(Some(truth)),
                 Scalar::Unsigned(_) | Scalar::Number | Scalar::Text(_) => Err(wrong("true or false")),
             };
+            let taken = match &*key {
+                "binary_data_size" => params.binary_data_size.is_some(),
+                "binary_data" => params.binary_data.is_some(),
+                "binary_data_output" => params.binary_data_output.is_some(),
+                "classification" => params.classification.is_some(),
+                "timeout" => params.timeout_micros.is_some(),
+                // What has no effect has none twice, and remembering every name would cost memory.
+                _ => false,
+            };
+            if taken {
+                return Err(self.trouble.raise(Error::invalid("this parameter stands there twice").at(at())));
+            }
             match &*key {
                 "binary_data_size" => params.binary_data_size = number()?,
                 "binary_data" => params.binary_data = truth()?,

@@ -59,10 +59,10 @@ impl InferCodec {
     ) -> Result<Self> {
         let form = match header_length {
             None => Form::Json(body.len()),
-            Some(text) => match text.trim().parse::<usize>() {
-                Ok(0) => Form::Raw,
-                Ok(length) if length <= body.len() => Form::Json(length),
-                Ok(_) | Err(_) => {
+            Some(text) => match whole_number(text.trim()) {
+                Some(0) => Form::Raw,
+                Some(length) if length <= body.len() => Form::Json(length),
+                Some(_) | None => {
                     return Err(Error::invalid("this is not the length of the JSON part of the body")
                         .at("header Inference-Header-Content-Length")
                         .expected(format!("a number from 0 to {}, the length of the body", body.len()))
@@ -136,6 +136,11 @@ impl InferCodec {
     fn wished_outputs(&self) -> Vec<usize> {
         self.wishes.iter().map(|wish| wish.output).collect()
     }
+}
+
+/// Digits and nothing else, as lengths are written in headers; Rust's own reading would take a sign.
+fn whole_number(text: &str) -> Option<usize> {
+    text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// Puts inputs in signature order and reads those that stand behind the JSON.

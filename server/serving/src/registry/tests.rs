@@ -101,7 +101,8 @@ impl World {
     }
 
     /// Returns when everything that has begun to leave memory is booked as gone: departures are booked one
-    /// after the other, so when the last of them has left, the others are in the book.
+    /// after the other, so when the sentinel has left, those before it are in the book. The sentinel's own
+    /// line may still be on its way.
     fn settle(&self) {
         self.put("sentinel/1", "sentinel", 0);
         self.load("sentinel").unwrap();

@@ -116,13 +116,17 @@ impl fmt::Debug for ReadyVersion {
 
 /// A version that stays in memory as long as this is held.
 #[derive(Debug)]
-pub struct Lease(Arc<ReadyVersion>);
+pub struct Lease {
+    version: Arc<ReadyVersion>,
+    /// Leases that there were before this one was taken.
+    ahead: u32,
+}
 
 impl Lease {
     /// A lease, unless the version is draining.
     pub(super) fn take(version: &Arc<ReadyVersion>) -> Option<Self> {
-        version.leases.count.fetch_add(1, SeqCst);
-        let lease = Self(Arc::clone(version));
+        let ahead = version.leases.count.fetch_add(1, SeqCst);
+        let lease = Self { version: Arc::clone(version), ahead };
         // Dropping gives the count back and frees the version if this was the last.
         (!version.leases.draining.load(SeqCst)).then_some(lease)
     }
@@ -132,8 +136,8 @@ impl Lease {
     /// # Errors
     /// `Overloaded` with the limit.
     pub fn admit(&self) -> Result<()> {
-        let (inflight, max) = (self.inflight(), self.leases.max);
-        if inflight <= max {
+        let max = self.leases.max;
+        if self.ahead < max {
             return Ok(());
         }
         Err(Error::new(ErrorCode::Overloaded, format!("model '{}' has too many requests in flight", self.model))
@@ -147,14 +151,14 @@ impl Deref for Lease {
     type Target = ReadyVersion;
 
     fn deref(&self) -> &ReadyVersion {
-        &self.0
+        &self.version
     }
 }
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if self.0.leases.count.fetch_sub(1, SeqCst) == 1 {
-            self.0.free_if_unused();
+        if self.version.leases.count.fetch_sub(1, SeqCst) == 1 {
+            self.version.free_if_unused();
         }
     }
 }

@@ -174,8 +174,10 @@ impl Repository {
             }
             Some(Kind::Folder) | None => return Err(Error::model(format!("{version} holds no file {MODEL_FILE}"))),
         }
-        let fingerprint = [&*folder.join(MODEL_FILE), &*folder.join(GOLDEN_FILE), manifest].map(stamp);
-        Ok(FoundVersion { version, folder: folder.to_path_buf(), fingerprint: Fingerprint(fingerprint.to_vec()) })
+        // All files of the folder, because a graph may keep its weights in files of any name.
+        let files = list(folder)?.into_iter().filter(|(_, kind)| *kind == Kind::File);
+        let stamps = files.map(|(name, _)| stamp(&folder.join(name))).chain([stamp(manifest)]);
+        Ok(FoundVersion { version, folder: folder.to_path_buf(), fingerprint: Fingerprint(stamps.collect()) })
     }
 
     /// Reads the graph's bytes.

@@ -91,6 +91,24 @@ fn a_version_that_drains_can_be_loaded_again_before_it_is_gone() {
     assert!(world.registry.lease("m", None).is_ok());
 }
 
+/// A reader that looked at the snapshot just before a swap holds a version that drains by the time it asks
+/// for a lease. No sequence of calls from outside gets there reliably, so this takes the reader's steps.
+#[test]
+fn whoever_found_a_version_before_it_began_to_drain_gets_no_lease_on_it() {
+    let world = World::new();
+    world.put("m/1", "m/1", 1);
+    world.load("m").unwrap();
+    let snapshot = world.registry.core.snapshot.load_full();
+    let found = Arc::clone(&snapshot.models["m"][&Version::first()]);
+    drop(snapshot);
+    drop(Lease::take(&found).expect("a lease while it is ready"));
+    world.unload("m").unwrap();
+    assert!(Lease::take(&found).is_none());
+    assert_eq!(found.inflight(), 0, "the attempt is given back");
+    drop(found);
+    assert!(world.hooks.wait_for_live(0));
+}
+
 #[test]
 fn leases_outlive_the_registry() {
     let World { registry, hooks, folder, puts } = World::new();
@@ -249,7 +267,9 @@ fn goes_well(events: &[Event], policy: &str) {
     assert!(world.hooks.wait_for_live(0), "{} live at the end", world.hooks.live());
     world.settle();
     let in_memory = |state| matches!(state, Lifecycle::Ready | Lifecycle::Draining | Lifecycle::Loading);
-    let index = world.registry.index().unwrap();
+    // Only `m`: settling promises nothing about the sentinel's own line.
+    let index: Vec<_> =
+        world.registry.index().unwrap().into_iter().filter(|entry| entry.model.as_str() == "m").collect();
     assert!(index.iter().all(|entry| !in_memory(entry.state)), "{index:?}");
 }
 
