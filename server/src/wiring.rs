@@ -4,7 +4,7 @@
 //! Settings ─► engine ─► registry ─► pipeline ─► Api ─► Gate ─► HttpServer
 //! ```
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, thread::JoinHandle, time::Duration};
+use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use actix_web::{
     App, HttpServer,
@@ -165,6 +165,12 @@ impl RunningServer {
         self.registry.engine()
     }
 
+    /// Lets the process end while a load still runs. A load cannot be cancelled and may take minutes; dropping
+    /// the registry would wait for it, so one handle to it is never dropped.
+    pub fn abandon_loads(&self) {
+        std::mem::forget(Arc::clone(&self.registry));
+    }
+
     /// Not ready, then drain, then stop: answers what is in flight before it returns.
     pub async fn stop(mut self) {
         self.api.begin_stopping();
@@ -174,16 +180,16 @@ impl RunningServer {
     }
 }
 
-/// Looks at the repository again and again.
+/// Looks at the repository again and again until it is dropped.
 struct Poller {
-    stop: Option<Sender<()>>,
-    thread: Option<JoinHandle<()>>,
+    _stop: Sender<()>,
 }
 
 impl Poller {
     fn start(registry: Arc<Registry>, every: Duration) -> io::Result<Self> {
         let (stop, stopped) = bounded::<()>(0);
-        let thread = std::thread::Builder::new().name("candor-poll".into()).spawn(move || {
+        // Nobody joins it: it may be waiting for a load, for which nobody who stops the server should wait.
+        std::thread::Builder::new().name("candor-poll".into()).spawn(move || {
             while stopped.recv_timeout(every) == Err(RecvTimeoutError::Timeout) {
                 match registry.poll().map(candor_serving::Pending::wait_blocking) {
                     Ok(Some(Ok(())) | None) => {}
@@ -193,15 +199,6 @@ impl Poller {
                 }
             }
         })?;
-        Ok(Self { stop: Some(stop), thread: Some(thread) })
-    }
-}
-
-impl Drop for Poller {
-    fn drop(&mut self) {
-        self.stop = None;
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        Ok(Self { _stop: stop })
     }
 }

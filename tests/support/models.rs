@@ -10,16 +10,8 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// Names of the sample models.
-pub const SAMPLES: [&str; 8] = [
-    "breast_cancer",
-    "diabetes",
-    "digits",
-    "digits_rows",
-    "iris",
-    "simple",
-    "simple_identity",
-    "simple_string",
-];
+pub const SAMPLES: [&str; 8] =
+    ["breast_cancer", "diabetes", "digits", "digits_rows", "iris", "simple", "simple_identity", "simple_string"];
 
 /// The folder of the sample models.
 #[must_use]

@@ -165,9 +165,9 @@ impl Plan {
         let (tell, told) = mpsc::channel();
         let (stop, stopped) = oneshot::channel();
         let load = self.load;
-        let thread = std::thread::Builder::new().name("test-server".into()).spawn(move || {
-            actix_web::rt::System::new().block_on(run(settings, load, tell, stopped))
-        });
+        let thread = std::thread::Builder::new()
+            .name("test-server".into())
+            .spawn(move || actix_web::rt::System::new().block_on(run(settings, load, tell, stopped)));
         let (wait, plan) = (self.wait, self);
         let addr = told.recv_timeout(PATIENCE).map_err(|error| error.to_string())??;
         let server = TestServer { addr, plan, stop: Some(stop), thread: Some(thread.unwrap()) };

@@ -7,7 +7,7 @@ use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util:
 
 use crate::{
     config::{LogFormat, Settings},
-    shutdown,
+    shutdown::Signals,
     wiring::{self, RunningServer},
 };
 
@@ -45,24 +45,24 @@ fn start_log(settings: &Settings) -> Result<()> {
 }
 
 async fn serve(settings: &Settings) -> Result<()> {
+    let mut signals = Signals::listen()
+        .map_err(|error| Error::new(ErrorCode::Internal, format!("cannot handle signals: {error}")))?;
     let (running, server) = wiring::start(settings)?;
     let serving = actix_web::rt::spawn(server);
-    let cannot_listen =
-        |error: std::io::Error| Error::new(ErrorCode::Internal, format!("cannot handle signals: {error}"));
     let why = tokio::select! {
         biased;
-        why = shutdown::asked_to_stop() => why.map_err(cannot_listen)?,
+        why = signals.next() => why,
         loaded = running.load(settings.load_all_at_start) => {
             loaded?;
             print!("{}", banner(&running)?);
-            shutdown::asked_to_stop().await.map_err(cannot_listen)?
+            signals.next().await
         }
     };
     tracing::info!("{why}: draining; once more to end at once");
+    running.abandon_loads();
     tokio::select! {
         () = running.stop() => {}
-        second = shutdown::asked_to_stop() => {
-            let second = second.map_err(cannot_listen)?;
+        second = signals.next() => {
             return Err(Error::new(ErrorCode::Internal, format!("{second}: ended without draining")));
         }
     }

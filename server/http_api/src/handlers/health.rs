@@ -126,7 +126,11 @@ async fn repository(api: Data<Api>) -> Component {
     let look = actix_web::web::block(move || api.registry.repository().models().map(|(names, _)| names.len()));
     let (ready, detail) = match tokio::time::timeout(REPOSITORY_LOOK_MAX, look).await {
         Ok(Ok(Ok(models))) => (true, format!("{models} models")),
-        Ok(Ok(Err(error))) => (false, error.to_string()),
+        Ok(Ok(Err(error))) => {
+            // The error holds a path, and this route is open to everybody.
+            tracing::warn!("{error}");
+            (false, "cannot be read; see the server's log".to_owned())
+        }
         Ok(Err(_)) | Err(_) => (false, format!("did not answer within {} ms", REPOSITORY_LOOK_MAX.as_millis())),
     };
     Component { name: "repository", ready, required: false, detail }

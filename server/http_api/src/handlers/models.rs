@@ -23,7 +23,7 @@ pub(crate) struct ModelReady {
 }
 
 /// Inputs, outputs, versions and properties of a model.
-#[utoipa::path(get, path = "/v2/models/{model}", tag = "models",
+#[utoipa::path(get, path = "/v2/models/{model}", tag = "models", operation_id = "model_metadata",
     params(("model" = String, Path, description = "Name of the model.", example = "iris")),
     responses(
         (status = 200, description = "What the model is.", body = ModelMetadata),
@@ -39,7 +39,7 @@ pub(crate) async fn metadata(request: HttpRequest, api: Data<Api>) -> Answer {
 }
 
 /// Whether a model answers inferences.
-#[utoipa::path(get, path = "/v2/models/{model}/ready", tag = "health",
+#[utoipa::path(get, path = "/v2/models/{model}/ready", tag = "health", operation_id = "model_ready",
     params(("model" = String, Path, description = "Name of the model.", example = "iris")),
     responses(
         (status = 200, description = "It does.", body = ModelReady),

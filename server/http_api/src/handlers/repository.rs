@@ -28,7 +28,12 @@ pub(crate) async fn index(request: HttpRequest, payload: Payload, api: Data<Api>
     let wish = IndexRequest::parse(&body)?;
     // It looks at the disk, which must not hold up this worker's other requests.
     let index = actix_web::web::block(move || api.registry.index()).await;
-    let index = index.map_err(|_| Error::new(ErrorCode::Internal, "the look at the repository was lost"))??;
+    let index = index.map_err(|_| Error::new(ErrorCode::Internal, "the look at the repository was lost"))?;
+    let index = index.map_err(|error| {
+        // The error holds a path, which is the operator's business and not the caller's.
+        tracing::error!("{error}");
+        Error::new(ErrorCode::Internal, "the model repository cannot be read; see the server's log")
+    })?;
     let rows = index.into_iter().map(IndexRow::from);
     let rows: Vec<IndexRow> = rows.filter(|row| !wish.ready || row.state == "READY").collect();
     Ok(HttpResponse::Ok().json(rows))
@@ -69,8 +74,10 @@ pub(crate) async fn load(request: HttpRequest, payload: Payload, api: Data<Api>)
         (status = 403, response = crate::openapi::ErrorAnswer),
         (status = 404, response = crate::openapi::ErrorAnswer)))]
 pub(crate) async fn unload(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
-    // Its only parameter, unload_dependents, concerns ensembles, which there are none of.
-    body::read(&request, payload, &api.limits, Forms::Refused).await?;
+    let body = body::read(&request, payload, &api.limits, Forms::Refused).await?;
+    // Its only parameter, unload_dependents, concerns ensembles, which there are none of; but a body that is
+    // wrong may have meant something else.
+    LoadRequest::parse(&body)?;
     let name = ModelName::parse(target(&request).0)?;
     done(api.registry.unload(name)?).await
 }

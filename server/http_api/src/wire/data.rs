@@ -295,7 +295,8 @@ impl<'de, S: Sink> Visitor<'de> for Level<'_, S> {
     }
 
     fn visit_f64<E: de::Error>(self, value: f64) -> Result<(), E> {
-        self.put(|sink| sink.put_float(value), value)
+        // Debug writes 1e39 where Display writes forty digits.
+        self.put(|sink| sink.put_float(value), format_args!("{value:?}"))
     }
 
     fn visit_bool<E: de::Error>(self, value: bool) -> Result<(), E> {

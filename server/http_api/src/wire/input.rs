@@ -10,7 +10,6 @@ use super::{
     Word,
     data::DataSeed,
     head::{HeadSeed, names},
-    params::Params,
 };
 
 /// An input whose name is known; its place in the request's order is its place in the list.

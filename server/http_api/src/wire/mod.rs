@@ -63,7 +63,8 @@ impl Trouble {
 
 /// A JSON syntax error with its place, and a hint for the usual suspects.
 pub(crate) fn syntax_error(parser: &serde_json::Error, body: &[u8]) -> Error {
-    let error = Error::invalid(format!("the body is not the JSON that was expected: {parser}"));
+    let error =
+        Error::invalid(format!("the body is not the JSON that was expected: {}", shortened(&parser.to_string())));
     let line = body.split(|&byte| byte == b'\n').nth(parser.line().saturating_sub(1)).unwrap_or_default();
     let near = line.get(parser.column().saturating_sub(10)..).unwrap_or_default();
     let near = near.get(..near.len().min(20)).unwrap_or_default();
@@ -74,6 +75,19 @@ pub(crate) fn syntax_error(parser: &serde_json::Error, body: &[u8]) -> Error {
         error.hint("JSON has no NaN or Infinity; send the tensor as bytes (binary_tensor_data)")
     } else {
         error
+    }
+}
+
+/// Both ends of a message: the parser puts in its middle whatever text it did not expect, all of it.
+fn shortened(message: &str) -> Cow<'_, str> {
+    const KEPT_OF_EACH_END: usize = 120;
+    let mut chars = message.char_indices();
+    match (chars.nth(KEPT_OF_EACH_END), chars.nth_back(KEPT_OF_EACH_END)) {
+        (Some((head, _)), Some((tail, _))) => {
+            let (head, tail) = (message.get(..head).unwrap_or_default(), message.get(tail..).unwrap_or_default());
+            format!("{head}…{tail}").into()
+        }
+        _ => message.into(),
     }
 }
 
@@ -101,3 +115,6 @@ impl<'de> Deserialize<'de> for Word<'de> {
         deserializer.deserialize_str(AsWord)
     }
 }
+
+#[cfg(test)]
+mod tests;

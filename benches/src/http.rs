@@ -1,0 +1,91 @@
+//! Just enough HTTP/1.1 for our own client: a request as bytes, and where a reply ends.
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::cases::{Case, Format};
+
+/// Longest wait for one reply outside of load.
+const REPLY_MAX: Duration = Duration::from_secs(10);
+
+/// A whole request.
+pub fn request(addr: SocketAddr, case: &Case, format: Format) -> Vec<u8> {
+    let body = case.body(format);
+    let mut head = format!("POST {} HTTP/1.1\r\nHost: {addr}\r\nContent-Length: {}\r\n", case.path(), body.len());
+    match case.head_bytes(format) {
+        None => head.push_str("Content-Type: application/json\r\n\r\n"),
+        Some(bytes) => head.push_str(&format!(
+            "Content-Type: application/octet-stream\r\nInference-Header-Content-Length: {bytes}\r\n\r\n"
+        )),
+    }
+    let mut bytes = head.into_bytes();
+    bytes.extend_from_slice(body);
+    bytes
+}
+
+/// A reply that has arrived whole.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Reply<'a> {
+    /// The status line's number.
+    pub status: u16,
+    /// The body.
+    pub body: &'a [u8],
+}
+
+/// The reply in `received`, if it is whole. Replies without a length are not understood.
+pub fn reply(received: &[u8]) -> Result<Option<Reply<'_>>> {
+    const END: &[u8] = b"\r\n\r\n";
+    let Some(head_bytes) = received.windows(END.len()).position(|window| window == END) else { return Ok(None) };
+    let (head, rest) = received.split_at_checked(head_bytes).context("no head")?;
+    let head = std::str::from_utf8(head).context("the reply's head is not text")?;
+    let status = head.split(' ').nth(1).and_then(|word| word.parse().ok()).context("the reply has no status")?;
+    let length = head.lines().skip(1).find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
+    });
+    let length = length.context("the reply has no length")?;
+    let body = rest.get(END.len()..).unwrap_or_default();
+    ensure!(body.len() <= length, "the reply is longer than it says");
+    Ok((body.len() == length).then_some(Reply { status, body }))
+}
+
+/// Sends one request over a connection of its own and gives the reply's body, which must be a success.
+pub fn ask(addr: SocketAddr, case: &Case, format: Format) -> Result<Vec<u8>> {
+    let mut stream = TcpStream::connect_timeout(&addr, REPLY_MAX).context("cannot connect")?;
+    stream.set_read_timeout(Some(REPLY_MAX))?;
+    stream.write_all(&request(addr, case, format)).context("cannot send")?;
+    let (mut received, mut piece) = (Vec::new(), [0; 4096]);
+    loop {
+        if let Some(reply) = reply(&received)? {
+            ensure!(reply.status == 200, "status {}: {}", reply.status, String::from_utf8_lossy(reply.body));
+            return Ok(reply.body.to_vec());
+        }
+        match stream.read(&mut piece).context("no reply")? {
+            0 => bail!("the connection was closed before the reply ended"),
+            count => received.extend_from_slice(piece.get(..count).unwrap_or_default()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_is_whole_when_its_length_is_there() {
+        let text = b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\ndate: x: y\r\n\r\nhello";
+        for cut in 0..text.len() {
+            assert_eq!(reply(&text[..cut]).unwrap(), None, "{cut}");
+        }
+        assert_eq!(reply(text).unwrap(), Some(Reply { status: 200, body: b"hello" }));
+        assert!(reply(b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nhello").is_err());
+        assert!(reply(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
+        let empty = reply(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n").unwrap();
+        assert_eq!(empty, Some(Reply { status: 503, body: b"" }));
+    }
+}

@@ -1,0 +1,151 @@
+//! What is measured on and from: commit, cores, processor, versions of tools; and who runs on which core.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{self, Command, Stdio},
+    thread,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::child;
+
+/// Where things are.
+pub struct House {
+    /// The root of the repository.
+    pub root: PathBuf,
+    /// The folder of this program, of the server, and of the runtime library.
+    pub programs: PathBuf,
+}
+
+impl House {
+    /// Finds both, and builds the server beside this program.
+    pub fn find() -> Result<Self> {
+        if cfg!(debug_assertions) {
+            bail!("the numbers of a debug build mean nothing; use `cargo xtask bench`, or cargo run --release");
+        }
+        let own = std::env::current_exe().context("cannot find this program")?;
+        let programs = own.parent().context("this program lies in no folder")?.to_path_buf();
+        let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let root = manifest.parent().context("benches/ lies in no folder")?.to_path_buf();
+        let mut build = Command::new("cargo");
+        build.args(["build", "--quiet", "--release", "-p", "candor"]).current_dir(&root).stdin(Stdio::null());
+        if let Some(target) = programs.parent() {
+            build.arg("--target-dir").arg(target);
+        }
+        ensure!(build.status().context("cannot run cargo")?.success(), "the server cannot be built");
+        Ok(Self { root, programs })
+    }
+
+    /// The server.
+    pub fn server(&self) -> PathBuf {
+        self.programs.join("candor")
+    }
+
+    /// The commit, with a word when the tree differs from it.
+    pub fn commit(&self) -> String {
+        let git = |arguments: &[&str]| said(Command::new("git").args(arguments).current_dir(&self.root));
+        let commit = git(&["rev-parse", "--short=12", "HEAD"]);
+        let changed = git(&["status", "--porcelain", "--untracked-files=no", "--", ":!benches/RESULTS.md"]);
+        match (commit, changed) {
+            (Some(commit), Some(changed)) if changed.is_empty() => commit,
+            (Some(commit), _) => format!("{commit} with uncommitted changes"),
+            (None, _) => "unknown".to_owned(),
+        }
+    }
+}
+
+/// Who runs where.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pinning {
+    /// Servers on the first cores, this process and its load on the others.
+    Apart {
+        /// Cores of the servers, as `taskset` writes them.
+        servers: String,
+        /// Cores of the load.
+        load: String,
+    },
+    /// Everybody anywhere: there are not enough cores, or there is no `taskset`.
+    Shared,
+}
+
+impl Pinning {
+    /// Pins this process, and with it the load that it starts, away from `workers` cores.
+    pub fn apply(workers: u32) -> Result<Self> {
+        let pinning = if child::has("taskset") { Self::plan(cores()?, workers) } else { Self::Shared };
+        if let Self::Apart { load, .. } = &pinning {
+            let own = process::id().to_string();
+            let mut taskset = Command::new("taskset");
+            taskset.args(["-cp", load, &own]).stdin(Stdio::null()).stdout(Stdio::null());
+            ensure!(taskset.status().context("cannot run taskset")?.success(), "taskset cannot pin this process");
+        }
+        Ok(pinning)
+    }
+
+    fn plan(cores: u32, workers: u32) -> Self {
+        if workers >= cores {
+            return Self::Shared;
+        }
+        Self::Apart { servers: format!("0-{}", workers - 1), load: format!("{workers}-{}", cores - 1) }
+    }
+
+    /// For the record.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::Apart { servers, load } => format!("servers on cores {servers}, load on cores {load}"),
+            Self::Shared => "not pinned: servers and load share all cores".to_owned(),
+        }
+    }
+}
+
+fn cores() -> Result<u32> {
+    Ok(u32::try_from(thread::available_parallelism().context("cannot count the cores")?.get())?)
+}
+
+/// The machine in one line.
+pub fn describe() -> String {
+    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let field = |key: &str| {
+        let line = cpuinfo.lines().find(|line| line.starts_with(key))?;
+        line.split_once(':').map(|(_, value)| value.trim().to_owned())
+    };
+    let count = cpuinfo.lines().filter(|line| line.starts_with("processor")).count();
+    let model = field("model name").unwrap_or_else(|| "unknown processor".into());
+    let guest = if cpuinfo.contains(" hypervisor") { ", virtual machine" } else { "" };
+    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    let kernel: Vec<&str> = kernel.trim().split(['.', '-']).take(2).collect();
+    format!("{model}, {count} cores{guest}, Linux {}", kernel.join("."))
+}
+
+/// The 1-minute load average: what else the machine was doing.
+pub fn load_average() -> String {
+    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    text.split_ascii_whitespace().next().unwrap_or("unknown").to_owned()
+}
+
+/// The compiler's version.
+pub fn compiler() -> String {
+    said(Command::new("rustc").arg("--version")).unwrap_or_else(|| "unknown".to_owned())
+}
+
+/// What a program says when it succeeds.
+fn said(command: &mut Command) -> Option<String> {
+    let output = command.stdin(Stdio::null()).output().ok().filter(|output| output.status.success())?;
+    Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn servers_and_load_share_no_core_where_there_are_enough() {
+        let apart = |servers: &str, load: &str| Pinning::Apart { servers: servers.into(), load: load.into() };
+        assert_eq!(Pinning::plan(2, 1), apart("0-0", "1-1"));
+        assert_eq!(Pinning::plan(8, 3), apart("0-2", "3-7"));
+        assert_eq!(Pinning::plan(2, 2), Pinning::Shared);
+        assert_eq!(Pinning::plan(1, 1), Pinning::Shared);
+        assert!(describe().contains("cores"));
+    }
+}

@@ -1,0 +1,215 @@
+//! The open loop: requests leave at fixed moments, whatever became of those before them.
+//!
+//! Latency counts from the moment at which a request was to leave. When all connections are busy it waits,
+//! and that wait counts: a slow reply cannot hide the requests that it held up (no coordinated omission).
+//! One thread looks at all sockets in turn and never sleeps, so that no timer's coarseness is measured;
+//! how late it began to send is measured too.
+
+use std::{
+    io::{ErrorKind, Read as _, Write as _},
+    net::{SocketAddr, TcpStream},
+    thread,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, bail, ensure};
+
+use crate::{
+    cases::{Case, Format},
+    http,
+    stats::percentile,
+    timer::Moment,
+};
+
+/// How long after the last arrival replies are waited for.
+const GRACE: Duration = Duration::from_secs(3);
+
+/// When requests are to leave.
+#[derive(Debug, Clone, Copy)]
+pub struct Schedule {
+    /// Arrivals per second, evenly spaced.
+    pub rate: f64,
+    /// For so long.
+    pub span: Duration,
+    /// Over so many connections at most.
+    pub connections: u32,
+}
+
+impl Schedule {
+    fn arrivals(&self) -> u64 {
+        #[allow(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a few million at most; a broken rate gives none"
+        )]
+        let arrivals = (self.rate * self.span.as_secs_f64()) as u64;
+        arrivals
+    }
+
+    /// The moment of an arrival, in nanoseconds from the start.
+    fn nanos(&self, arrival: u64) -> u64 {
+        #[allow(
+            clippy::cast_precision_loss,
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "nanoseconds of some minutes are exact enough in an f64"
+        )]
+        let nanos = (arrival as f64 * 1e9 / self.rate) as u64;
+        nanos
+    }
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy)]
+pub struct Outcome {
+    /// Requests that were answered.
+    pub answered: f64,
+    /// Requests that were not, in time. They count with the time for which they were waited for.
+    pub unanswered: f64,
+    /// Median latency in microseconds.
+    pub p50_us: f64,
+    /// 99th percentile of the latency in microseconds.
+    pub p99_us: f64,
+    /// 99th percentile of how late a request began to be sent while a connection was free.
+    pub lag_p99_us: f64,
+}
+
+/// Sends the request as the schedule says.
+pub fn run(addr: SocketAddr, case: &Case, format: Format, schedule: Schedule) -> Result<Outcome> {
+    let request = http::request(addr, case, format);
+    let connect = |_| Connection::open(addr);
+    let mut connections = (0..schedule.connections).map(connect).collect::<Result<Vec<_>>>()?;
+    let arrivals = schedule.arrivals();
+    ensure!(arrivals > 0, "nothing arrives at {} per second in {:?}", schedule.rate, schedule.span);
+    let (mut next, mut latencies, mut lags) = (0, Vec::new(), Vec::new());
+    let began = Moment::now();
+    let nanos = || u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    let patience = schedule.span + GRACE;
+    let mut was_free = true;
+    while u64::try_from(latencies.len())? < arrivals && began.elapsed() < patience {
+        let mut idle = true;
+        for connection in &mut connections {
+            if connection.is_free() {
+                let due = schedule.nanos(next);
+                let now = nanos();
+                if next < arrivals && now >= due {
+                    // When none was free before, the wait was the server's doing, not ours.
+                    if was_free {
+                        lags.push(now - due);
+                    }
+                    connection.begin(due);
+                    next += 1;
+                }
+            }
+            if connection.advance(&request)? {
+                latencies.push(nanos().saturating_sub(connection.due));
+                idle = false;
+            }
+        }
+        was_free = connections.iter().any(Connection::is_free);
+        if idle {
+            // Lets others run where this core is shared; returns at once where it is not.
+            thread::yield_now();
+        }
+    }
+    let answered = latencies.len();
+    let now = nanos();
+    let held = connections.iter().filter(|connection| !connection.is_free()).map(|connection| connection.due);
+    latencies.extend(held.chain((next..arrivals).map(|arrival| schedule.nanos(arrival))).map(|due| now - due.min(now)));
+    Ok(outcome(answered, latencies, lags))
+}
+
+#[allow(clippy::cast_precision_loss, reason = "counts and nanoseconds of some seconds")]
+fn outcome(answered: usize, mut latencies: Vec<u64>, mut lags: Vec<u64>) -> Outcome {
+    latencies.sort_unstable();
+    lags.sort_unstable();
+    let micros = |sorted: &[u64], q| percentile(sorted, q).unwrap_or(0) as f64 / 1e3;
+    Outcome {
+        answered: answered as f64,
+        unanswered: (latencies.len() - answered) as f64,
+        p50_us: micros(&latencies, 0.50),
+        p99_us: micros(&latencies, 0.99),
+        lag_p99_us: micros(&lags, 0.99),
+    }
+}
+
+/// A connection with at most one request on it.
+struct Connection {
+    stream: TcpStream,
+    state: State,
+    due: u64,
+    received: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Free,
+    /// So many bytes have been sent.
+    Sending(usize),
+    Waiting,
+}
+
+impl Connection {
+    fn open(addr: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect_timeout(&addr, GRACE).context("cannot connect")?;
+        stream.set_nodelay(true)?;
+        stream.set_nonblocking(true)?;
+        Ok(Self { stream, state: State::Free, due: 0, received: Vec::with_capacity(1 << 14) })
+    }
+
+    fn is_free(&self) -> bool {
+        self.state == State::Free
+    }
+
+    fn begin(&mut self, due: u64) {
+        (self.state, self.due) = (State::Sending(0), due);
+        self.received.clear();
+    }
+
+    /// Sends or receives what it can without waiting; true when the reply has come.
+    fn advance(&mut self, request: &[u8]) -> Result<bool> {
+        if let State::Sending(sent) = self.state {
+            let rest = request.get(sent..).unwrap_or_default();
+            match self.stream.write(rest) {
+                Ok(count) if count == rest.len() => self.state = State::Waiting,
+                Ok(count) => self.state = State::Sending(sent + count),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(error).context("cannot send"),
+            }
+            return Ok(false);
+        }
+        if self.state == State::Free {
+            return Ok(false);
+        }
+        let mut piece = [0; 1 << 14];
+        match self.stream.read(&mut piece) {
+            Ok(0) => bail!("the server closed a connection under load"),
+            Ok(count) => self.received.extend_from_slice(piece.get(..count).unwrap_or_default()),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+            Err(error) => return Err(error).context("cannot receive"),
+        }
+        let Some(reply) = http::reply(&self.received)? else { return Ok(false) };
+        ensure!(reply.status == 200, "status {}: {}", reply.status, String::from_utf8_lossy(reply.body));
+        self.state = State::Free;
+        Ok(true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arrivals_are_evenly_spaced() {
+        let schedule = Schedule { rate: 4.0, span: Duration::from_secs(3), connections: 1 };
+        assert_eq!(schedule.arrivals(), 12);
+        assert_eq!([0, 1, 2, 12].map(|arrival| schedule.nanos(arrival)), [0, 250_000_000, 500_000_000, 3_000_000_000]);
+    }
+
+    #[test]
+    fn what_was_not_answered_counts_in_the_percentiles() {
+        let outcome = outcome(2, vec![9_000_000, 1_000, 3_000], vec![500]);
+        assert!((outcome.answered - 2.0).abs() < f64::EPSILON && (outcome.unanswered - 1.0).abs() < f64::EPSILON);
+        assert!((outcome.p50_us - 3.0).abs() < f64::EPSILON && (outcome.p99_us - 9000.0).abs() < f64::EPSILON);
+    }
+}

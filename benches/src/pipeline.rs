@@ -1,0 +1,179 @@
+//! Codec and pipeline in this process: what Candor adds before any socket.
+//!
+//! The models here have the signatures of the real ones and the null engine behind them. The codec is the
+//! HTTP door's own. Requests never go to the pool, so a poll of the future is the whole request.
+
+use std::{
+    fmt::Write as _,
+    fs,
+    pin::pin,
+    sync::Arc,
+    task::{Context as TaskContext, Poll, Waker},
+    time::Duration,
+};
+
+use actix_web::web::Bytes;
+use anyhow::{Context as _, Result, bail};
+use candor_domain::{Clock, Datatype, Dim, ModelName, Signature, Tensor, TensorSpec};
+use candor_engine_conformance::NullEngine;
+use candor_http_api::{
+    HttpLimits,
+    wire::{InferCodec, ReplyBody, ReplyEncoding},
+};
+use candor_serving::{
+    Call, Codec as _, Lease, Pipeline as Serving, PipelineSettings, Pool, Registry, RegistrySettings, Repository,
+    VersionPolicy,
+};
+use tempfile::TempDir;
+
+use crate::{
+    cases::{Case, Format},
+    timer::RealClock,
+    usage::{Cost, measure},
+};
+
+/// A pipeline over null models.
+pub struct Pipeline {
+    serving: Serving,
+    registry: Arc<Registry>,
+    limits: Arc<HttpLimits>,
+    _folder: TempDir,
+}
+
+impl Pipeline {
+    /// Makes a null model for each name and signature, and loads them.
+    pub fn start<'a>(models: impl Iterator<Item = (&'a str, &'a Signature)>) -> Result<Self> {
+        let folder = tempfile::tempdir().context("cannot make a folder for null models")?;
+        let mut names = Vec::new();
+        for (name, signature) in models {
+            let version = folder.path().join(name).join("1");
+            fs::create_dir_all(&version).context("cannot make a null model")?;
+            fs::write(version.join("model.onnx"), null_model(signature)).context("cannot write a null model")?;
+            names.push(ModelName::parse(name)?);
+        }
+        let clock: Arc<dyn Clock> = Arc::new(RealClock::start());
+        let repository = Repository::open(folder.path(), u64::MAX)?;
+        let settings = RegistrySettings {
+            version_policy: VersionPolicy::Latest(1),
+            load_threads: 1,
+            inference_threads: 2,
+            inflight_max: 4096,
+        };
+        let registry = Registry::start(Arc::new(NullEngine::new()), repository, Arc::clone(&clock), settings);
+        let registry = Arc::new(registry.context("no thread for the registry")?);
+        for name in names {
+            registry.load(name, None)?.wait_blocking().context("a null model was not loaded")??;
+        }
+        // Everything stays on this thread, however long the scheduler lets a run take.
+        let settings = PipelineSettings {
+            inline_body_bytes_max: usize::MAX,
+            inline_run_max: Duration::MAX,
+            inference_max: Duration::from_secs(60),
+        };
+        let sessions = Pool::start("null", 1, 1).context("no thread for the pool")?;
+        let serving = Serving::new(Arc::clone(&registry), sessions, clock, settings);
+        let mut defaults = candor::config::Layers::default();
+        let settings = candor::config::Settings::read(&mut defaults);
+        let limits = settings.map_err(|report| anyhow::anyhow!("{report}"))?.http_limits;
+        Ok(Self { serving, registry, limits: Arc::new(limits), _folder: folder })
+    }
+
+    fn lease(&self, case: &Case) -> Result<Lease> {
+        Ok(self.registry.lease(&case.model, None)?)
+    }
+
+    fn codec(&self, body: &Bytes, head: Option<&str>) -> Result<InferCodec> {
+        Ok(InferCodec::new(body.clone(), head, ReplyEncoding::Identity, Arc::clone(&self.limits))?)
+    }
+
+    /// The reply that the door would write for these outputs.
+    pub fn reply(&self, case: &Case, format: Format, outputs: Vec<Tensor>) -> Result<ReplyBody> {
+        let lease = self.lease(case)?;
+        let (body, head) = wire(case, format);
+        let mut codec = self.codec(&body, head.as_deref())?;
+        codec.decode(&lease)?;
+        Ok(codec.encode(&lease, outputs)?)
+    }
+
+    /// What decoding and encoding cost, and a copy of the outputs, which encoding takes away.
+    pub fn measure_codec(&self, case: &Case, format: Format, outputs: &[Tensor], span: Duration) -> Result<Cost> {
+        let lease = self.lease(case)?;
+        let (body, head) = wire(case, format);
+        measure(span, || {
+            let mut codec = self.codec(&body, head.as_deref())?;
+            std::hint::black_box(codec.decode(&lease)?);
+            std::hint::black_box(codec.encode(&lease, outputs.to_vec())?);
+            Ok(())
+        })
+    }
+
+    /// What a whole request costs with the null engine.
+    pub fn measure_null(&self, case: &Case, format: Format, span: Duration) -> Result<Cost> {
+        let (body, head) = wire(case, format);
+        let mut context = TaskContext::from_waker(Waker::noop());
+        measure(span, || {
+            let codec = self.codec(&body, head.as_deref())?;
+            let reply = pin!(self.serving.infer(Call { model: &case.model, version: None }, codec));
+            let Poll::Ready(reply) = reply.poll(&mut context) else {
+                bail!("a null request went to the pool");
+            };
+            std::hint::black_box(reply?);
+            Ok(())
+        })
+    }
+}
+
+/// The body as the door gets it, and the header with the length of its JSON part.
+fn wire(case: &Case, format: Format) -> (Bytes, Option<String>) {
+    let head = case.head_bytes(format).map(|bytes| bytes.to_string());
+    (Bytes::copy_from_slice(case.body(format)), head)
+}
+
+/// A model file of the null engine. Floats are a third, so that writing them costs what real ones cost.
+fn null_model(signature: &Signature) -> String {
+    let mut text = String::new();
+    for spec in &signature.inputs {
+        let _ = writeln!(text, "[[inputs]]\n{}", described(spec));
+    }
+    for spec in &signature.outputs {
+        let _ = writeln!(text, "[[outputs]]\n{}", described(spec));
+        if matches!(spec.datatype, Datatype::Fp32 | Datatype::Fp64) {
+            let _ = writeln!(text, "constant = 0.33333334");
+        }
+    }
+    text
+}
+
+fn described(spec: &TensorSpec) -> String {
+    let dim = |dim: &Dim| match dim {
+        Dim::Fixed(size) => size.to_string(),
+        Dim::Any(Some(name)) => format!("{name:?}"),
+        Dim::Any(None) => "-1".to_owned(),
+    };
+    let dims: Vec<_> = spec.dims.iter().flatten().map(dim).collect();
+    format!("name = {:?}\ndatatype = \"{}\"\ndims = [{}]", spec.name, spec.datatype, dims.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_null_model_has_the_signature_and_real_looking_floats() {
+        let spec = |name: &str, datatype, dims| TensorSpec { name: name.into(), datatype, dims: Some(dims) };
+        let signature = Signature {
+            inputs: vec![spec("x", Datatype::Fp32, vec![Dim::Any(Some("N".into())), Dim::Fixed(4)])],
+            outputs: vec![
+                spec("label", Datatype::Int64, vec![Dim::Any(None)]),
+                spec("p", Datatype::Fp32, vec![Dim::Any(Some("N".into())), Dim::Fixed(3)]),
+            ],
+        };
+        assert_eq!(
+            null_model(&signature),
+            "[[inputs]]\nname = \"x\"\ndatatype = \"FP32\"\ndims = [\"N\", 4]\n\
+             [[outputs]]\nname = \"label\"\ndatatype = \"INT64\"\ndims = [-1]\n\
+             [[outputs]]\nname = \"p\"\ndatatype = \"FP32\"\ndims = [\"N\", 3]\nconstant = 0.33333334\n"
+        );
+        assert!(Pipeline::start([("m", &signature)].into_iter()).is_ok());
+    }
+}

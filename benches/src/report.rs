@@ -1,0 +1,243 @@
+//! Tables of what was measured, for the screen and for benches/RESULTS.md.
+//!
+//! Every figure is the median of the rounds with their range behind it. It draws no conclusions.
+
+use std::fmt::Write as _;
+
+use crate::{
+    args::Plan,
+    cases::Case,
+    closed_loop::Wrk,
+    samples::{Quantity, Samples, Target},
+    stats::{Summary, figure},
+};
+
+/// A run and what must be known to read it.
+pub struct Record<'a> {
+    pub plan: &'a Plan,
+    pub cases: &'a [Case],
+    pub samples: &'a Samples,
+    pub commit: String,
+    pub machine: String,
+    pub compiler: String,
+    pub engine: String,
+    pub pinning: String,
+    /// Load averages before and after.
+    pub load: (String, String),
+    pub started: Vec<Started>,
+}
+
+/// A server's start and memory.
+pub struct Started {
+    pub name: &'static str,
+    pub millis: u128,
+    pub now_mib: f64,
+    pub highest_mib: f64,
+}
+
+const HOW_TO_READ: &str = "\
+## How to read it
+
+- A figure is the median of the rounds; in brackets their smallest and largest. Two figures whose ranges
+  overlap are not different. A regression is one beyond three times the range.
+- *CPU* over HTTP is user and system time of the whole server process divided by the requests that `wrk`
+  counted: kernel, sockets and all threads are in it, the client is not. In this process it is the time of
+  the measuring thread. CPU time leaves out what other programs used, so it is the number to compare.
+- *engine alone* is `Session::run` on ready tensors. *codec* is decoding a body and encoding the engine's
+  real outputs. *null pipeline* is a whole request (lease, decode, check, run, encode, facts) with an engine
+  that fills outputs with a constant: what Candor adds before any socket.
+- *bare handler* is actix with the same socket settings that parses the same JSON with `serde_json` into
+  plain structs and answers a fixed reply of one size: no path patterns, no checks, no engine, no encoding.
+  It is the floor for JSON over actix, in the same run, on the same core.
+- *added ÷ bare* is (HTTP CPU − engine CPU) ÷ bare CPU: how many bare handlers the server costs beside the
+  model. Ratios are taken within each round and then summed up, so what slowed a whole round cancels out.
+- *closed loop*: `wrk` with one thread keeps each connection busy. Its requests per second are capacity; its
+  latencies are those of a saturated server, and flattered, because slow replies delay the next requests.
+- *open loop*: our client sends at a fixed rate, evenly spaced, half of what HTTP JSON managed while warming
+  up (or --rate), the same for all three targets. Latency counts from the moment at which a request was due,
+  also when no connection was free. *lag p99* is how late the client itself began to send: a latency below
+  a few times that says more of the client than of the server.
+
+## What it does not say
+
+- Client and servers share one machine, over loopback. There is no network, no TLS, no other tenant's model.
+- CPU of a process is known to a hundredth of a second: about half a percent of each measurement.
+- Engine and codec run alone in a warm loop; in the server they share caches with actix and the kernel, so
+  the layers' figures add up to a little less than HTTP's.
+- The null engine's outputs are one number repeated; the codec's rows show real ones.
+- Bodies are as `tritonclient` writes them, one of each size; rows are repeated from a handful of real ones.
+- The bare handler's reply does not grow with the rows, and for binary there is no bare handler: HTTP binary
+  is set against the one that parses JSON.
+- Other programs on the machine move requests per second and latencies most, and CPU too: a server that is
+  interrupted finds cold caches and answers fewer requests per wake-up. The load averages at the top tell
+  whether there were any; the benchmark's own share is up to the number of cores. Ratios suffer least.
+";
+
+/// benches/RESULTS.md.
+pub fn document(record: &Record<'_>, date: &str) -> String {
+    let mut text = String::from(
+        "# What a request costs\n\nWritten by `cargo xtask bench --record --date YYYY-MM-DD`; do not edit.\n\n",
+    );
+    let plan = record.plan;
+    let _ = writeln!(text, "| | |\n|---|---|");
+    for (key, value) in [
+        ("date", date.to_owned()),
+        ("commit", record.commit.clone()),
+        ("machine", record.machine.clone()),
+        ("pinning", record.pinning.clone()),
+        ("load average (1 min)", format!("{} before, {} after", record.load.0, record.load.1)),
+        ("compiler", format!("{}, profile release", record.compiler)),
+        ("engine", format!("{}, one thread per run", record.engine)),
+        ("servers", format!("{} worker each", plan.workers)),
+        (
+            "load",
+            format!(
+                "{}, {} connections, {} s each; open loop {} connections, {} s each",
+                Wrk::version(),
+                plan.connections,
+                plan.seconds,
+                plan.connections * 4,
+                plan.seconds
+            ),
+        ),
+        ("rounds", format!("{}, all targets in turn", plan.repeats)),
+    ] {
+        let _ = writeln!(text, "| {key} | {value} |");
+    }
+    let _ = write!(text, "\n{}\n{HOW_TO_READ}", tables(record));
+    text
+}
+
+/// All tables for which there are figures.
+pub fn tables(record: &Record<'_>) -> String {
+    let tables =
+        [ratios(record), layers(record), wall(record), closed_loop(record), open_loop(record), starts(&record.started)];
+    tables.into_iter().flatten().collect::<Vec<_>>().join("\n")
+}
+
+/// A table of the rows that have figures; `None` when none has.
+fn table(title: &str, columns: &[&str], rows: impl Iterator<Item = (String, Vec<Option<String>>)>) -> Option<String> {
+    let rows: Vec<_> = rows.filter(|(_, cells)| cells.iter().any(Option::is_some)).collect();
+    if rows.is_empty() {
+        return None;
+    }
+    let head = columns.join(" | ");
+    let mut text = format!("## {title}\n\n| model × rows | {head} |\n|---|{}\n", "---:|".repeat(columns.len()));
+    for (name, cells) in rows {
+        let cells: Vec<_> = cells.into_iter().map(|cell| cell.unwrap_or_else(|| "–".to_owned())).collect();
+        let _ = writeln!(text, "| {name} | {} |", cells.join(" | "));
+    }
+    Some(text)
+}
+
+/// A table with a row for each request.
+fn by_case(
+    record: &Record<'_>,
+    title: &str,
+    columns: &[&str],
+    cells: impl Fn(usize) -> Vec<Option<String>>,
+) -> Option<String> {
+    table(title, columns, record.cases.iter().enumerate().map(|(index, case)| (case.name(), cells(index))))
+}
+
+fn shown(summary: Option<Summary>) -> Option<String> {
+    let Summary { median, min, max } = summary?;
+    // A single round has no range.
+    let range = if min < max { format!(" ({}–{})", figure(min), figure(max)) } else { String::new() };
+    Some(figure(median) + &range)
+}
+
+fn ratios(record: &Record<'_>) -> Option<String> {
+    let samples = record.samples;
+    let columns =
+        ["JSON added, µs", "JSON added ÷ bare", "JSON ÷ bare", "binary added ÷ bare", "binary ÷ bare", "JSON ÷ engine"];
+    by_case(record, "Ratios of CPU per request", &columns, |case| {
+        vec![
+            shown(Summary::of(&samples.added_cpu(case, Target::HttpJson))),
+            shown(samples.added_cpu_over_bare(case, Target::HttpJson)),
+            shown(samples.cpu_ratio(case, Target::HttpJson, Target::Bare)),
+            shown(samples.added_cpu_over_bare(case, Target::HttpBinary)),
+            shown(samples.cpu_ratio(case, Target::HttpBinary, Target::Bare)),
+            shown(samples.cpu_ratio(case, Target::HttpJson, Target::Engine)),
+        ]
+    })
+}
+
+const TARGETS: [Target; 8] = [
+    Target::Engine,
+    Target::CodecJson,
+    Target::CodecBinary,
+    Target::NullJson,
+    Target::NullBinary,
+    Target::HttpJson,
+    Target::HttpBinary,
+    Target::Bare,
+];
+
+fn layers(record: &Record<'_>) -> Option<String> {
+    by_case(record, "CPU per request, µs", &TARGETS.map(Target::name), |case| {
+        TARGETS.map(|target| shown(record.samples.summary(case, target, Quantity::CpuUs))).to_vec()
+    })
+}
+
+fn wall(record: &Record<'_>) -> Option<String> {
+    const INSIDE: [Target; 5] =
+        [Target::Engine, Target::CodecJson, Target::CodecBinary, Target::NullJson, Target::NullBinary];
+    by_case(record, "Wall-clock time in this process, µs", &INSIDE.map(Target::name), |case| {
+        INSIDE.map(|target| shown(record.samples.summary(case, target, Quantity::WallUs))).to_vec()
+    })
+}
+
+const OVER_HTTP: [Target; 3] = [Target::HttpJson, Target::HttpBinary, Target::Bare];
+
+/// A table with a row for each request and target over HTTP.
+fn over_http(
+    record: &Record<'_>,
+    title: &str,
+    columns: &[&str],
+    cells: impl Fn(usize, Target) -> Vec<Option<String>>,
+) -> Option<String> {
+    let rows = record.cases.iter().enumerate().flat_map(|(index, case)| {
+        let cells = &cells;
+        OVER_HTTP.iter().map(move |&target| (format!("{}, {}", case.name(), target.name()), cells(index, target)))
+    });
+    table(title, columns, rows)
+}
+
+fn closed_loop(record: &Record<'_>) -> Option<String> {
+    over_http(record, "Closed loop", &["requests/s", "p50, µs", "p99, µs", "CPU, µs"], |case, target| {
+        [Quantity::PerSecond, Quantity::P50Us, Quantity::P99Us, Quantity::CpuUs]
+            .map(|quantity| shown(record.samples.summary(case, target, quantity)))
+            .to_vec()
+    })
+}
+
+fn open_loop(record: &Record<'_>) -> Option<String> {
+    let columns = ["arrivals/s", "p50, µs", "p99, µs", "CPU, µs", "lag p99, µs", "unanswered"];
+    over_http(record, "Open loop", &columns, |case, target| {
+        let summary = |quantity| record.samples.summary(case, target, quantity);
+        // Unanswered requests of all rounds count; a median would hide them.
+        let unanswered = record.samples.series(case, target, Quantity::OpenUnanswered);
+        vec![
+            summary(Quantity::OpenRate).map(|rate| format!("{:.0}", rate.median)),
+            shown(summary(Quantity::OpenP50Us)),
+            shown(summary(Quantity::OpenP99Us)),
+            shown(summary(Quantity::OpenCpuUs)),
+            shown(summary(Quantity::OpenLagP99Us)),
+            summary(Quantity::OpenUnanswered).map(|_| format!("{:.0}", unanswered.iter().sum::<f64>())),
+        ]
+    })
+}
+
+fn starts(started: &[Started]) -> Option<String> {
+    if started.is_empty() {
+        return None;
+    }
+    let mut text = String::from(
+        "## Start and memory\n\n| server | ms until its models were ready | MiB resident after the load | MiB at most |\n|---|---:|---:|---:|\n",
+    );
+    for Started { name, millis, now_mib, highest_mib } in started {
+        let _ = writeln!(text, "| {name} | {millis} | {} | {} |", figure(*now_mib), figure(*highest_mib));
+    }
+    Some(text)
+}

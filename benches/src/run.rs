@@ -1,0 +1,294 @@
+//! The order of measuring: rounds over all requests and targets, so that noise hits all alike.
+//!
+//! Within a round the targets of one request come right after one another, and each round begins with
+//! another of them. Before the first round the servers' answers are compared with the engine's.
+
+use std::{cell::OnceCell, time::Duration};
+
+use anyhow::{Context as _, Result, ensure};
+use serde_json::Value;
+
+use crate::{
+    args::{Layer, Plan},
+    cases::{self, Case, Format},
+    child::Server,
+    closed_loop::Wrk,
+    engine::{Engine, Loaded},
+    http,
+    machine::{House, Pinning},
+    open_loop::{self, Schedule},
+    pipeline::Pipeline,
+    report::{self, Record, Started},
+    samples::{Quantity, Samples, Target},
+    stats::{figure, round_down},
+    usage::{Cost, memory_mib, process_cpu_seconds},
+};
+
+/// What one measurement gives.
+type Numbers = Vec<(Quantity, f64)>;
+
+/// What is done with a request, given its place among all requests.
+type Work<'a> = Box<dyn Fn(usize, &Case) -> Result<Numbers> + 'a>;
+
+/// One target and what is done with a request on it.
+struct Step<'a> {
+    target: Target,
+    how: &'static str,
+    work: Work<'a>,
+}
+
+/// Measures what the plan says, prints it, and records it if it is to be recorded.
+pub fn run(plan: &Plan) -> Result<()> {
+    let house = House::find()?;
+    let cases = cases::cases(&house.root.join("models"), &plan.models)?;
+    let pinning = Pinning::apply(plan.workers)?;
+    let engine = Engine::start(house.programs.clone())?;
+    let loaded: Vec<Loaded> = cases.iter().map(|case| engine.load(case)).collect::<Result<_>>()?;
+    let signatures = cases.iter().zip(&loaded).filter(|(case, _)| case.rows == 1);
+    let pipeline = Pipeline::start(signatures.map(|(case, loaded)| (case.model.as_str(), &loaded.signature)))?;
+    let load_before = crate::machine::load_average();
+    let servers = plan.wants(Layer::Http).then(|| Servers::start(plan, &house, &pinning)).transpose()?;
+    if let Some(servers) = &servers {
+        servers.check(&cases, &loaded, &pipeline)?;
+        servers.warm_up(&cases)?;
+    }
+    let in_process = Duration::from_millis(200 * u64::from(plan.seconds));
+    let mut steps = Vec::new();
+    if plan.wants(Layer::Engine) || plan.wants(Layer::Http) {
+        // Over HTTP alone the engine is measured too: it is what is subtracted.
+        steps.push(engine_step(&loaded, in_process));
+    }
+    if plan.wants(Layer::Pipeline) {
+        steps.extend(pipeline_steps(&pipeline, &loaded, in_process));
+    }
+    if let Some(servers) = &servers {
+        steps.extend(servers.steps());
+    }
+    let samples = rounds(plan, &cases, &steps)?;
+    drop(steps);
+    let record = Record {
+        plan,
+        cases: &cases,
+        samples: &samples,
+        commit: house.commit(),
+        machine: crate::machine::describe(),
+        compiler: crate::machine::compiler(),
+        engine: engine.describe(),
+        pinning: pinning.describe(),
+        load: (load_before, crate::machine::load_average()),
+        started: servers.as_ref().map(Servers::started).transpose()?.unwrap_or_default(),
+    };
+    print!("\n{}", report::tables(&record));
+    if let Some(date) = &plan.record {
+        let path = house.root.join("benches").join("RESULTS.md");
+        std::fs::write(&path, report::document(&record, date)).context("cannot write benches/RESULTS.md")?;
+        println!("\nwrote benches/RESULTS.md");
+    }
+    Ok(())
+}
+
+fn rounds(plan: &Plan, cases: &[Case], steps: &[Step<'_>]) -> Result<Samples> {
+    let mut samples = Samples::default();
+    for round in 0..usize::try_from(plan.repeats)? {
+        println!("\nround {} of {}", round + 1, plan.repeats);
+        for (index, case) in cases.iter().enumerate() {
+            // A step that always came after the same other would always inherit its caches and its heat.
+            let turn = round % steps.len().max(1);
+            for step in steps.iter().cycle().skip(turn).take(steps.len()) {
+                let numbers = (step.work)(index, case)
+                    .with_context(|| format!("{}, {}{}", case.name(), step.target.name(), step.how))?;
+                println!("  {:<18} {:<22}{:<13} {}", case.name(), step.target.name(), step.how, line(&numbers));
+                for (quantity, value) in numbers {
+                    samples.push(index, step.target, quantity, value);
+                }
+            }
+        }
+    }
+    Ok(samples)
+}
+
+fn line(numbers: &Numbers) -> String {
+    let words = numbers.iter().filter_map(|&(quantity, value)| {
+        Some(match quantity {
+            Quantity::CpuUs | Quantity::OpenCpuUs => format!("CPU {} µs", figure(value)),
+            Quantity::WallUs => format!("wall {} µs", figure(value)),
+            Quantity::PerSecond | Quantity::OpenRate => format!("{value:.0}/s"),
+            Quantity::P50Us | Quantity::OpenP50Us => format!("p50 {} µs", figure(value)),
+            Quantity::P99Us | Quantity::OpenP99Us => format!("p99 {} µs", figure(value)),
+            Quantity::OpenLagP99Us => format!("lag p99 {} µs", figure(value)),
+            Quantity::OpenUnanswered if value > 0.0 => format!("{value:.0} UNANSWERED"),
+            Quantity::OpenUnanswered => return None,
+        })
+    });
+    words.collect::<Vec<_>>().join("  ")
+}
+
+fn of_cost(cost: Cost) -> Numbers {
+    vec![(Quantity::CpuUs, cost.cpu_us), (Quantity::WallUs, cost.wall_us)]
+}
+
+fn engine_step(loaded: &[Loaded], span: Duration) -> Step<'_> {
+    let work = move |index: usize, _: &Case| {
+        let loaded = loaded.get(index).context("the case was not loaded")?;
+        Ok(of_cost(loaded.measure(span)?))
+    };
+    Step { target: Target::Engine, how: "", work: Box::new(work) }
+}
+
+fn pipeline_steps<'a>(pipeline: &'a Pipeline, loaded: &'a [Loaded], span: Duration) -> Vec<Step<'a>> {
+    let mut steps = Vec::new();
+    for (target, format) in [(Target::CodecJson, Format::Json), (Target::CodecBinary, Format::Binary)] {
+        let work = move |index: usize, case: &Case| {
+            let outputs = loaded.get(index).context("the case was not loaded")?.outputs()?;
+            Ok(of_cost(pipeline.measure_codec(case, format, &outputs, span)?))
+        };
+        steps.push(Step { target, how: "", work: Box::new(work) });
+    }
+    for (target, format) in [(Target::NullJson, Format::Json), (Target::NullBinary, Format::Binary)] {
+        let work = move |_: usize, case: &Case| Ok(of_cost(pipeline.measure_null(case, format, span)?));
+        steps.push(Step { target, how: "", work: Box::new(work) });
+    }
+    steps
+}
+
+/// What runs in other processes, and the load on it.
+struct Servers<'a> {
+    plan: &'a Plan,
+    candor: Server,
+    bare: Server,
+    wrk: Wrk,
+    /// Arrivals per second of the open loop, by request.
+    rates: OnceCell<Vec<f64>>,
+}
+
+const OVER_HTTP: [(Target, Format); 3] =
+    [(Target::HttpJson, Format::Json), (Target::Bare, Format::Json), (Target::HttpBinary, Format::Binary)];
+
+impl<'a> Servers<'a> {
+    fn start(plan: &'a Plan, house: &House, pinning: &Pinning) -> Result<Self> {
+        let workers = plan.workers.to_string();
+        let models = house.root.join("models").to_string_lossy().into_owned();
+        let candor = Server::start(&house.server(), pinning, |folder| {
+            let folder = folder.to_string_lossy().into_owned();
+            let workers = format!("http.workers={workers}");
+            [
+                "serve",
+                &models,
+                "--http-addr",
+                "127.0.0.1:0",
+                "--data",
+                &folder,
+                "--log-level",
+                "warn",
+                "--set",
+                &workers,
+            ]
+            .map(str::to_owned)
+            .to_vec()
+        })?;
+        let own = std::env::current_exe().context("cannot find this program")?;
+        let bare = Server::start(&own, pinning, |folder| {
+            ["bare", "--folder", &folder.to_string_lossy(), "--workers", &workers].map(str::to_owned).to_vec()
+        })?;
+        Ok(Self { plan, candor, bare, wrk: Wrk::new(plan.connections)?, rates: OnceCell::new() })
+    }
+
+    fn server(&self, target: Target) -> &Server {
+        if target == Target::Bare { &self.bare } else { &self.candor }
+    }
+
+    /// The server must answer as the engine does, in both formats.
+    fn check(&self, cases: &[Case], loaded: &[Loaded], pipeline: &Pipeline) -> Result<()> {
+        for (case, loaded) in cases.iter().zip(loaded) {
+            for format in [Format::Json, Format::Binary] {
+                let got = http::ask(self.candor.addr, case, format).with_context(|| case.name())?;
+                let want = pipeline.reply(case, format, loaded.outputs()?)?;
+                let same = match want.json_bytes {
+                    None => outputs(&got)? == outputs(&want.bytes)?,
+                    // The JSON parts name different versions; the tensors stand behind them.
+                    Some(json_bytes) => want.bytes.get(json_bytes..).is_some_and(|tensors| got.ends_with(tensors)),
+                };
+                ensure!(same, "{} over {format:?}: the server does not answer as the engine does", case.name());
+            }
+            http::ask(self.bare.addr, case, Format::Json).with_context(|| case.name())?;
+        }
+        Ok(())
+    }
+
+    /// Loads every target once, unmeasured, and fixes the rates of the open loop.
+    fn warm_up(&self, cases: &[Case]) -> Result<()> {
+        println!("warming up");
+        let mut rates = Vec::new();
+        for case in cases {
+            let mut rate = self.plan.rate.map(f64::from);
+            for (target, format) in OVER_HTTP {
+                let outcome = self.wrk.run(self.server(target).addr, case, format, 1)?;
+                if target == Target::HttpJson {
+                    rate.get_or_insert(round_down(outcome.per_second / 2.0).max(1.0));
+                }
+            }
+            rates.push(rate.unwrap_or(1.0));
+        }
+        ensure!(self.rates.set(rates).is_ok(), "warmed up twice");
+        Ok(())
+    }
+
+    fn steps(&self) -> Vec<Step<'_>> {
+        let closed = OVER_HTTP.map(|(target, format)| Step {
+            target,
+            how: ", closed",
+            work: Box::new(move |_, case| self.closed(target, format, case)),
+        });
+        let open = OVER_HTTP.map(|(target, format)| Step {
+            target,
+            how: ", open",
+            work: Box::new(move |index, case| self.open(target, format, index, case)),
+        });
+        closed.into_iter().chain(open).collect()
+    }
+
+    fn closed(&self, target: Target, format: Format, case: &Case) -> Result<Numbers> {
+        let server = self.server(target);
+        let before = process_cpu_seconds(server.pid)?;
+        let outcome = self.wrk.run(server.addr, case, format, self.plan.seconds)?;
+        let cpu = process_cpu_seconds(server.pid)? - before;
+        Ok(vec![
+            (Quantity::CpuUs, cpu * 1e6 / outcome.requests),
+            (Quantity::PerSecond, outcome.per_second),
+            (Quantity::P50Us, outcome.p50_us),
+            (Quantity::P99Us, outcome.p99_us),
+        ])
+    }
+
+    fn open(&self, target: Target, format: Format, index: usize, case: &Case) -> Result<Numbers> {
+        let rate = self.rates.get().and_then(|rates| rates.get(index)).copied().context("not warmed up")?;
+        let span = Duration::from_secs(u64::from(self.plan.seconds));
+        let schedule = Schedule { rate, span, connections: self.plan.connections * 4 };
+        let server = self.server(target);
+        let before = process_cpu_seconds(server.pid)?;
+        let outcome = open_loop::run(server.addr, case, format, schedule)?;
+        let cpu = process_cpu_seconds(server.pid)? - before;
+        Ok(vec![
+            (Quantity::OpenCpuUs, cpu * 1e6 / outcome.answered.max(1.0)),
+            (Quantity::OpenRate, rate),
+            (Quantity::OpenP50Us, outcome.p50_us),
+            (Quantity::OpenP99Us, outcome.p99_us),
+            (Quantity::OpenLagP99Us, outcome.lag_p99_us),
+            (Quantity::OpenUnanswered, outcome.unanswered),
+        ])
+    }
+
+    fn started(&self) -> Result<Vec<Started>> {
+        let of = |name, server: &Server| -> Result<Started> {
+            let (now_mib, highest_mib) = memory_mib(server.pid)?;
+            Ok(Started { name, millis: server.started_in.as_millis(), now_mib, highest_mib })
+        };
+        Ok(vec![of("Candor, all sample models", &self.candor)?, of("bare handler", &self.bare)?])
+    }
+}
+
+/// The outputs of a reply in JSON.
+fn outputs(reply: &[u8]) -> Result<Value> {
+    let mut reply: Value = serde_json::from_slice(reply).context("the reply is not JSON")?;
+    reply.get_mut("outputs").map(Value::take).context("the reply has no outputs")
+}
