@@ -55,6 +55,19 @@ fn every_route_asks_for_what_it_declares() {
 }
 
 #[test]
+fn what_strangers_may_see_and_what_operators_may_do_is_this_list() {
+    let of = |access: Access| -> Vec<String> {
+        let routes = ROUTES.iter().filter(|route| route.access == access);
+        routes.map(|route| format!("{} {}", route.method, route.path)).collect()
+    };
+    let public = ["/v2/health/live", "/v2/health/ready", "/health", "/health/ready", "/openapi.json", "/docs"];
+    let public: Vec<String> = public.iter().chain(&["/docs/{file:.*}"]).map(|path| format!("GET {path}")).collect();
+    assert_eq!(of(Access::Public), public);
+    let operate = ["POST /v2/repository/models/{model}/load", "POST /v2/repository/models/{model}/unload"];
+    assert_eq!(of(Access::Operate), operate);
+}
+
+#[test]
 fn a_token_that_is_wrong_in_any_way_opens_nothing() {
     let server = server();
     let admin = token_of(Access::Admin);

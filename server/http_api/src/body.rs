@@ -2,7 +2,7 @@
 //!
 //! Handlers that take a body call [`read`] first. Nothing here knows what is in the body.
 
-use std::io::Read as _;
+use std::{future::poll_fn, io::Read as _, pin::pin, task::Poll};
 
 use actix_web::{
     HttpRequest,
@@ -40,14 +40,18 @@ pub(crate) async fn read(request: &HttpRequest, payload: Payload, limits: &HttpL
     if announced.is_some_and(|bytes| bytes > limits.body_bytes_max as u64) {
         return Err(too_large(limits.body_bytes_max, "limits.body_bytes_max"));
     }
-    let reading = tokio::time::timeout(limits.body_read_max, collect(payload, limits.body_bytes_max));
-    let body = reading.await.map_err(|_| {
-        Error::new(ErrorCode::BodyTimeout, "the body did not arrive in time").expected(format!(
-            "the whole body within {} ms (limits.body_read_ms_max)",
-            limits.body_read_max.as_millis()
-        ))
-    })??;
+    let mut reading = pin!(collect(payload, limits.body_bytes_max));
+    // A small body has come with its head; a timer is for those that have not.
+    let body = match poll_fn(|context| Poll::Ready(reading.as_mut().poll(context))).await {
+        Poll::Ready(body) => body?,
+        Poll::Pending => tokio::time::timeout(limits.body_read_max, reading).await.map_err(|_| too_slow(limits))??,
+    };
     coding.undo(body, limits.decompressed_bytes_max)
+}
+
+fn too_slow(limits: &HttpLimits) -> Error {
+    Error::new(ErrorCode::BodyTimeout, "the body did not arrive in time")
+        .expected(format!("the whole body within {} ms (limits.body_read_ms_max)", limits.body_read_max.as_millis()))
 }
 
 async fn collect(mut payload: Payload, bytes_max: usize) -> Result<Bytes> {

@@ -55,14 +55,21 @@ struct Shard {
     executions: AtomicU64,
     last_unix_ms: AtomicU64,
     phases: [Histogram; PHASES],
-    run_nanos_per_row: AtomicU64,
 }
 
 /// Counters of one version.
 pub struct Facts {
     shards: Box<[CachePadded<Shard>]>,
-    first_run_nanos_per_row: AtomicU64,
+    /// Read by every request and written by few, so that sharing it is cheap.
+    run_nanos_per_row: CachePadded<AtomicU64>,
 }
+
+/// One run in so many is learned from.
+const LEARN_EVERY: usize = 16;
+/// A run that was interrupted or met cold caches says little about the next one.
+const OUTLIER_FACTOR: u64 = 4;
+/// What a run costs as long as nobody knows.
+const COST_UNKNOWN: u64 = u64::MAX;
 
 /// A histogram, added up over all shards.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -132,7 +139,7 @@ impl Facts {
     pub fn new(threads: usize) -> Self {
         Self {
             shards: (0..threads.max(1)).map(|_| CachePadded::default()).collect(),
-            first_run_nanos_per_row: AtomicU64::new(u64::MAX),
+            run_nanos_per_row: CachePadded::new(AtomicU64::new(COST_UNKNOWN)),
         }
     }
 
@@ -164,30 +171,33 @@ impl Facts {
         }
     }
 
-    /// Remembers what a run cost, per row, as a moving average of this thread.
+    /// Learns from a run what a row costs: a moving average over the runs of all threads, of which only some
+    /// are looked at and none counts for more than a few times the average. All threads share it, because
+    /// it decides which of them runs the next one.
     pub fn learn_cost(&self, rows: u64, run_nanos: u64) {
-        let Some(shard) = self.shard() else { return };
-        let per_row = run_nanos / rows.max(1);
-        let before = shard.run_nanos_per_row.load(Relaxed);
-        let after = if before == 0 { per_row } else { before - before / 8 + per_row / 8 };
-        shard.run_nanos_per_row.store(after.max(1), Relaxed);
+        thread_local!(static RUNS: Cell<usize> = const { Cell::new(0) });
+        let per_row = (run_nanos / rows.max(1)).max(1);
+        let before = self.run_nanos_per_row.load(Relaxed);
+        if before == COST_UNKNOWN {
+            return self.run_nanos_per_row.store(per_row, Relaxed);
+        }
+        let runs = RUNS.get().wrapping_add(1);
+        RUNS.set(runs);
+        if runs.is_multiple_of(LEARN_EVERY) {
+            let per_row = per_row.min(before.saturating_mul(OUTLIER_FACTOR));
+            self.run_nanos_per_row.store((before - before / 8 + per_row / 8).max(1), Relaxed);
+        }
     }
 
-    /// Sets the cost that holds until a thread has measured its own: that of the warm-up.
+    /// Sets the cost that the warm-up measured.
     pub fn start_cost(&self, nanos_per_row: u64) {
-        self.first_run_nanos_per_row.store(nanos_per_row, Relaxed);
-        for shard in &self.shards {
-            shard.run_nanos_per_row.store(0, Relaxed);
-        }
+        self.run_nanos_per_row.store(nanos_per_row.max(1), Relaxed);
     }
 
     /// What a run over one row is expected to cost.
     #[must_use]
     pub fn run_nanos_per_row(&self) -> u64 {
-        match self.shard().map(|shard| shard.run_nanos_per_row.load(Relaxed)) {
-            Some(measured) if measured > 0 => measured,
-            _ => self.first_run_nanos_per_row.load(Relaxed),
-        }
+        self.run_nanos_per_row.load(Relaxed)
     }
 
     /// Adds the shards up.
@@ -258,12 +268,28 @@ mod tests {
     #[test]
     fn the_cost_starts_at_the_warm_up_and_follows_what_is_measured() {
         let facts = Facts::new(1);
-        assert_eq!(facts.run_nanos_per_row(), u64::MAX);
+        assert_eq!(facts.run_nanos_per_row(), COST_UNKNOWN);
+        facts.learn_cost(2, 6_000);
+        assert_eq!(facts.run_nanos_per_row(), 3_000, "the first run is better than nothing");
         facts.start_cost(5_000);
-        assert_eq!(facts.run_nanos_per_row(), 5_000);
-        for _ in 0..100 {
+        for _ in 0..100 * LEARN_EVERY {
             facts.learn_cost(4, 80_000);
         }
         assert!((19_000..=20_000).contains(&facts.run_nanos_per_row()));
+    }
+
+    #[test]
+    fn one_slow_run_does_not_make_a_cheap_model_dear_and_threads_learn_together() {
+        let facts = Facts::new(4);
+        facts.start_cost(5_000);
+        for _ in 0..LEARN_EVERY {
+            facts.learn_cost(1, 10_000_000);
+        }
+        assert!(facts.run_nanos_per_row() < 8_000, "{}", facts.run_nanos_per_row());
+        facts.start_cost(1_000_000);
+        std::thread::scope(|scope| {
+            scope.spawn(|| (0..100 * LEARN_EVERY).for_each(|_| facts.learn_cost(1, 5_000)));
+        });
+        assert!(facts.run_nanos_per_row() < 10_000, "what another thread measured counts here too");
     }
 }

@@ -119,7 +119,8 @@ impl Pipeline {
                 return work.run_encode_finish(None);
             }
         }
-        self.infer_on_pool(work).await
+        // Boxed, so that the future of requests that stay here is small.
+        Box::pin(self.infer_on_pool(work)).await
     }
 
     async fn infer_on_pool<C: Codec>(&self, mut work: Work<C>) -> Result<C::Reply> {
@@ -139,11 +140,10 @@ impl Pipeline {
         let cancel = CancelOnDrop(Arc::new(Cancel::default()));
         let for_run = Arc::clone(&cancel.0);
         let clock = Arc::clone(&self.clock);
-        let queued_at = self.clock.now();
         // The caller's own limit, if only the pool could read it.
         let (tell, told) = oneshot::channel::<Duration>();
         let task = move || {
-            work.set(Phase::Queue, clock.now().nanos_since(queued_at));
+            work.lap(Phase::Queue);
             if for_run.is_cancelled() {
                 return work.finish(Err(Error::new(ErrorCode::Cancelled, "nobody waits for the answer any more")));
             }
@@ -210,13 +210,16 @@ struct Work<C> {
     rows: u64,
     clock: Arc<dyn Clock>,
     admitted: Tick,
+    /// When the phase that is under way began.
+    mark: Tick,
     nanos: [Option<u64>; Phase::ALL.len()],
 }
 
 impl<C: Codec> Work<C> {
     fn new(lease: Lease, codec: C, clock: Arc<dyn Clock>) -> Self {
         let admitted = clock.now();
-        Self { lease, codec: Some(codec), request: None, rows: 0, clock, admitted, nanos: [None; Phase::ALL.len()] }
+        let nanos = [None; Phase::ALL.len()];
+        Self { lease, codec: Some(codec), request: None, rows: 0, clock, admitted, mark: admitted, nanos }
     }
 
     fn codec_body_bytes(&self) -> usize {
@@ -233,18 +236,26 @@ impl<C: Codec> Work<C> {
         }
     }
 
+    /// Ends a phase where the next one begins, and says how long it took.
+    fn lap(&mut self, phase: Phase) -> u64 {
+        let now = self.clock.now();
+        let took = now.nanos_since(self.mark);
+        self.mark = now;
+        self.set(phase, took);
+        took
+    }
+
     /// Reads and checks the request, once.
     fn decode(&mut self) -> Result<()> {
         if self.request.is_some() {
             return Ok(());
         }
-        let began = self.clock.now();
         let Some(codec) = &mut self.codec else { return Err(lost()) };
         let version = &*self.lease;
         let request = caught(|| codec.decode(version))?;
         self.rows = version.signature.check(&request.inputs, version.manifest.rules())?;
         self.request = Some(request);
-        self.set(Phase::Decode, self.clock.now().nanos_since(began));
+        self.lap(Phase::Decode);
         Ok(())
     }
 
@@ -259,21 +270,18 @@ impl<C: Codec> Work<C> {
 
     fn run(&mut self, cancel: Option<&Cancel>) -> Result<Vec<Tensor>> {
         let Some(request) = self.request.take() else { return Err(lost()) };
-        let began = self.clock.now();
         let session = self.lease.session();
         let outputs = caught(|| session.run(&request.inputs, &request.outputs, cancel))?;
-        let took = self.clock.now().nanos_since(began);
+        let took = self.lap(Phase::Run);
         self.lease.facts().learn_cost(self.rows, took);
-        self.set(Phase::Run, took);
         Ok(outputs)
     }
 
     fn encode(&mut self, outputs: Vec<Tensor>) -> Result<C::Reply> {
-        let began = self.clock.now();
         let Some(codec) = self.codec.take() else { return Err(lost()) };
         let version = &*self.lease;
         let reply = caught(|| codec.encode(version, outputs))?;
-        self.set(Phase::Encode, self.clock.now().nanos_since(began));
+        self.lap(Phase::Encode);
         Ok(reply)
     }
 

@@ -16,13 +16,16 @@ pub(super) fn run(settings: &Settings) -> ExitCode {
         eprintln!("error: {error}");
         return ExitCode::from(2);
     }
-    match actix_web::rt::System::new().block_on(serve(settings)) {
-        Ok(()) => ExitCode::SUCCESS,
+    let code = match actix_web::rt::System::new().block_on(serve(settings)) {
+        Ok(()) => 0,
         Err(error) => {
             eprintln!("error: {error}");
-            ExitCode::FAILURE
+            1
         }
-    }
+    };
+    // Not by way of the C library's farewells: there ONNX Runtime takes itself apart, and crashes when a load
+    // or a run that nobody waits for is still at it.
+    signal_hook::low_level::exit(code)
 }
 
 fn start_log(settings: &Settings) -> Result<()> {

@@ -53,7 +53,8 @@ impl DataSeed<'_> {
     fn read<'de, S: Sink, D: Deserializer<'de>>(&self, mut sink: S, deserializer: D) -> Result<S, D::Error> {
         sink.reserve(self.shape.elements().min(self.body_bytes));
         let (mut count, mut nested) = (0, false);
-        let level = Level { seed: self, depth: 0, count: &mut count, sink: &mut sink, nested: &mut nested };
+        let bounds = Bounds { elements: self.shape.elements(), rank: self.shape.rank() };
+        let level = Level { seed: self, bounds, depth: 0, count: &mut count, sink: &mut sink, nested: &mut nested };
         level.deserialize(deserializer)?;
         self.check_count(count)?;
         Ok(sink)
@@ -231,9 +232,17 @@ impl Sink for BytesArray {
     }
 }
 
+/// What each element is compared with, worked out once.
+#[derive(Clone, Copy)]
+struct Bounds {
+    elements: usize,
+    rank: usize,
+}
+
 /// One level of a possibly nested array, or one element of it.
 struct Level<'a, S> {
     seed: &'a DataSeed<'a>,
+    bounds: Bounds,
     depth: usize,
     count: &'a mut usize,
     sink: &'a mut S,
@@ -244,11 +253,11 @@ struct Level<'a, S> {
 impl<S: Sink> Level<'_, S> {
     fn put<E: de::Error>(self, put: impl FnOnce(&mut S) -> bool, got: impl fmt::Display) -> Result<(), E> {
         let (seed, index) = (self.seed, *self.count);
-        if self.depth == 0 || index >= seed.shape.elements() {
+        if self.depth == 0 || index >= self.bounds.elements {
             return Err(if self.depth == 0 { not_an_array(seed, got) } else { overfull(seed) });
         }
         // Elements stand in one flat array, or as deep as the shape is.
-        if self.depth != 1 && self.depth != seed.shape.rank() {
+        if self.depth != 1 && self.depth != self.bounds.rank {
             return Err(seed.wrong_nesting(self.depth));
         }
         if !put(self.sink) {
@@ -316,14 +325,14 @@ impl<'de, S: Sink> Visitor<'de> for Level<'_, S> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<(), A::Error> {
-        let Level { seed, depth, count, sink, nested } = self;
+        let Level { seed, bounds, depth, count, sink, nested } = self;
         *nested = true;
-        if depth >= seed.shape.rank().max(1) {
+        if depth >= bounds.rank.max(1) {
             return Err(seed.wrong_nesting(depth + 1));
         }
         let (mut members, mut holds_arrays) = (0, false);
         loop {
-            let level = Level { seed, depth: depth + 1, count, sink, nested: &mut holds_arrays };
+            let level = Level { seed, bounds, depth: depth + 1, count, sink, nested: &mut holds_arrays };
             if array.next_element_seed(level)?.is_none() {
                 return seed.check_members(depth + 1, members, holds_arrays);
             }
