@@ -48,6 +48,9 @@ pub struct LoadedModel {
     pub signature: Signature,
     /// Producer, graph name, description and custom metadata of the file.
     pub properties: BTreeMap<String, String>,
+    /// Whether a run's time depends on the values of its inputs and not only on their shapes, as with loops.
+    /// Such a version never runs on a thread that others wait for.
+    pub cost_depends_on_values: bool,
 }
 
 /// Turns model files into sessions.

@@ -113,7 +113,7 @@ impl Engine for OrtEngine {
     }
 
     fn load(&self, source: ModelSource<'_>) -> Result<LoadedModel> {
-        external_data::check(source.bytes, source.folder)?;
+        let inspection = external_data::inspect(source.bytes, source.folder)?;
         let session = self.open_session(source).map_err(|error| refusal(&error))?;
         let signature = Signature {
             inputs: specs(&session, session.inputs(), Side::Input)?,
@@ -121,7 +121,8 @@ impl Engine for OrtEngine {
         };
         let properties = properties(&session);
         let runner = Runner::new(session, &signature)?;
-        Ok(LoadedModel { session: Box::new(OrtRunSession(runner)), signature, properties })
+        let session = Box::new(OrtRunSession(runner));
+        Ok(LoadedModel { session, signature, properties, cost_depends_on_values: inspection.has_loops })
     }
 }
 

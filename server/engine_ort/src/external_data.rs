@@ -5,6 +5,8 @@
 //! and any address of the process (its `*/_ORT_MEM_ADDR_/*` marker). All of them follow links inside the
 //! folder, which the rest of Candor does not. So every location in the file is checked here, used or not.
 //!
+//! On the same way it sees whether the graph has loops, whose cost no warm-up can tell.
+//!
 //! Reads only as much protobuf as leads to tensors, bounded in depth, strict where readers could
 //! differ; bytes that are no protobuf message are refused. Does not know what the tensors mean.
 
@@ -53,11 +55,20 @@ impl Message {
 ///
 /// # Errors
 /// `InvalidModel` that names the location, or says that the bytes are no ONNX file.
-pub fn check(model: &[u8], folder: &Path) -> Result<()> {
-    walk(Message::Model, model, folder, 0)
+pub fn inspect(model: &[u8], folder: &Path) -> Result<Inspection> {
+    let mut inspection = Inspection::default();
+    walk(Message::Model, model, folder, 0, &mut inspection)?;
+    Ok(inspection)
 }
 
-fn walk(message: Message, bytes: &[u8], folder: &Path, depth: usize) -> Result<()> {
+/// What was seen on the way.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Inspection {
+    /// Whether the graph has an operator that repeats others, as often as values say.
+    pub has_loops: bool,
+}
+
+fn walk(message: Message, bytes: &[u8], folder: &Path, depth: usize, inspection: &mut Inspection) -> Result<()> {
     if depth > DEPTH_MAX {
         return Err(Error::model("the model nests graphs too deeply").expected(format!("at most {DEPTH_MAX} levels")));
     }
@@ -73,9 +84,10 @@ fn walk(message: Message, bytes: &[u8], folder: &Path, depth: usize) -> Result<(
         match (message, field) {
             (Message::Entry, 1) => key = Some(content),
             (Message::Entry, 2) => values.push(content),
+            (Message::Node, 4) => inspection.has_loops |= matches!(content, b"Loop" | b"Scan"),
             _ => {
                 if let Some(inner) = message.inner(field) {
-                    walk(inner, content, folder, depth + 1)?;
+                    walk(inner, content, folder, depth + 1, inspection)?;
                 }
             }
         }
@@ -160,6 +172,21 @@ impl<'a> Reader<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn check(model: &[u8], folder: &Path) -> Result<()> {
+        inspect(model, folder).map(|_| ())
+    }
+
+    #[test]
+    fn loops_are_seen_at_any_depth() {
+        let node = |operator: &[u8], rest: Vec<u8>| field(1, &[field(4, operator), rest].concat());
+        let inside_if = |inner: Vec<u8>| node(b"If", field(5, &field(6, &inner)));
+        let model = |graph: Vec<u8>| field(7, &graph);
+        let seen = |model: &[u8]| inspect(model, Path::new(".")).unwrap().has_loops;
+        assert!(seen(&model(node(b"Loop", vec![]))));
+        assert!(seen(&model(inside_if(node(b"Scan", vec![])))));
+        assert!(!seen(&model(inside_if(node(b"Add", vec![])))));
+    }
 
     /// A length-delimited field.
     fn field(number: u8, content: &[u8]) -> Vec<u8> {

@@ -115,7 +115,7 @@ impl Pipeline {
             if let Err(error) = work.decode() {
                 return work.finish(Err(error));
             }
-            if work.predicted_run() <= self.settings.inline_run_max {
+            if work.predicted_run().is_some_and(|predicted| predicted <= self.settings.inline_run_max) {
                 return work.run_encode_finish(None);
             }
         }
@@ -259,8 +259,12 @@ impl<C: Codec> Work<C> {
         Ok(())
     }
 
-    fn predicted_run(&self) -> Duration {
-        Duration::from_nanos(self.lease.facts().run_nanos_per_row().saturating_mul(self.rows.max(1)))
+    /// How long the run will take; `None` when nobody can tell.
+    fn predicted_run(&self) -> Option<Duration> {
+        if self.lease.cost_depends_on_values {
+            return None;
+        }
+        Some(Duration::from_nanos(self.lease.facts().run_nanos_per_row().saturating_mul(self.rows.max(1))))
     }
 
     fn run_encode_finish(mut self, cancel: Option<&Cancel>) -> Result<C::Reply> {

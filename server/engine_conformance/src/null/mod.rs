@@ -89,7 +89,7 @@ impl Engine for NullEngine {
         let hooks = self.hooks.clone().inspect(|hooks| hooks.born(&file.key));
         let session = NullSession { signature: signature.clone(), fills, file, hooks };
         let properties = BTreeMap::from([("key".to_owned(), session.file.key.clone())]);
-        Ok(LoadedModel { session: Box::new(session), signature, properties })
+        Ok(LoadedModel { session: Box::new(session), signature, properties, cost_depends_on_values: false })
     }
 }
 

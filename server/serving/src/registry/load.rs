@@ -31,7 +31,8 @@ impl Core {
         let bytes = self.repository.read_model(found)?;
         let golden = self.repository.read_golden(found)?;
         let source = ModelSource { bytes: &bytes, folder: &found.folder };
-        let LoadedModel { session, signature, properties } = guarded(|| self.engine.load(source))?;
+        let LoadedModel { session, signature, properties, cost_depends_on_values } =
+            guarded(|| self.engine.load(source))?;
         manifest.check(&signature)?;
         let per_row = guarded(|| warm_up(&*session, &signature, manifest.rules(), golden.as_ref(), &*self.clock))?;
         let facts = self.book().facts_of(model, &found.version, self.settings.inference_threads);
@@ -49,6 +50,7 @@ impl Core {
             sha256,
             file_bytes: bytes.len() as u64,
             load_ms: self.clock.now().nanos_since(began) / 1_000_000,
+            cost_depends_on_values,
             session,
             facts,
             fingerprint: found.fingerprint.clone(),

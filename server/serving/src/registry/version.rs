@@ -43,6 +43,8 @@ pub struct ReadyVersion {
     pub file_bytes: u64,
     /// How long it took to load, verify and warm up, in milliseconds.
     pub load_ms: u64,
+    /// Whether a run's time cannot be told from the shapes of its inputs.
+    pub cost_depends_on_values: bool,
     pub(super) session: Box<dyn Session>,
     pub(super) facts: Arc<Facts>,
     pub(super) fingerprint: Fingerprint,
