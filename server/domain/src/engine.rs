@@ -48,8 +48,8 @@ pub struct LoadedModel {
     pub signature: Signature,
     /// Producer, graph name, description and custom metadata of the file.
     pub properties: BTreeMap<String, String>,
-    /// Whether a run's time depends on the values of its inputs and not only on their shapes, as with loops.
-    /// Such a version never runs on a thread that others wait for.
+    /// Whether a run's time may depend on the values of its inputs and not only on their shapes, as with loops.
+    /// Such a version does not run on a thread that others wait for.
     pub cost_depends_on_values: bool,
 }
 
@@ -71,7 +71,7 @@ pub trait Session: Send + Sync {
     /// outputs at the positions `wanted`, in that order.
     ///
     /// # Errors
-    /// `InvalidInput` when the graph refuses the values, `Cancelled` after [`Cancel::cancel`],
+    /// `InvalidInput` when the engine calls the inputs wrong, `Cancelled` after [`Cancel::cancel`],
     /// `EngineFailed` otherwise.
     fn run(&self, inputs: &[Tensor], wanted: &[usize], cancel: Option<&Cancel>) -> Result<Vec<Tensor>>;
 }

@@ -149,6 +149,14 @@ impl Signature {
         !self.inputs.is_empty() && self.inputs.iter().all(TensorSpec::has_batch_dim)
     }
 
+    /// Whether rows say everything about the size of a request: no dimension is free but the first.
+    #[must_use]
+    pub fn rows_tell_size(&self) -> bool {
+        let fixed =
+            |dims: &[Dim]| dims.iter().skip(usize::from(self.is_batched())).all(|dim| matches!(dim, Dim::Fixed(_)));
+        self.inputs.iter().all(|spec| spec.dims.as_deref().is_some_and(fixed))
+    }
+
     /// Position of an input by name.
     #[must_use]
     pub fn input_index(&self, name: &str) -> Option<usize> {
@@ -240,6 +248,19 @@ mod tests {
              the first dimension counts rows: send shape [1, …] for a single row"
         );
         assert_eq!(refusal(&[3, 2], &[4]), "inputs 'a' and 'b' disagree in dimension 'batch'; expected 3, got 4");
+    }
+
+    #[test]
+    fn rows_tell_the_size_only_where_nothing_else_is_free() {
+        assert!(two_inputs().rows_tell_size());
+        let with = |dims: Option<Vec<Dim>>| {
+            let free = TensorSpec { name: "a".into(), datatype: Datatype::Fp32, dims };
+            Signature { inputs: vec![free], outputs: vec![] }.rows_tell_size()
+        };
+        assert!(!with(Some(vec![Dim::Any(None), Dim::Any(None)])));
+        assert!(!with(Some(vec![Dim::Fixed(1), Dim::Any(None)])));
+        assert!(!with(None));
+        assert!(with(Some(vec![Dim::Fixed(3)])));
     }
 
     #[test]

@@ -20,7 +20,8 @@ use ort::{
 };
 
 use crate::{
-    external_data, library,
+    external_data::{self, Inspection},
+    library,
     raw::{Runner, Side},
 };
 
@@ -113,7 +114,7 @@ impl Engine for OrtEngine {
     }
 
     fn load(&self, source: ModelSource<'_>) -> Result<LoadedModel> {
-        let inspection = external_data::inspect(source.bytes, source.folder)?;
+        let Inspection { cost_depends_on_values } = external_data::inspect(source.bytes, source.folder)?;
         let session = self.open_session(source).map_err(|error| refusal(&error))?;
         let signature = Signature {
             inputs: specs(&session, session.inputs(), Side::Input)?,
@@ -122,7 +123,7 @@ impl Engine for OrtEngine {
         let properties = properties(&session);
         let runner = Runner::new(session, &signature)?;
         let session = Box::new(OrtRunSession(runner));
-        Ok(LoadedModel { session, signature, properties, cost_depends_on_values: inspection.has_loops })
+        Ok(LoadedModel { session, signature, properties, cost_depends_on_values })
     }
 }
 

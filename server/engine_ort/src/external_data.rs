@@ -61,11 +61,15 @@ pub fn inspect(model: &[u8], folder: &Path) -> Result<Inspection> {
     Ok(inspection)
 }
 
+/// Operators whose work, or the size of whose output, is set by values and not by shapes.
+const VALUE_DRIVEN: [&[u8]; 9] =
+    [b"Loop", b"Scan", b"Range", b"Expand", b"Tile", b"ConstantOfShape", b"Resize", b"Upsample", b"Pad"];
+
 /// What was seen on the way.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Inspection {
-    /// Whether the graph has an operator that repeats others, as often as values say.
-    pub has_loops: bool,
+    /// Whether the graph has an operator that works as long as the values of its inputs say.
+    pub cost_depends_on_values: bool,
 }
 
 fn walk(message: Message, bytes: &[u8], folder: &Path, depth: usize, inspection: &mut Inspection) -> Result<()> {
@@ -84,7 +88,7 @@ fn walk(message: Message, bytes: &[u8], folder: &Path, depth: usize, inspection:
         match (message, field) {
             (Message::Entry, 1) => key = Some(content),
             (Message::Entry, 2) => values.push(content),
-            (Message::Node, 4) => inspection.has_loops |= matches!(content, b"Loop" | b"Scan"),
+            (Message::Node, 4) => inspection.cost_depends_on_values |= VALUE_DRIVEN.contains(&content),
             _ => {
                 if let Some(inner) = message.inner(field) {
                     walk(inner, content, folder, depth + 1, inspection)?;
@@ -182,7 +186,7 @@ mod tests {
         let node = |operator: &[u8], rest: Vec<u8>| field(1, &[field(4, operator), rest].concat());
         let inside_if = |inner: Vec<u8>| node(b"If", field(5, &field(6, &inner)));
         let model = |graph: Vec<u8>| field(7, &graph);
-        let seen = |model: &[u8]| inspect(model, Path::new(".")).unwrap().has_loops;
+        let seen = |model: &[u8]| inspect(model, Path::new(".")).unwrap().cost_depends_on_values;
         assert!(seen(&model(node(b"Loop", vec![]))));
         assert!(seen(&model(inside_if(node(b"Scan", vec![])))));
         assert!(!seen(&model(inside_if(node(b"Add", vec![])))));

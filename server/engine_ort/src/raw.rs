@@ -113,7 +113,8 @@ impl Runner {
                 outputs.as_mut_ptr().cast::<*mut OrtValue>(),
             )
         })?;
-        outputs.iter().map(Value::read).collect()
+        let failed = |error: Error| Error::new(ErrorCode::EngineFailed, error.to_string());
+        outputs.iter().map(|output| output.read().map_err(failed)).collect()
     }
 
     /// An input value that borrows the tensor's numbers, or copies its strings.

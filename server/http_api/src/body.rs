@@ -10,7 +10,7 @@ use actix_web::{
     web::{Bytes, BytesMut, Payload},
 };
 use candor_domain::{Error, ErrorCode, Result};
-use flate2::read::{DeflateDecoder, GzDecoder, ZlibDecoder};
+use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use futures_util::StreamExt as _;
 
 use crate::limits::HttpLimits;
@@ -35,6 +35,9 @@ pub(crate) enum Forms {
 /// Reads a body whole.
 pub(crate) async fn read(request: &HttpRequest, payload: Payload, limits: &HttpLimits, forms: Forms) -> Result<Bytes> {
     check_media_type(request, forms)?;
+    if forms == Forms::Refused {
+        check_origin(request)?;
+    }
     let coding = Coding::of(request)?;
     let announced = header_text(request, &header::CONTENT_LENGTH)?.and_then(|text| text.parse::<u64>().ok());
     if announced.is_some_and(|bytes| bytes > limits.body_bytes_max as u64) {
@@ -46,7 +49,28 @@ pub(crate) async fn read(request: &HttpRequest, payload: Payload, limits: &HttpL
         Poll::Ready(body) => body?,
         Poll::Pending => tokio::time::timeout(limits.body_read_max, reading).await.map_err(|_| too_slow(limits))??,
     };
-    coding.undo(body, limits.decompressed_bytes_max)
+    if coding == Coding::Identity {
+        return Ok(body);
+    }
+    // A small body can be a large one inside, which must not hold up this worker's other requests.
+    let bytes_max = limits.decompressed_bytes_max;
+    actix_web::web::block(move || coding.undo(body, bytes_max))
+        .await
+        .map_err(|_| Error::new(ErrorCode::Internal, "the decompression was lost"))?
+}
+
+/// Refuses what a page of another origin sends: browsers say where a page comes from whenever it sends
+/// something, and a server on this machine is within reach of every page that its user looks at.
+fn check_origin(request: &HttpRequest) -> Result<()> {
+    let Some(origin) = header_text(request, &header::ORIGIN)? else { return Ok(()) };
+    let host = header_text(request, &header::HOST)?.unwrap_or_default();
+    match origin.split_once("://") {
+        Some((_, authority)) if authority.eq_ignore_ascii_case(host) => Ok(()),
+        _ => Err(Error::new(ErrorCode::Forbidden, "pages of other origins may not do this")
+            .at("header Origin")
+            .expected(candor_domain::names::quoted(host))
+            .got(candor_domain::names::quoted(origin))),
+    }
 }
 
 fn too_slow(limits: &HttpLimits) -> Error {
@@ -130,12 +154,34 @@ impl Coding {
     fn undo(self, body: Bytes, bytes_max: usize) -> Result<Bytes> {
         match self {
             Self::Identity => Ok(body),
-            Self::Gzip => inflate(GzDecoder::new(&*body), "gzip", bytes_max),
+            // RFC 1952 §2.2: one after the other, as many members as there are.
+            Self::Gzip => {
+                let mut stream = MultiGzDecoder::new(&*body);
+                inflate(&mut stream, "gzip", bytes_max)
+            }
             // RFC 9110 §8.4.1.2 means the zlib format; some clients send the bare stream.
-            Self::Deflate if is_zlib(&body) => inflate(ZlibDecoder::new(&*body), "zlib", bytes_max),
-            Self::Deflate => inflate(DeflateDecoder::new(&*body), "deflate", bytes_max),
+            Self::Deflate if is_zlib(&body) => {
+                let mut stream = ZlibDecoder::new(&*body);
+                let plain = inflate(&mut stream, "zlib", bytes_max)?;
+                check_end(stream.total_in(), &body).map(|()| plain)
+            }
+            Self::Deflate => {
+                let mut stream = DeflateDecoder::new(&*body);
+                let plain = inflate(&mut stream, "deflate", bytes_max)?;
+                check_end(stream.total_in(), &body).map(|()| plain)
+            }
         }
     }
+}
+
+/// Refuses bytes behind the end of a compressed stream, which would otherwise be lost.
+fn check_end(read: u64, body: &[u8]) -> Result<()> {
+    if read == body.len() as u64 {
+        return Ok(());
+    }
+    Err(Error::invalid("there are bytes behind the compressed body")
+        .expected(format!("{read} bytes"))
+        .got(body.len().to_string()))
 }
 
 /// Whether the first two bytes are a zlib header (RFC 1950 §2.2).
@@ -143,7 +189,7 @@ fn is_zlib(body: &[u8]) -> bool {
     matches!(body, [cmf, flg, ..] if cmf & 0x0f == 8 && (u16::from(*cmf) << 8 | u16::from(*flg)).is_multiple_of(31))
 }
 
-fn inflate(stream: impl std::io::Read, format: &str, bytes_max: usize) -> Result<Bytes> {
+fn inflate(stream: &mut impl std::io::Read, format: &str, bytes_max: usize) -> Result<Bytes> {
     let mut body = Vec::new();
     stream
         .take(bytes_max as u64 + 1)
@@ -160,6 +206,37 @@ mod tests {
     use super::*;
     use flate2::{Compression, write::DeflateEncoder, write::GzEncoder, write::ZlibEncoder};
     use std::io::Write as _;
+
+    #[test]
+    fn members_of_gzip_are_joined_and_nothing_behind_a_stream_is_lost() {
+        let gzip = |text: &[u8]| {
+            let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+            gzip.write_all(text).unwrap();
+            gzip.finish().unwrap()
+        };
+        let two = Bytes::from([gzip(b"ab"), gzip(b"cd")].concat());
+        assert_eq!(*Coding::Gzip.undo(two, 10).unwrap(), *b"abcd");
+        let mut zlib = ZlibEncoder::new(Vec::new(), Compression::fast());
+        zlib.write_all(b"ab").unwrap();
+        let longer = Bytes::from([zlib.finish().unwrap(), b"x".to_vec()].concat());
+        assert!(Coding::Deflate.undo(longer, 10).unwrap_err().to_string().contains("bytes behind"));
+    }
+
+    #[test]
+    fn pages_of_other_origins_are_told_from_ones_own() {
+        use actix_web::test::TestRequest;
+        let verdict = |origin: Option<&'static str>| {
+            let request = TestRequest::post().insert_header((header::HOST, "localhost:8080"));
+            let request =
+                origin.into_iter().fold(request, |request, origin| request.insert_header((header::ORIGIN, origin)));
+            check_origin(&request.to_http_request()).map_err(|error| error.code())
+        };
+        assert_eq!(verdict(None), Ok(()));
+        assert_eq!(verdict(Some("http://localhost:8080")), Ok(()));
+        for other in ["http://evil.example", "http://localhost:8081", "null", "http://localhost:8080.evil.example"] {
+            assert_eq!(verdict(Some(other)), Err(ErrorCode::Forbidden), "{other}");
+        }
+    }
 
     #[test]
     fn codings_are_undone_and_bombs_are_cut() {

@@ -259,9 +259,9 @@ impl<C: Codec> Work<C> {
         Ok(())
     }
 
-    /// How long the run will take; `None` when nobody can tell.
+    /// How long the run will take; `None` when nobody can tell, or the caller wants to be sure.
     fn predicted_run(&self) -> Option<Duration> {
-        if self.lease.cost_depends_on_values {
+        if !self.lease.cost_is_per_row || self.timeout().is_some() {
             return None;
         }
         Some(Duration::from_nanos(self.lease.facts().run_nanos_per_row().saturating_mul(self.rows.max(1))))

@@ -1,7 +1,10 @@
 //! The state of every version ever seen, for the index, for messages, and for counters that outlive a
 //! reload. Looked at only off the hot path.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 use candor_domain::{Error, ErrorCode, Lifecycle, ModelName, Version};
 
@@ -21,7 +24,10 @@ pub struct IndexEntry {
 }
 
 #[derive(Default)]
-pub(super) struct Book(BTreeMap<ModelName, Page>);
+pub(super) struct Book {
+    pages: BTreeMap<ModelName, Page>,
+    in_repository: BTreeSet<ModelName>,
+}
 
 #[derive(Default)]
 struct Page {
@@ -39,8 +45,18 @@ struct Line {
 }
 
 impl Book {
+    /// Remembers which models there are.
+    pub(super) fn in_repository(&mut self, names: &[ModelName]) {
+        self.in_repository = names.iter().cloned().collect();
+    }
+
+    /// Whether a model was there at the last look.
+    pub(super) fn is_in_repository(&self, name: &ModelName) -> bool {
+        self.in_repository.contains(name)
+    }
+
     fn line(&mut self, model: &ModelName, version: &Version) -> &mut Line {
-        let page = self.0.entry(model.clone()).or_default();
+        let page = self.pages.entry(model.clone()).or_default();
         page.versions.entry(version.clone()).or_insert_with(|| Line {
             state: Lifecycle::Discovered,
             reason: String::new(),
@@ -83,23 +99,23 @@ impl Book {
 
     /// Remembers what an attempt to load saw, and whether the model as a whole was in trouble.
     pub(super) fn seen(&mut self, model: &ModelName, seen: Vec<(Version, Fingerprint)>, trouble: Option<Error>) {
-        let page = self.0.entry(model.clone()).or_default();
+        let page = self.pages.entry(model.clone()).or_default();
         page.seen = seen;
         page.trouble = trouble;
     }
 
     pub(super) fn has_seen(&self, model: &ModelName, seen: &[(Version, Fingerprint)]) -> bool {
-        self.0.get(model).is_some_and(|page| page.seen == seen)
+        self.pages.get(model).is_some_and(|page| page.seen == seen)
     }
 
     /// Models that have a version in memory.
     pub(super) fn models_in_memory(&self) -> Vec<ModelName> {
         let in_memory = |page: &Page| page.versions.values().any(|line| line.state == Lifecycle::Ready);
-        self.0.iter().filter(|(_, page)| in_memory(page)).map(|(name, _)| name.clone()).collect()
+        self.pages.iter().filter(|(_, page)| in_memory(page)).map(|(name, _)| name.clone()).collect()
     }
 
     pub(super) fn facts(&self) -> Vec<(ModelName, Version, Arc<Facts>)> {
-        let lines = self.0.iter().flat_map(|(model, page)| page.versions.iter().map(move |line| (model, line)));
+        let lines = self.pages.iter().flat_map(|(model, page)| page.versions.iter().map(move |line| (model, line)));
         lines
             .filter_map(|(model, (version, line))| {
                 Some((model.clone(), version.clone(), Arc::clone(line.facts.as_ref()?)))
@@ -110,14 +126,14 @@ impl Book {
     /// The index over what was seen and over `in_repository`.
     pub(super) fn index(&self, in_repository: &[ModelName]) -> Vec<IndexEntry> {
         let mut entries = Vec::new();
-        let unseen = in_repository.iter().filter(|name| !self.0.contains_key(*name));
+        let unseen = in_repository.iter().filter(|name| !self.pages.contains_key(*name));
         entries.extend(unseen.map(|name| IndexEntry {
             model: name.clone(),
             version: None,
             state: Lifecycle::Discovered,
             reason: "not loaded".to_owned(),
         }));
-        for (model, page) in &self.0 {
+        for (model, page) in &self.pages {
             if let Some(trouble) = &page.trouble {
                 let entry = IndexEntry {
                     model: model.clone(),
@@ -140,7 +156,7 @@ impl Book {
 
     /// Why a version (or all versions of a model) cannot be leased, as far as the book knows.
     pub(super) fn why_not(&self, model: &ModelName, version: Option<&Version>) -> Option<Error> {
-        let page = self.0.get(model)?;
+        let page = self.pages.get(model)?;
         let relevant = |(known, _): &(&Version, &Line)| version.is_none_or(|wanted| *known == wanted);
         let lines: Vec<_> = page.versions.iter().filter(relevant).collect();
         let not_ready = |what: String| Error::new(ErrorCode::NotReady, what);

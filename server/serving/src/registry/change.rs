@@ -146,7 +146,7 @@ impl Core {
     }
 
     pub(super) fn poll_now(&self) -> Result<()> {
-        let (names, _) = self.repository.models()?;
+        let (names, _) = self.names()?;
         let present: BTreeSet<_> = names.iter().cloned().collect();
         let gone: Vec<_> = self.book().models_in_memory().into_iter().filter(|name| !present.contains(name)).collect();
         for name in gone {

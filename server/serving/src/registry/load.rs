@@ -34,6 +34,7 @@ impl Core {
         let LoadedModel { session, signature, properties, cost_depends_on_values } =
             guarded(|| self.engine.load(source))?;
         manifest.check(&signature)?;
+        let rows_tell_size = signature.rows_tell_size();
         let per_row = guarded(|| warm_up(&*session, &signature, manifest.rules(), golden.as_ref(), &*self.clock))?;
         let facts = self.book().facts_of(model, &found.version, self.settings.inference_threads);
         if let Some(per_row) = per_row {
@@ -50,7 +51,7 @@ impl Core {
             sha256,
             file_bytes: bytes.len() as u64,
             load_ms: self.clock.now().nanos_since(began) / 1_000_000,
-            cost_depends_on_values,
+            cost_is_per_row: !cost_depends_on_values && rows_tell_size,
             session,
             facts,
             fingerprint: found.fingerprint.clone(),

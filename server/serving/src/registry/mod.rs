@@ -126,7 +126,7 @@ impl Registry {
         std::thread::Builder::new().name("candor-unload".into()).spawn(move || {
             for retired in departures {
                 let farewell = retired.farewell();
-                drop(retired);
+                retired.free();
                 if let (Some(core), Some((model, version))) = (weak.upgrade(), farewell) {
                     core.book().departed(&model, &version);
                 }
@@ -141,7 +141,7 @@ impl Registry {
     /// # Errors
     /// When the repository cannot be read.
     pub async fn load_all(&self) -> Result<()> {
-        let (names, ignored) = self.core.repository.models()?;
+        let (names, ignored) = self.core.names()?;
         for reason in ignored {
             tracing::warn!("ignored in the model repository: {reason}");
         }
@@ -156,6 +156,9 @@ impl Registry {
 
     /// Declares the first round of loads over without having loaded anything.
     pub fn start_empty(&self) {
+        if let Err(error) = self.core.names() {
+            tracing::warn!("{error}");
+        }
         self.core.started.store(true, Ordering::SeqCst);
     }
 
@@ -234,7 +237,7 @@ impl Registry {
     /// # Errors
     /// When the repository cannot be read.
     pub fn index(&self) -> Result<Vec<IndexEntry>> {
-        let (names, _) = self.core.repository.models()?;
+        let (names, _) = self.core.names()?;
         Ok(self.core.book().index(&names))
     }
 
@@ -286,6 +289,13 @@ impl Core {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Names in the repository, which the book remembers so that no request need look at the disk.
+    fn names(&self) -> Result<(Vec<ModelName>, Vec<String>)> {
+        let found = self.repository.models()?;
+        self.book().in_repository(&found.0);
+        Ok(found)
+    }
+
     /// Why a model or version cannot be leased.
     fn why_not(&self, name: &str, version: Option<&str>) -> Error {
         let name = match ModelName::parse(name) {
@@ -305,7 +315,7 @@ impl Core {
             return Error::new(ErrorCode::NotFound, format!("model '{name}' has no version {version}"))
                 .expected(format!("one of its ready versions: {}", ready.join(", ")));
         }
-        if self.repository.has(&name) {
+        if self.book().is_in_repository(&name) {
             return Error::new(ErrorCode::NotReady, format!("model '{name}' is not loaded"))
                 .hint(format!("load it: POST /v2/repository/models/{name}/load"));
         }

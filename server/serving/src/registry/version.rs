@@ -13,6 +13,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU32, Ordering::SeqCst},
     },
+    time::Duration,
 };
 
 use candor_domain::{EngineInfo, Error, ErrorCode, ModelName, Result, Session, Signature, Version};
@@ -43,8 +44,8 @@ pub struct ReadyVersion {
     pub file_bytes: u64,
     /// How long it took to load, verify and warm up, in milliseconds.
     pub load_ms: u64,
-    /// Whether a run's time cannot be told from the shapes of its inputs.
-    pub cost_depends_on_values: bool,
+    /// Whether a run's time can be told from the number of its rows.
+    pub cost_is_per_row: bool,
     pub(super) session: Box<dyn Session>,
     pub(super) facts: Arc<Facts>,
     pub(super) fingerprint: Fingerprint,
@@ -66,10 +67,27 @@ impl Leases {
     }
 }
 
+/// Between two looks whether the last reference has gone, and how many looks there are: ten seconds.
+const FREE_RETRY: Duration = Duration::from_millis(1);
+const FREE_TRIES_MAX: usize = 10_000;
+
 /// A version on its way out, held by nobody who could still use it.
 pub(super) struct Retired(Arc<ReadyVersion>);
 
 impl Retired {
+    /// Frees the version on this thread, as soon as those that have just let it go have really done so: a lease
+    /// gives its count back a moment before its reference.
+    pub(super) fn free(self) {
+        let mut version = self.0;
+        for _ in 0..FREE_TRIES_MAX {
+            version = match Arc::try_unwrap(version) {
+                Ok(version) => return drop(version),
+                Err(version) => version,
+            };
+            std::thread::sleep(FREE_RETRY);
+        }
+    }
+
     /// Whose state it was, to be booked as unloaded.
     pub(super) fn farewell(&self) -> Option<(ModelName, Version)> {
         Some((self.0.model.clone(), self.0.version.clone()))

@@ -244,7 +244,12 @@ fn kind_of(path: &Path) -> Option<Kind> {
 }
 
 fn list(folder: &Path) -> Result<Vec<(String, Kind)>> {
-    let unreadable = |error: io::Error| Error::model(format!("cannot read the folder {}: {error}", folder.display()));
+    // Callers read this, so it names the folder alone; where it lies stands in the log.
+    let unreadable = |error: io::Error| {
+        tracing::warn!("cannot read {}: {error}", folder.display());
+        let name = folder.file_name().unwrap_or_default().to_string_lossy();
+        Error::model(format!("cannot read the folder {name}: {error}"))
+    };
     let mut entries = Vec::new();
     for entry in fs::read_dir(folder).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;

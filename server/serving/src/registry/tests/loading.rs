@@ -57,7 +57,10 @@ fn names_that_are_unknown_are_not_found_and_a_slip_of_the_finger_is_helped() {
     assert_eq!(error.to_string(), "model 'iris' has no version 9; expected one of its ready versions: 1");
     assert_eq!(world.refusal("iris", Some("v1")).code(), ErrorCode::InvalidInput);
     assert_eq!(world.refusal("../iris", None).code(), ErrorCode::InvalidInput);
+    // A request does not look at the disk: what is new there is known after the next look.
     world.put("other/1", "other", 1);
+    assert_eq!(world.refusal("other", None).code(), ErrorCode::NotFound);
+    world.registry.index().unwrap();
     let error = world.refusal("other", None);
     assert_eq!(error.code(), ErrorCode::NotReady);
     assert!(error.to_string().contains("load it: POST /v2/repository/models/other/load"), "{error}");
