@@ -27,12 +27,6 @@ impl Route {
     pub(crate) fn answers(&self, method: &Method) -> bool {
         self.method == *method || (self.method == Method::GET && *method == Method::HEAD)
     }
-
-    /// The pattern with its regular expressions taken out, as the API document writes it.
-    #[must_use]
-    pub fn documented_path(&self) -> &'static str {
-        self.path
-    }
 }
 
 macro_rules! routes {
