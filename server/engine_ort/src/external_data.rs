@@ -5,7 +5,8 @@
 //! and any address of the process (its `*/_ORT_MEM_ADDR_/*` marker). All of them follow links inside the
 //! folder, which the rest of Candor does not. So every location in the file is checked here, used or not.
 //!
-//! On the same way it sees whether the graph has loops, whose cost no warm-up can tell.
+//! On the same way it sees whether values decide how long the graph works (loops, ranges), which no warm-up
+//! can tell.
 //!
 //! Reads only as much protobuf as leads to tensors, bounded in depth, strict where readers could
 //! differ; bytes that are no protobuf message are refused. Does not know what the tensors mean.
