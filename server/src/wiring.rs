@@ -96,6 +96,10 @@ fn no_thread(error: io::Error) -> Error {
     Error::new(ErrorCode::Internal, format!("the system gives no thread: {error}"))
 }
 
+/// The clock that actix times a request's head by moves in steps of this length: a deadline counted from it
+/// may come so much too early.
+const CLOCK_STEP: Duration = Duration::from_millis(500);
+
 fn listen(settings: &Settings, api: &Arc<Api>) -> Result<(Server, Vec<SocketAddr>)> {
     let shared = Arc::clone(api);
     let app = move || {
@@ -107,7 +111,7 @@ fn listen(settings: &Settings, api: &Arc<Api>) -> Result<(Server, Vec<SocketAddr
         .max_connections(settings.connections_max.div_ceil(settings.http_workers))
         .backlog(BACKLOG)
         .keep_alive(settings.keep_alive)
-        .client_request_timeout(settings.header_read_max)
+        .client_request_timeout(settings.header_read_max + CLOCK_STEP)
         // A client that closes its side has gone; work for it is dropped.
         .h1_allow_half_closed(false)
         .shutdown_timeout(settings.grace.as_secs().max(1))

@@ -61,7 +61,7 @@ fn a_body_that_trickles_is_not_waited_for() {
 
 #[test]
 fn a_head_that_trickles_is_not_waited_for() {
-    let server = server(&["http.header_read_ms_max=500"]);
+    let server = server(&["http.header_read_ms_max=1000"]);
     let mut connection = Connection::open(server.addr());
     connection.send(b"GET /v2 HTTP/1.1\r\nHost: test\r\nX: ");
     let ((), took) = timed(|| {

@@ -98,7 +98,8 @@ impl Settings {
             http_workers: or_cores(read.whole("http.workers", 0..=1024), 1),
             connections_max: read.size("http.connections_max", 1..=1_000_000),
             keep_alive: Duration::from_secs(read.whole("http.keep_alive_s", 0..=DAY_MS / 1000)),
-            header_read_max: read.millis("http.header_read_ms_max"),
+            // A clock with steps of half a second counts it: less would be no time at all.
+            header_read_max: Duration::from_millis(read.whole("http.header_read_ms_max", 1000..=DAY_MS)),
             http_limits: read_http_limits(&mut read),
             repository_dir: read.path("repository.dir").unwrap_or_default(),
             version_policy: read

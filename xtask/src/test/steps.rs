@@ -57,7 +57,7 @@ fn doc(house: &House) -> Result<String> {
 
 fn nextest(house: &House) -> Result<String> {
     runtime::ensure(house, "debug")?;
-    let words = ["nextest", "run", "--workspace", "--locked"];
+    let words = ["nextest", "run", "--workspace", "--locked", "--no-fail-fast"];
     let mut command = match tools::ensure(house, &tools::NEXTEST) {
         Ok(program) => tools::command(house, &program, &words),
         Err(error) => {
