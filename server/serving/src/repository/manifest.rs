@@ -49,6 +49,24 @@ pub struct TensorNotes {
     /// Class labels by index of the last dimension.
     #[serde(default)]
     pub labels: Vec<String>,
+    /// What an output is to people; guessed from its name, datatype and labels if absent.
+    pub role: Option<Role>,
+}
+
+/// What an output is to people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The class that was chosen.
+    Label,
+    /// The probability of each class.
+    Probabilities,
+    /// A score of each class that is no probability, such as a logit.
+    Scores,
+    /// The number that was predicted.
+    Value,
+    /// Nothing of these.
+    Other,
 }
 
 /// One column.
@@ -63,8 +81,29 @@ pub struct Feature {
     pub min: Option<f64>,
     /// Largest sensible value.
     pub max: Option<f64>,
+    /// The texts that it may have; any if empty.
+    #[serde(default)]
+    pub categories: Vec<String>,
+    /// What a row that leaves it out is taken to say.
+    pub default: Option<Filler>,
+    /// What stands for null, NaN and an empty cell; `nan` passes them on to the model.
+    pub impute: Option<Filler>,
     /// What it means.
     pub description: Option<String>,
+}
+
+/// A value that stands for one that is not there.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged, expecting = "a number, a text, or true or false")]
+pub enum Filler {
+    /// For features of datatype BOOL.
+    Bool(bool),
+    /// For whole numbers.
+    Whole(i64),
+    /// For any number.
+    Number(f64),
+    /// For features of datatype BYTES.
+    Text(String),
 }
 
 /// Which versions of a model are served.

@@ -18,7 +18,7 @@ use std::{
 use candor_domain::{Error, ErrorCode, ModelName, Result, Version, names::quoted};
 
 pub use golden::{Golden, GoldenCase};
-pub use manifest::{Feature, Manifest, TensorNotes, VersionPolicy};
+pub use manifest::{Feature, Filler, Manifest, Role, TensorNotes, VersionPolicy};
 
 /// Name of the file that holds the graph.
 pub const MODEL_FILE: &str = "model.onnx";
