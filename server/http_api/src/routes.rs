@@ -73,6 +73,8 @@ routes! {
 
     // Documents.
     GET  "/openapi.json"                                  Public  docs::openapi_json;
+    GET  "/openapi.yaml"                                  Public  docs::openapi_yaml;
+    GET  "/openapi-3.0.json"                              Public  docs::openapi_30_json;
     GET  "/docs"                                          Public  docs::to_ui;
     GET  "/docs/{file:.*}"                                Public  docs::ui;
 }

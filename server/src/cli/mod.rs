@@ -46,8 +46,8 @@ SIGTERM: not ready, drain, stop. A second signal ends at once.")]
         #[command(subcommand)]
         command: ConfigCommand,
     },
-    /// Print the API document (OpenAPI 3.1, JSON).
-    Openapi,
+    /// Print the API document.
+    Openapi(OpenapiArgs),
     /// Print a page of the documentation that is made from the code.
     #[command(hide = true)]
     Reference {
@@ -68,6 +68,30 @@ enum ConfigCommand {
 enum Page {
     Config,
     Metrics,
+}
+
+#[derive(Args)]
+struct OpenapiArgs {
+    /// Version of OpenAPI; 3.0 is a mechanical twin for generators that do not read 3.1.
+    #[arg(long, value_enum, default_value = "3.1")]
+    version: OpenapiVersion,
+    /// As JSON or YAML; 3.0 comes as JSON only.
+    #[arg(long, value_enum, default_value = "json")]
+    format: OpenapiFormat,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum OpenapiVersion {
+    #[value(name = "3.1")]
+    V31,
+    #[value(name = "3.0")]
+    V30,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum OpenapiFormat {
+    Json,
+    Yaml,
 }
 
 #[derive(Args)]
@@ -155,10 +179,7 @@ pub fn main() -> ExitCode {
             print!("{}", config::show(&args.layers()));
             with_settings(&args, |_| ExitCode::SUCCESS)
         }
-        Command::Openapi => {
-            print!("{}", candor_http_api::openapi::document_json());
-            ExitCode::SUCCESS
-        }
+        Command::Openapi(args) => print_document(&args),
         Command::Reference { page } => {
             print!(
                 "{}",
@@ -170,6 +191,21 @@ pub fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
     }
+}
+
+fn print_document(args: &OpenapiArgs) -> ExitCode {
+    use candor_http_api::openapi;
+    let text = match (args.version, args.format) {
+        (OpenapiVersion::V31, OpenapiFormat::Json) => openapi::document_json(),
+        (OpenapiVersion::V31, OpenapiFormat::Yaml) => openapi::document_yaml(),
+        (OpenapiVersion::V30, OpenapiFormat::Json) => openapi::document_30_json(),
+        (OpenapiVersion::V30, OpenapiFormat::Yaml) => {
+            eprintln!("error: OpenAPI 3.0 comes as JSON only; leave --format out, or take --version 3.1");
+            return ExitCode::from(2);
+        }
+    };
+    print!("{text}");
+    ExitCode::SUCCESS
 }
 
 fn with_settings(args: &ConfigArgs, then: impl FnOnce(Settings) -> ExitCode) -> ExitCode {

@@ -12,17 +12,18 @@ use crate::{
     Api,
     body::{self, Forms},
     error::Answer,
+    openapi::errors,
     wire::{IndexRequest, IndexRow, LoadRequest},
 };
 
 /// List every model and version of the repository with its state.
+///
+/// What is on disk and what was ever loaded, with the reason for its state. The body may be left out.
 #[utoipa::path(post, path = "/v2/repository/index", tag = "repository",
     request_body(content = IndexRequest, description = "May be left out.", content_type = "application/json"),
     responses(
         (status = 200, description = "The index.", body = Vec<IndexRow>),
-        (status = 400, response = crate::openapi::ErrorAnswer),
-        (status = 401, response = crate::openapi::ErrorAnswer),
-        (status = 403, response = crate::openapi::ErrorAnswer)))]
+        errors::Guarded, errors::OfBody))]
 pub(crate) async fn index(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
     let body = body::read(&request, payload, &api.limits, Forms::Refused).await?;
     let wish = IndexRequest::parse(&body)?;
@@ -48,12 +49,7 @@ pub(crate) async fn index(request: HttpRequest, payload: Payload, api: Data<Api>
     request_body(content = LoadRequest, description = "May be left out.", content_type = "application/json"),
     responses(
         (status = 200, description = "It is ready."),
-        (status = 400, response = crate::openapi::ErrorAnswer),
-        (status = 401, response = crate::openapi::ErrorAnswer),
-        (status = 403, response = crate::openapi::ErrorAnswer),
-        (status = 404, response = crate::openapi::ErrorAnswer),
-        (status = 501, response = crate::openapi::ErrorAnswer),
-        (status = 503, response = crate::openapi::ErrorAnswer)))]
+        errors::Guarded, errors::OfModel, errors::OfBody, errors::OfLoading))]
 pub(crate) async fn load(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
     let body = body::read(&request, payload, &api.limits, Forms::Refused).await?;
     let policy = LoadRequest::parse(&body)?.version_policy()?;
@@ -66,13 +62,11 @@ pub(crate) async fn load(request: HttpRequest, payload: Payload, api: Data<Api>)
 /// Its requests in flight are answered first; its memory comes back after the last of them.
 #[utoipa::path(post, path = "/v2/repository/models/{model}/unload", tag = "repository",
     params(("model" = String, Path, description = "Name of the model.", example = "diabetes")),
-    request_body(content = serde_json::Value, description = "May be left out.", content_type = "application/json"),
+    request_body(content = LoadRequest, description = "May be left out.", content_type = "application/json",
+        example = json!({"parameters": {"unload_dependents": false}})),
     responses(
         (status = 200, description = "It takes no new requests."),
-        (status = 400, response = crate::openapi::ErrorAnswer),
-        (status = 401, response = crate::openapi::ErrorAnswer),
-        (status = 403, response = crate::openapi::ErrorAnswer),
-        (status = 404, response = crate::openapi::ErrorAnswer)))]
+        errors::Guarded, errors::OfModel, errors::OfBody))]
 pub(crate) async fn unload(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
     let body = body::read(&request, payload, &api.limits, Forms::Refused).await?;
     // Its only parameter, unload_dependents, concerns ensembles, which there are none of; but a body that is

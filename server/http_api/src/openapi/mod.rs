@@ -1,0 +1,115 @@
+//! The API document, made from the handlers and wire types.
+//!
+//! `candor openapi` prints it, `cargo xtask openapi` commits it, the server serves the same bytes. It is
+//! OpenAPI 3.1; [`twin`] says the same in 3.0.3 for generators that read nothing newer.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `errors` | error answers that operations share |
+//! | `twin` | a 3.1 document as 3.0.3 |
+//! | `schema` | a schema of 3.1 as one of 3.0.3 |
+
+pub(crate) mod errors;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod twin;
+
+use utoipa::{
+    Modify, OpenApi,
+    openapi::{
+        RefOr, Required,
+        security::{Http, HttpAuthScheme, SecurityScheme},
+    },
+};
+
+use crate::{handlers, wire};
+pub use twin::twin;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Candor",
+        description = "A model server that accounts for every prediction. These routes speak the Open Inference Protocol v2.",
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+    ),
+    paths(
+        handlers::infer::infer,
+        handlers::infer::infer_version,
+        handlers::server::metadata,
+        handlers::models::metadata,
+        handlers::models::ready,
+        handlers::models::config,
+        handlers::statistics::all,
+        handlers::statistics::of_model,
+        handlers::health::live,
+        handlers::health::ready,
+        handlers::health::components,
+        handlers::repository::index,
+        handlers::repository::load,
+        handlers::repository::unload,
+        handlers::metrics::text,
+        handlers::docs::openapi_json,
+        handlers::docs::openapi_yaml,
+        handlers::docs::openapi_30_json,
+    ),
+    components(schemas(wire::ErrorBody)),
+    security(("token" = [])),
+    modifiers(&BearerToken, &ErrorAnswers, &OptionalBodies),
+)]
+struct Document;
+
+struct BearerToken;
+
+impl Modify for BearerToken {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let components = document.components.get_or_insert_with(Default::default);
+        components.add_security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    }
+}
+
+struct ErrorAnswers;
+
+impl Modify for ErrorAnswers {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        errors::write_down(document);
+    }
+}
+
+/// Bodies that may be left out. (An `Option` of the body would document that it may be null.)
+struct OptionalBodies;
+
+impl Modify for OptionalBodies {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let items = document.paths.paths.iter_mut().filter(|(path, _)| path.starts_with("/v2/repository/"));
+        for body in items.filter_map(|(_, item)| item.post.as_mut()?.request_body.as_mut()) {
+            if let RefOr::T(body) = body {
+                body.required = Some(Required::False);
+            }
+        }
+    }
+}
+
+/// The document as pretty JSON with a line feed at its end.
+#[must_use]
+pub fn document_json() -> String {
+    with_line_feed(Document::openapi().to_pretty_json().unwrap_or_default())
+}
+
+/// The document as YAML.
+#[must_use]
+pub fn document_yaml() -> String {
+    Document::openapi().to_yaml().unwrap_or_default()
+}
+
+/// The document's twin in OpenAPI 3.0.3, as pretty JSON with a line feed at its end.
+#[must_use]
+pub fn document_30_json() -> String {
+    let document = serde_json::to_value(Document::openapi()).unwrap_or_default();
+    with_line_feed(serde_json::to_string_pretty(&twin(&document)).unwrap_or_default())
+}
+
+fn with_line_feed(mut text: String) -> String {
+    text.push('\n');
+    text
+}
