@@ -100,7 +100,7 @@ fn close(schema: &mut Value) {
             words.values_mut().for_each(close);
         }
         Value::Array(several) => several.iter_mut().for_each(close),
-        _ => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }
 
