@@ -165,7 +165,7 @@ impl<'de> Visitor<'de> for BodySeed<'_, '_, '_> {
                     reading.layout.set(Layout::Columns);
                     map.next_value_seed(ColumnsSeed { table, reading })?;
                 }
-                "id" => head.id = Some(read_id(map.next_value()?, reading)?),
+                "id" => head.id = Some(read_id(&map.next_value()?, reading)?),
                 _ => head.timeout_ms = read_timeout(&map.next_value()?).map_err(raise)?,
             }
         }
@@ -191,11 +191,11 @@ fn unknown_member(key: &str) -> Error {
     }
 }
 
-fn read_id<E: de::Error>(id: serde_json::Value, reading: &Reading<'_>) -> Result<String, E> {
+fn read_id<E: de::Error>(id: &serde_json::Value, reading: &Reading<'_>) -> Result<String, E> {
     let max = reading.limits.name_bytes_max;
-    match id {
-        serde_json::Value::String(id) if id.len() <= max => Ok(id),
-        _ => Err(reading.trouble.raise(
+    match id.as_str().filter(|id| id.len() <= max) {
+        Some(id) => Ok(id.to_owned()),
+        None => Err(reading.trouble.raise(
             Error::invalid("the id is no short text")
                 .at("/id")
                 .expected(format!("a string of at most {max} bytes (limits.name_bytes_max)")),
