@@ -21,6 +21,8 @@ pub enum ErrorCode {
     NotFound,
     /// The route exists, the method does not.
     MethodNotAllowed,
+    /// The caller accepts no form that the answer can have.
+    NotAcceptable,
     /// Understood, and deliberately not done.
     Unsupported,
     /// No or unknown credentials.
@@ -46,6 +48,28 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// Every code.
+    pub const ALL: [Self; 18] = [
+        Self::InvalidInput,
+        Self::TooLarge,
+        Self::UnsupportedMediaType,
+        Self::BodyTimeout,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::NotAcceptable,
+        Self::Unsupported,
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::QuotaExceeded,
+        Self::Overloaded,
+        Self::NotReady,
+        Self::DeadlineExceeded,
+        Self::Cancelled,
+        Self::InvalidModel,
+        Self::EngineFailed,
+        Self::Internal,
+    ];
+
     /// The word as it stands in metrics and logs.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -56,6 +80,7 @@ impl ErrorCode {
             Self::BodyTimeout => "body_timeout",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::NotAcceptable => "not_acceptable",
             Self::Unsupported => "unsupported",
             Self::Unauthenticated => "unauthenticated",
             Self::Forbidden => "forbidden",
@@ -86,6 +111,22 @@ struct Parts {
     got: Option<String>,
     hint: Option<Cow<'static, str>>,
     retry_after_s: Option<u32>,
+    others: Vec<Error>,
+}
+
+/// What an error says, part by part, for doors whose format has a place for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Details<'a> {
+    /// The sentence.
+    pub what: &'a str,
+    /// Where it is.
+    pub at: Option<&'a str>,
+    /// What would have been right.
+    pub expected: Option<&'a str>,
+    /// What was there instead.
+    pub got: Option<&'a str>,
+    /// How to fix it.
+    pub hint: Option<&'a str>,
 }
 
 /// The result of everything that can go wrong in Candor.
@@ -102,6 +143,7 @@ impl Error {
             got: None,
             hint: None,
             retry_after_s: None,
+            others: Vec::new(),
         }))
     }
 
@@ -150,6 +192,32 @@ impl Error {
         self
     }
 
+    /// What else is wrong, apart from this.
+    #[must_use]
+    pub fn with_others(mut self, others: Vec<Self>) -> Self {
+        self.0.others = others;
+        self
+    }
+
+    /// What else is wrong.
+    #[must_use]
+    pub fn others(&self) -> &[Self] {
+        &self.0.others
+    }
+
+    /// What it says, part by part.
+    #[must_use]
+    pub fn details(&self) -> Details<'_> {
+        let parts = &*self.0;
+        Details {
+            what: &parts.what,
+            at: parts.at.as_deref(),
+            expected: parts.expected.as_deref(),
+            got: parts.got.as_deref(),
+            hint: parts.hint.as_deref(),
+        }
+    }
+
     /// The code.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
@@ -191,7 +259,11 @@ impl fmt::Display for Error {
         if let Some(hint) = &parts.hint {
             write!(f, "; {hint}")?;
         }
-        Ok(())
+        match parts.others.len() {
+            0 => Ok(()),
+            1 => f.write_str(" (and one more problem)"),
+            more => write!(f, " (and {more} more problems)"),
+        }
     }
 }
 

@@ -51,7 +51,7 @@ pub(crate) async fn openapi_json(api: Data<Api>) -> HttpResponse {
 /// The same document for people and tools that like YAML better.
 #[utoipa::path(get, path = "/openapi.yaml", tag = "documents", security(()),
     responses((status = 200, description = "This document.", content_type = "application/yaml",
-        body = String, example = "openapi: 3.1.0\n")))]
+        body = Object, example = json!({"openapi": "3.1.0"}))))]
 pub(crate) async fn openapi_yaml(api: Data<Api>) -> HttpResponse {
     document(&api.documents.yaml, "application/yaml")
 }

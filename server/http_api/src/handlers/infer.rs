@@ -11,10 +11,12 @@ use candor_serving::Call;
 
 use super::target;
 use crate::{
-    Api,
-    body::{self, Forms},
+    Api, body,
     error::Answer,
-    openapi::errors,
+    openapi::{
+        errors,
+        names::{ModelText, VersionText},
+    },
     wire::{InferCodec, ReplyBody, ReplyEncoding},
 };
 
@@ -27,13 +29,13 @@ pub(crate) const HEADER_LENGTH: HeaderName = HeaderName::from_static("inference-
 /// cheaper as bytes after the JSON (`binary_tensor_data` extension): clients such as `tritonclient` do
 /// that by default.
 #[utoipa::path(post, path = "/v2/models/{model}/infer", tag = "inference",
-    params(("model" = String, Path, description = "Name of the model.", example = "iris")),
+    params(("model" = ModelText, Path, description = "Name of the model.", example = "iris")),
     request_body(content = crate::wire::InferBody, description = "The tensors.", content_type = "application/json"),
     responses(
         (status = 200, description = "The outputs.", body = crate::wire::InferReplyBody),
         errors::Guarded, errors::OfModel, errors::OfBody))]
 pub(crate) async fn infer(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
-    let body = body::read(&request, payload, &api.limits, Forms::AsJson).await?;
+    let body = body::read(&request, payload, &api.limits, &body::INFERENCE).await?;
     let header_length = body::header_text(&request, &HEADER_LENGTH)?;
     let encoding = ReplyEncoding::accepted(request.headers().get(header::ACCEPT_ENCODING));
     let codec = InferCodec::new(body, header_length, encoding, Arc::clone(&api.limits))?;
@@ -47,8 +49,8 @@ pub(crate) async fn infer(request: HttpRequest, payload: Payload, api: Data<Api>
 /// As without a version, which means the highest that is ready.
 #[utoipa::path(post, path = "/v2/models/{model}/versions/{version}/infer", tag = "inference",
     operation_id = "infer_version",
-    params(("model" = String, Path, description = "Name of the model.", example = "iris"),
-           ("version" = String, Path, description = "The version.", example = "1")),
+    params(("model" = ModelText, Path, description = "Name of the model.", example = "iris"),
+           ("version" = VersionText, Path, description = "The version.", example = "1")),
     request_body(content = crate::wire::InferBody, description = "The tensors.", content_type = "application/json"),
     responses(
         (status = 200, description = "The outputs.", body = crate::wire::InferReplyBody),

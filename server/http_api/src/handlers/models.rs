@@ -8,7 +8,7 @@ use super::target;
 use crate::{
     Api,
     error::Answer,
-    openapi::errors,
+    openapi::{errors, names::ModelText},
     wire::{ModelConfig, ModelMetadata},
 };
 
@@ -27,7 +27,7 @@ pub(crate) struct ModelReady {
 ///
 /// What a client needs to know before it sends tensors. `shape` has −1 for sizes that a request chooses.
 #[utoipa::path(get, path = "/v2/models/{model}", tag = "models", operation_id = "model_metadata",
-    params(("model" = String, Path, description = "Name of the model.", example = "iris")),
+    params(("model" = ModelText, Path, description = "Name of the model.", example = "iris")),
     responses(
         (status = 200, description = "What the model is.", body = ModelMetadata),
         errors::Guarded, errors::OfModel))]
@@ -42,7 +42,7 @@ pub(crate) async fn metadata(request: HttpRequest, api: Data<Api>) -> Answer {
 ///
 /// 200 if it does; 503 while it is loaded, when it failed or was unloaded, and the error says which.
 #[utoipa::path(get, path = "/v2/models/{model}/ready", tag = "health", operation_id = "model_ready",
-    params(("model" = String, Path, description = "Name of the model.", example = "iris")),
+    params(("model" = ModelText, Path, description = "Name of the model.", example = "iris")),
     responses(
         (status = 200, description = "It does.", body = ModelReady),
         errors::Guarded, errors::OfModel))]
@@ -56,7 +56,7 @@ pub(crate) async fn ready(request: HttpRequest, api: Data<Api>) -> Answer {
 ///
 /// For clients that were written for Triton, such as `perf_analyzer`.
 #[utoipa::path(get, path = "/v2/models/{model}/config", tag = "models",
-    params(("model" = String, Path, description = "Name of the model.", example = "simple")),
+    params(("model" = ModelText, Path, description = "Name of the model.", example = "simple")),
     responses(
         (status = 200, description = "The configuration.", body = ModelConfig),
         errors::Guarded, errors::OfModel))]

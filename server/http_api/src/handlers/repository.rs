@@ -9,10 +9,9 @@ use candor_serving::Pending;
 
 use super::target;
 use crate::{
-    Api,
-    body::{self, Forms},
+    Api, body,
     error::Answer,
-    openapi::errors,
+    openapi::{errors, names::ModelText},
     wire::{IndexRequest, IndexRow, LoadRequest},
 };
 
@@ -25,7 +24,7 @@ use crate::{
         (status = 200, description = "The index.", body = Vec<IndexRow>),
         errors::Guarded, errors::OfBody))]
 pub(crate) async fn index(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
-    let body = body::read(&request, payload, &api.limits, Forms::Refused).await?;
+    let body = body::read(&request, payload, &api.limits, &body::CONTROL).await?;
     let wish = IndexRequest::parse(&body)?;
     // It looks at the disk, which must not hold up this worker's other requests.
     let index = actix_web::web::block(move || api.registry.index()).await;
@@ -45,13 +44,13 @@ pub(crate) async fn index(request: HttpRequest, payload: Payload, api: Data<Api>
 /// Answers when the model is ready. New versions are loaded before old ones are drained; if one fails, what
 /// served before goes on serving. `parameters.config` may carry a `version_policy`.
 #[utoipa::path(post, path = "/v2/repository/models/{model}/load", tag = "repository",
-    params(("model" = String, Path, description = "Name of the model.", example = "iris")),
+    params(("model" = ModelText, Path, description = "Name of the model.", example = "iris")),
     request_body(content = LoadRequest, description = "May be left out.", content_type = "application/json"),
     responses(
         (status = 200, description = "It is ready."),
         errors::Guarded, errors::OfModel, errors::OfBody, errors::OfLoading))]
 pub(crate) async fn load(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
-    let body = body::read(&request, payload, &api.limits, Forms::Refused).await?;
+    let body = body::read(&request, payload, &api.limits, &body::CONTROL).await?;
     let policy = LoadRequest::parse(&body)?.version_policy()?;
     let name = ModelName::parse(target(&request).0)?;
     done(api.registry.load(name, policy)?).await
@@ -61,14 +60,14 @@ pub(crate) async fn load(request: HttpRequest, payload: Payload, api: Data<Api>)
 ///
 /// Its requests in flight are answered first; its memory comes back after the last of them.
 #[utoipa::path(post, path = "/v2/repository/models/{model}/unload", tag = "repository",
-    params(("model" = String, Path, description = "Name of the model.", example = "diabetes")),
+    params(("model" = ModelText, Path, description = "Name of the model.", example = "diabetes")),
     request_body(content = LoadRequest, description = "May be left out.", content_type = "application/json",
         example = json!({"parameters": {"unload_dependents": false}})),
     responses(
         (status = 200, description = "It takes no new requests."),
         errors::Guarded, errors::OfModel, errors::OfBody))]
 pub(crate) async fn unload(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
-    let body = body::read(&request, payload, &api.limits, Forms::Refused).await?;
+    let body = body::read(&request, payload, &api.limits, &body::CONTROL).await?;
     // Its only parameter, unload_dependents, concerns ensembles, which there are none of; but a body that is
     // wrong may have meant something else.
     LoadRequest::parse(&body)?;

@@ -4,7 +4,12 @@ use actix_web::{HttpRequest, HttpResponse, web::Data};
 use candor_domain::ModelName;
 
 use super::target;
-use crate::{Api, error::Answer, openapi::errors, wire::Statistics};
+use crate::{
+    Api,
+    error::Answer,
+    openapi::{errors, names::ModelText},
+    wire::Statistics,
+};
 
 /// Statistics of all models.
 ///
@@ -20,7 +25,7 @@ pub(crate) async fn all(api: Data<Api>) -> HttpResponse {
 ///
 /// Counts and nanoseconds since each of its versions was loaded, as Triton gives them.
 #[utoipa::path(get, path = "/v2/models/{model}/stats", tag = "statistics",
-    params(("model" = String, Path, description = "Name of the model.", example = "iris")),
+    params(("model" = ModelText, Path, description = "Name of the model.", example = "iris")),
     responses(
         (status = 200, description = "One entry per version.", body = Statistics),
         errors::Guarded, errors::OfModel))]

@@ -15,6 +15,8 @@ use utoipa::{
     },
 };
 
+use crate::problem;
+
 /// An error answer: its status, its name in the document, what it means, its header besides
 /// `candor-reason`.
 struct ErrorAnswer {
@@ -74,26 +76,32 @@ sets! {
     OfBody: "400" "408" "413" "415" "500";
     /// Of a route that loads models.
     OfLoading: "500" "501" "503";
+    /// Of a route of the native API.
+    OfNative: "400" "406" "500";
+    /// Of a route that a model may be unfit for.
+    OfFitness: "501";
+    /// Of a path that names something that may not be there, other than a model.
+    OfName: "404";
 }
 
-/// The name under which the schema of problems stands, if there is one.
-const PROBLEM: &str = "Problem";
+/// The schema of problems.
+const PROBLEM: &str = "ProblemBody";
+
+/// What the names of problem answers end in.
+pub(crate) const OF_PROBLEMS: &str = "Problem";
 
 /// Writes the answers down, and lets the operations below `/api` answer with problems.
 pub(super) fn write_down(document: &mut OpenApi) {
     let components = document.components.get_or_insert_with(Components::default);
-    let problems = components.schemas.contains_key(PROBLEM);
     for answer in &ANSWERS {
         components.responses.insert(answer.name.to_owned(), answer.response("application/json", "ErrorBody").into());
-        if problems {
-            let response = answer.response("application/problem+json", PROBLEM);
-            components.responses.insert(format!("{}{PROBLEM}", answer.name), response.into());
-        }
+        let problem = answer.response(problem::MEDIA_TYPE, PROBLEM);
+        components.responses.insert(format!("{}{OF_PROBLEMS}", answer.name), problem.into());
     }
-    let native = document.paths.paths.iter_mut().filter(|(path, _)| problems && path.starts_with("/api/"));
+    let native = document.paths.paths.iter_mut().filter(|(path, _)| path.starts_with("/api/"));
     for response in native.flat_map(|(_, item)| operations(item)).flat_map(|one| one.responses.responses.values_mut()) {
         if let RefOr::Ref(reference) = response {
-            reference.ref_location.push_str(PROBLEM);
+            reference.ref_location.push_str(OF_PROBLEMS);
         }
     }
     leave_out_what_nobody_names(document);

@@ -6,14 +6,18 @@
 //! | module | what it does |
 //! |---|---|
 //! | `errors` | error answers that operations share |
+//! | `names` | names in paths |
 //! | `twin` | a 3.1 document as 3.0.3 |
 //! | `schema` | a schema of 3.1 as one of 3.0.3 |
 
 pub(crate) mod errors;
+pub(crate) mod names;
 mod schema;
 #[cfg(test)]
 mod tests;
 mod twin;
+
+use std::sync::LazyLock;
 
 use utoipa::{
     Modify, OpenApi,
@@ -23,17 +27,25 @@ use utoipa::{
     },
 };
 
-use crate::{handlers, wire};
+use crate::{handlers, problem::ProblemBody, wire};
 pub use twin::twin;
 
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Candor",
-        description = "A model server that accounts for every prediction. These routes speak the Open Inference Protocol v2.",
+        description = "A model server that accounts for every prediction. `/api/v1` speaks in named features; `/v2` speaks the Open Inference Protocol v2.",
         license(name = "Apache-2.0", identifier = "Apache-2.0"),
     ),
     paths(
+        handlers::predict::predict,
+        handlers::predict::predict_version,
+        handlers::catalog::models,
+        handlers::catalog::model,
+        handlers::catalog::versions,
+        handlers::catalog::version,
+        handlers::catalog::openapi,
+        handlers::catalog::openapi_30,
         handlers::infer::infer,
         handlers::infer::infer_version,
         handlers::server::metadata,
@@ -52,8 +64,9 @@ pub use twin::twin;
         handlers::docs::openapi_json,
         handlers::docs::openapi_yaml,
         handlers::docs::openapi_30_json,
+        handlers::problems::page,
     ),
-    components(schemas(wire::ErrorBody)),
+    components(schemas(wire::ErrorBody, ProblemBody, names::ModelText, names::VersionText, names::StateText)),
     security(("token" = [])),
     modifiers(&BearerToken, &ErrorAnswers, &OptionalBodies),
 )]
@@ -90,6 +103,13 @@ impl Modify for OptionalBodies {
     }
 }
 
+/// The document as a value, for those that are made from it.
+pub(crate) fn document() -> &'static serde_json::Value {
+    static DOCUMENT: LazyLock<serde_json::Value> =
+        LazyLock::new(|| serde_json::to_value(Document::openapi()).unwrap_or_default());
+    &DOCUMENT
+}
+
 /// The document as pretty JSON with a line feed at its end.
 #[must_use]
 pub fn document_json() -> String {
@@ -105,8 +125,7 @@ pub fn document_yaml() -> String {
 /// The document's twin in OpenAPI 3.0.3, as pretty JSON with a line feed at its end.
 #[must_use]
 pub fn document_30_json() -> String {
-    let document = serde_json::to_value(Document::openapi()).unwrap_or_default();
-    with_line_feed(serde_json::to_string_pretty(&twin(&document)).unwrap_or_default())
+    with_line_feed(serde_json::to_string_pretty(&twin(document())).unwrap_or_default())
 }
 
 fn with_line_feed(mut text: String) -> String {

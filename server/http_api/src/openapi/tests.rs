@@ -1,5 +1,6 @@
 //! The twin, on small documents: one rule at a time, and what must not be touched.
 
+use candor_domain::{ModelName, Version};
 use serde_json::{Value, json};
 
 use super::{document_30_json, document_json, document_yaml, twin};
@@ -173,5 +174,41 @@ fn the_forms_of_the_document_agree() {
     assert_eq!(paths(&json), paths(&twin));
     for path in paths(&json) {
         assert!(yaml.contains(&format!("  {path}:\n")), "{path}");
+    }
+}
+
+#[test]
+fn names_in_the_document_are_those_that_are_taken() {
+    let document: Value = serde_json::from_str(&document_json()).unwrap();
+    let pattern = |name: &str| {
+        let pattern = document["components"]["schemas"][name]["pattern"].as_str().unwrap();
+        regex::Regex::new(pattern).unwrap()
+    };
+    let (model, version) = (pattern("ModelName"), pattern("Version"));
+    let long = ["a".repeat(255), "a".repeat(256), "1".repeat(19), "1.".repeat(4) + "1"];
+    let names = [
+        "iris",
+        "Iris-2.0_b",
+        "_x",
+        "1",
+        "",
+        ".x",
+        "..",
+        "-x",
+        "a/b",
+        "ä",
+        "a b",
+        "a\n",
+        "0",
+        "01",
+        "1.0",
+        "1.00",
+        "1.",
+        ".1",
+        "1.2.3.4",
+    ];
+    for name in names.into_iter().chain(long.iter().map(String::as_str)) {
+        assert_eq!(model.is_match(name), ModelName::parse(name).is_ok(), "{name:?}");
+        assert_eq!(version.is_match(name), Version::parse(name).is_ok(), "{name:?}");
     }
 }

@@ -215,12 +215,13 @@ fn keep_one_body(
         Some(_) | None => of_outcome.iter().rev().map(|(_, body)| body).max_by_key(|body| uses(body)),
     };
     let Some(kept) = kept.cloned() else { return };
-    let others: Vec<String> =
-        of_outcome.iter().filter(|(_, body)| *body != kept).map(|(status, _)| (*status).clone()).collect();
-    for status in others {
-        responses.remove(&status);
-        left.add(&below(at, &status), "one body of success and one of error per operation");
-    }
+    responses.retain(|status, response| {
+        let stays = !outcome(status) || body(response, shared) == kept;
+        if !stays {
+            left.add(&below(at, status), "one body of success and one of error per operation");
+        }
+        stays
+    });
 }
 
 /// What a generator takes for the type of a response: its media type and schema.

@@ -4,8 +4,8 @@
 use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use candor_domain::{
-    Clock, Error, LoadedModel, ModelName, ModelSource, RequestRules, Result, Session, Shape, Signature, Tensor,
-    TensorData, TensorSpec,
+    Clock, Error, ErrorCode, LoadedModel, ModelName, ModelSource, RequestRules, Result, Session, Shape, Signature,
+    Tensor, TensorData, TensorSpec,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -13,7 +13,10 @@ use super::{
     Core,
     version::{Leases, ReadyVersion},
 };
-use crate::repository::{FoundVersion, Golden, Manifest};
+use crate::{
+    features::{Answers, FeatureSet, RowCount},
+    repository::{FoundVersion, Golden, Manifest},
+};
 
 /// Runs that measure the cost of a row; stops early when they are slow.
 const WARM_UP_RUNS: usize = 5;
@@ -34,6 +37,12 @@ impl Core {
         let LoadedModel { session, signature, properties, cost_depends_on_values } =
             guarded(|| self.engine.load(source))?;
         manifest.check(&signature)?;
+        let features = match FeatureSet::new(&signature, manifest) {
+            Err(error) if error.code() == ErrorCode::InvalidModel => return Err(error),
+            features => features,
+        };
+        let rows = features.as_ref().map_or(RowCount::Single, FeatureSet::rows);
+        let answers = Answers::new(&signature, manifest, rows);
         let rows_tell_size = signature.rows_tell_size();
         let per_row = guarded(|| warm_up(&*session, &signature, manifest.rules(), golden.as_ref(), &*self.clock))?;
         let facts = self.book().facts_of(model, &found.version, self.settings.inference_threads);
@@ -45,6 +54,8 @@ impl Core {
             model: model.clone(),
             version: found.version.clone(),
             signature,
+            features,
+            answers,
             manifest: manifest.clone(),
             properties,
             engine: self.engine.info().clone(),
