@@ -13,10 +13,7 @@ use candor_serving::{
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::cells::ValueSeed;
-use crate::{
-    limits::HttpLimits,
-    wire::{Trouble, Word, syntax_error},
-};
+use crate::wire::{Trouble, Word, syntax_error};
 
 /// How the table of this request is written, which decides how a place in it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,13 +70,12 @@ pub(super) fn filled_at(layout: Layout, set: &FeatureSet, gap: Filled) -> String
 pub(super) struct Reading<'a> {
     pub(super) trouble: Trouble,
     pub(super) layout: &'a Slot<Layout>,
-    pub(super) limits: &'a HttpLimits,
     stopped: Slot<bool>,
 }
 
 impl<'a> Reading<'a> {
-    pub(super) fn new(layout: &'a Slot<Layout>, limits: &'a HttpLimits) -> Self {
-        Self { trouble: Trouble::default(), layout, limits, stopped: Slot::new(false) }
+    pub(super) fn new(layout: &'a Slot<Layout>) -> Self {
+        Self { trouble: Trouble::default(), layout, stopped: Slot::new(false) }
     }
 
     /// Makes the parser give up; the table knows why.
@@ -191,14 +187,16 @@ fn unknown_member(key: &str) -> Error {
     }
 }
 
+/// Longest id of a request, in characters.
+pub(super) const ID_CHARS_MAX: usize = 256;
+
 fn read_id<E: de::Error>(id: &serde_json::Value, reading: &Reading<'_>) -> Result<String, E> {
-    let max = reading.limits.name_bytes_max;
-    match id.as_str().filter(|id| id.len() <= max) {
+    match id.as_str().filter(|id| id.chars().nth(ID_CHARS_MAX).is_none()) {
         Some(id) => Ok(id.to_owned()),
         None => Err(reading.trouble.raise(
             Error::invalid("the id is no short text")
                 .at("/id")
-                .expected(format!("a string of at most {max} bytes (limits.name_bytes_max)")),
+                .expected(format!("a string of at most {ID_CHARS_MAX} characters")),
         )),
     }
 }

@@ -66,7 +66,7 @@ impl Codec for PredictCodec {
         });
         let locate = |spot: candor_serving::features::Spot<'_>| body::locate(layout.get(), set, spot);
         let mut table = Table::new(set, self.limits.tensor_elements_max, &locate);
-        let reading = Reading::new(&layout, &self.limits);
+        let reading = Reading::new(&layout);
         let mut timeout = None;
         match self.form {
             Form::Json => {
