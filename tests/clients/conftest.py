@@ -2,6 +2,7 @@
 
 CANDOR_BINARY  the binary to test (default: target/debug/candor)
 CANDOR_MODELS  the model repository (default: models/)
+CANDOR_CLIENTS folder of what is installed and generated (default: target/clients)
 CANDOR_URL     test this running server instead, e.g. 127.0.0.1:8080; it is not stopped
 
 The tests know the wire and nothing of the server's code.
