@@ -168,6 +168,24 @@ impl Error {
         self.0.at.as_deref()
     }
 
+    /// What would have been right, if known.
+    #[must_use]
+    pub fn expectation(&self) -> Option<&str> {
+        self.0.expected.as_deref()
+    }
+
+    /// What was there instead, if known.
+    #[must_use]
+    pub fn finding(&self) -> Option<&str> {
+        self.0.got.as_deref()
+    }
+
+    /// How to fix it, if known.
+    #[must_use]
+    pub fn advice(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
     /// When to come back, if it makes sense to.
     #[must_use]
     pub fn retry_after(&self) -> Option<u32> {

@@ -21,5 +21,5 @@ pub mod repository;
 pub use facts::{FactsTotals, LATENCY_BUCKETS_NANOS};
 pub use pipeline::{Call, Codec, InferRequest, Pipeline, PipelineSettings};
 pub use pool::{Pending, Pool};
-pub use registry::{IndexEntry, Lease, ReadyVersion, Registry, RegistrySettings, VersionView};
+pub use registry::{IndexEntry, Lease, Opened, ReadyVersion, Registry, RegistrySettings, VersionView};
 pub use repository::{Manifest, Repository, VersionPolicy};
