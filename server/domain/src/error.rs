@@ -86,6 +86,22 @@ struct Parts {
     got: Option<String>,
     hint: Option<Cow<'static, str>>,
     retry_after_s: Option<u32>,
+    others: Vec<Error>,
+}
+
+/// What an error says, part by part, for doors whose format has a place for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Details<'a> {
+    /// The sentence.
+    pub what: &'a str,
+    /// Where it is.
+    pub at: Option<&'a str>,
+    /// What would have been right.
+    pub expected: Option<&'a str>,
+    /// What was there instead.
+    pub got: Option<&'a str>,
+    /// How to fix it.
+    pub hint: Option<&'a str>,
 }
 
 /// The result of everything that can go wrong in Candor.
@@ -102,6 +118,7 @@ impl Error {
             got: None,
             hint: None,
             retry_after_s: None,
+            others: Vec::new(),
         }))
     }
 
@@ -150,6 +167,32 @@ impl Error {
         self
     }
 
+    /// What else is wrong, apart from this.
+    #[must_use]
+    pub fn with_others(mut self, others: Vec<Self>) -> Self {
+        self.0.others = others;
+        self
+    }
+
+    /// What else is wrong.
+    #[must_use]
+    pub fn others(&self) -> &[Self] {
+        &self.0.others
+    }
+
+    /// What it says, part by part.
+    #[must_use]
+    pub fn details(&self) -> Details<'_> {
+        let parts = &*self.0;
+        Details {
+            what: &parts.what,
+            at: parts.at.as_deref(),
+            expected: parts.expected.as_deref(),
+            got: parts.got.as_deref(),
+            hint: parts.hint.as_deref(),
+        }
+    }
+
     /// The code.
     #[must_use]
     pub fn code(&self) -> ErrorCode {
@@ -166,24 +209,6 @@ impl Error {
     #[must_use]
     pub fn place(&self) -> Option<&str> {
         self.0.at.as_deref()
-    }
-
-    /// What would have been right, if known.
-    #[must_use]
-    pub fn expectation(&self) -> Option<&str> {
-        self.0.expected.as_deref()
-    }
-
-    /// What was there instead, if known.
-    #[must_use]
-    pub fn finding(&self) -> Option<&str> {
-        self.0.got.as_deref()
-    }
-
-    /// How to fix it, if known.
-    #[must_use]
-    pub fn advice(&self) -> Option<&str> {
-        self.0.hint.as_deref()
     }
 
     /// When to come back, if it makes sense to.
@@ -209,7 +234,11 @@ impl fmt::Display for Error {
         if let Some(hint) = &parts.hint {
             write!(f, "; {hint}")?;
         }
-        Ok(())
+        match parts.others.len() {
+            0 => Ok(()),
+            1 => f.write_str(" (and one more problem)"),
+            more => write!(f, " (and {more} more problems)"),
+        }
     }
 }
 

@@ -28,7 +28,7 @@ pub mod tensor;
 pub use access::{Access, Principal};
 pub use clock::{Clock, ManualClock, Tick};
 pub use engine::{Cancel, Engine, EngineInfo, LoadedModel, ModelSource, Session};
-pub use error::{Error, ErrorCode, Result};
+pub use error::{Details, Error, ErrorCode, Result};
 pub use lifecycle::Lifecycle;
 pub use names::{ModelName, Version};
 pub use observation::{Observation, Outcome, Phase};

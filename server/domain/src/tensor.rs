@@ -200,6 +200,14 @@ impl BytesArray {
         self.ends.is_empty()
     }
 
+    /// The element at `index`.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<&[u8]> {
+        let end = *self.ends.get(index)?;
+        let start = index.checked_sub(1).and_then(|before| self.ends.get(before)).copied().unwrap_or(0);
+        self.bytes.get(start..end)
+    }
+
     /// Bytes of all elements together.
     #[must_use]
     pub fn total_bytes(&self) -> usize {

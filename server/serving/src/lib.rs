@@ -7,19 +7,23 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`repository`] | what lies in the model folder, and which of it counts |
+//! | [`features`] | what people call the columns of inputs, and what outputs are to them |
 //! | [`registry`] | which versions are in memory and in which state; leases |
 //! | [`pipeline`] | one inference: admit, lease, decode, check, run, encode, remember |
 //! | [`pool`] | named threads behind a bounded queue |
 //! | [`facts`] | per-worker counters and histograms of each version |
+//! | [`likeness`] | "did you mean …?" |
 
 pub mod facts;
+pub mod features;
+pub mod likeness;
 pub mod pipeline;
 pub mod pool;
 pub mod registry;
 pub mod repository;
 
 pub use facts::{FactsTotals, LATENCY_BUCKETS_NANOS};
-pub use pipeline::{Call, Codec, InferRequest, Pipeline, PipelineSettings};
+pub use pipeline::{Call, Codec, InferRequest, Pipeline, PipelineSettings, Ran};
 pub use pool::{Pending, Pool};
-pub use registry::{IndexEntry, Lease, Opened, ReadyVersion, Registry, RegistrySettings, VersionView};
-pub use repository::{Manifest, Repository, VersionPolicy};
+pub use registry::{IndexEntry, Lease, Meaning, Opened, ReadyVersion, Registry, RegistrySettings, VersionView};
+pub use repository::{Manifest, Repository, Role, VersionPolicy};

@@ -66,11 +66,23 @@ pub trait Codec: Send + 'static {
     /// `InvalidInput`, with the place in the body.
     fn decode(&mut self, version: &ReadyVersion) -> Result<InferRequest>;
 
-    /// Writes the reply from `outputs`, which stand at the positions that [`Self::decode`] asked for.
+    /// Writes the reply from what the run gave.
     ///
     /// # Errors
     /// `InvalidInput` when the format that was asked for cannot carry the values.
-    fn encode(self, version: &ReadyVersion, outputs: Vec<Tensor>) -> Result<Self::Reply>;
+    fn encode(self, ran: Ran<'_>) -> Result<Self::Reply>;
+}
+
+/// What a run gave.
+pub struct Ran<'a> {
+    /// The version that ran.
+    pub version: &'a ReadyVersion,
+    /// Its outputs, which stand at the positions that [`Codec::decode`] asked for.
+    pub outputs: Vec<Tensor>,
+    /// Nanoseconds that each phase took, indexed as [`Phase::ALL`], as far as they are over.
+    pub nanos: [Option<u64>; Phase::ALL.len()],
+    /// The time, for formats that tell it.
+    pub clock: &'a dyn Clock,
 }
 
 /// The way of a request through serving.
@@ -283,8 +295,8 @@ impl<C: Codec> Work<C> {
 
     fn encode(&mut self, outputs: Vec<Tensor>) -> Result<C::Reply> {
         let Some(codec) = self.codec.take() else { return Err(lost()) };
-        let version = &*self.lease;
-        let reply = caught(|| codec.encode(version, outputs))?;
+        let ran = Ran { version: &self.lease, outputs, nanos: self.nanos, clock: &*self.clock };
+        let reply = caught(|| codec.encode(ran))?;
         self.lap(Phase::Encode);
         Ok(reply)
     }

@@ -95,16 +95,18 @@ impl Problem {
     }
 }
 
-impl From<Error> for Problem {
-    fn from(error: Error) -> Self {
+impl From<&Error> for Problem {
+    fn from(error: &Error) -> Self {
+        let details = error.details();
+        let owned = |text: Option<&str>| text.map(str::to_owned);
         Self(Box::new(Parts {
             code: None,
-            what: error.what().to_owned(),
-            place: error.place().map(str::to_owned),
-            expected: error.expectation().map(str::to_owned),
-            got: error.finding().map(str::to_owned),
+            what: details.what.to_owned(),
+            place: owned(details.at),
+            expected: owned(details.expected),
+            got: owned(details.got),
             cause: None,
-            help: error.advice().map(str::to_owned),
+            help: owned(details.hint),
         }))
     }
 }
@@ -123,6 +125,11 @@ impl Failure {
 
     pub(super) fn misused(problem: Problem) -> Self {
         Self { problems: vec![problem], exit: MISUSED }
+    }
+
+    /// The same with the exit code of wrong arguments.
+    pub(super) fn of_arguments(error: Error) -> Self {
+        Self { exit: MISUSED, ..Self::from(error) }
     }
 
     /// Prints it; gives its exit code.
@@ -144,7 +151,7 @@ impl From<Problem> for Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Problem::from(error).into()
+        Self::failed(std::iter::once(&error).chain(error.others()).map(Problem::from).collect())
     }
 }
 

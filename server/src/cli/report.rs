@@ -62,14 +62,15 @@ impl Check {
 
     /// The error's hint becomes the way to mend it.
     pub(super) fn from_error(what: &'static str, error: &candor_domain::Error) -> Self {
-        let mut text = error.place().map(|place| format!("{place}: ")).unwrap_or_default();
-        text.push_str(error.what());
-        for (word, value) in [("expected", error.expectation()), ("got", error.finding())] {
+        let details = error.details();
+        let mut text = details.at.map(|place| format!("{place}: ")).unwrap_or_default();
+        text.push_str(details.what);
+        for (word, value) in [("expected", details.expected), ("got", details.got)] {
             if let Some(value) = value {
                 let _ = write!(text, "\n{word}: {value}");
             }
         }
-        let fix = error.advice().map(|advice| advice.trim_start().to_owned());
+        let fix = details.hint.map(|hint| hint.trim_start().to_owned());
         Self { fix, ..Self::fail(what, text) }
     }
 

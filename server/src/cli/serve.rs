@@ -14,7 +14,7 @@ use crate::{
 
 pub(super) fn run(settings: &Settings) -> ExitCode {
     if let Err(error) = start_log(settings) {
-        return Failure::misused(error.into()).report();
+        return Failure::of_arguments(error).report();
     }
     let code = match actix_web::rt::System::new().block_on(serve(settings)) {
         Ok(()) => 0,

@@ -8,7 +8,7 @@ use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use actix_web::web::Bytes;
 use candor_domain::{Error, Result, Signature, Tensor, TensorSpec, names::quoted};
-use candor_serving::{Codec, InferRequest, ReadyVersion};
+use candor_serving::{Codec, InferRequest, Ran, ReadyVersion};
 use serde::de::DeserializeSeed as _;
 
 use super::{
@@ -113,7 +113,8 @@ impl Codec for InferCodec {
         Ok(InferRequest { inputs, outputs: self.wished_outputs(), timeout })
     }
 
-    fn encode(self, version: &ReadyVersion, outputs: Vec<Tensor>) -> Result<ReplyBody> {
+    fn encode(self, ran: Ran<'_>) -> Result<ReplyBody> {
+        let Ran { version, outputs, .. } = ran;
         let specs = &version.signature.outputs;
         let batched = version.signature.is_batched();
         let replies = self.wishes.iter().zip(&outputs).filter_map(|(wish, tensor)| {

@@ -206,9 +206,9 @@ impl Codec for TestCodec {
         Ok(InferRequest { inputs: vec![input], outputs: vec![0], timeout: self.timeout })
     }
 
-    fn encode(self, _: &ReadyVersion, outputs: Vec<Tensor>) -> Result<Reply> {
+    fn encode(self, ran: Ran<'_>) -> Result<Reply> {
         self.on_encode.map_or(Ok(()), |trouble| trouble())?;
-        let TensorData::Int64(values) = outputs[0].data() else { panic!("not INT64") };
+        let TensorData::Int64(values) = ran.outputs[0].data() else { panic!("not INT64") };
         Ok(Reply { values: values.clone(), decoded_on: self.decoded_on, ran_on: this_thread() })
     }
 }

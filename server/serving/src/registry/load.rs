@@ -4,8 +4,8 @@
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
 
 use candor_domain::{
-    Clock, Engine, Error, LoadedModel, ModelName, ModelSource, RequestRules, Result, Session, Shape, Signature, Tensor,
-    TensorData, TensorSpec,
+    Clock, Engine, Error, ErrorCode, LoadedModel, ModelName, ModelSource, RequestRules, Result, Session, Shape,
+    Signature, Tensor, TensorData, TensorSpec,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -13,7 +13,10 @@ use super::{
     Core,
     version::{Leases, ReadyVersion},
 };
-use crate::repository::{FoundVersion, Golden, GoldenCase, Manifest};
+use crate::{
+    features::{Answers, FeatureSet, RowCount},
+    repository::{FoundVersion, Golden, GoldenCase, Manifest},
+};
 
 /// Runs that measure the cost of a row; stops early when they are slow.
 const WARM_UP_RUNS: usize = 5;
@@ -34,6 +37,14 @@ pub struct Opened {
     session: Box<dyn Session>,
 }
 
+/// What a version's inputs and outputs are to people.
+pub struct Meaning {
+    /// What people call its features; an error where rows cannot be told.
+    pub features: Result<FeatureSet>,
+    /// What its outputs are.
+    pub answers: Answers,
+}
+
 impl Opened {
     /// Hands the bytes of a version's file to the engine.
     ///
@@ -44,6 +55,21 @@ impl Opened {
         let LoadedModel { session, signature, properties, cost_depends_on_values } = guarded(|| engine.load(source))?;
         let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Self { signature, properties, sha256, file_bytes: bytes.len() as u64, cost_depends_on_values, session })
+    }
+
+    /// Compares it with its manifest, and reads what the two mean to people.
+    ///
+    /// # Errors
+    /// `InvalidModel` that names what contradicts the graph.
+    pub fn read(&self, manifest: &Manifest) -> Result<Meaning> {
+        manifest.check(&self.signature)?;
+        let features = match FeatureSet::new(&self.signature, manifest) {
+            Err(error) if error.code() == ErrorCode::InvalidModel => return Err(error),
+            features => features,
+        };
+        let rows = features.as_ref().map_or(RowCount::Single, FeatureSet::rows);
+        let answers = Answers::new(&self.signature, manifest, rows);
+        Ok(Meaning { features, answers })
     }
 
     /// Runs one golden pair and compares.
@@ -75,17 +101,20 @@ impl Core {
         let bytes = self.repository.read_model(found)?;
         let golden = self.repository.read_golden(found)?;
         let opened = Opened::open(&*self.engine, &bytes, found)?;
-        manifest.check(&opened.signature)?;
+        let Meaning { features, answers } = opened.read(manifest)?;
         if let Some(golden) = &golden {
             golden.cases.iter().try_for_each(|case| opened.verify(manifest, golden, case))?;
         }
+        let per_row = opened.warm_up(manifest, golden.as_ref(), &*self.clock)?;
         let facts = self.book().facts_of(model, &found.version, self.settings.inference_threads);
-        if let Some(per_row) = opened.warm_up(manifest, golden.as_ref(), &*self.clock)? {
+        if let Some(per_row) = per_row {
             facts.start_cost(per_row);
         }
         Ok(ReadyVersion {
             model: model.clone(),
             version: found.version.clone(),
+            features,
+            answers,
             manifest: manifest.clone(),
             engine: self.engine.info().clone(),
             load_ms: self.clock.now().nanos_since(began) / 1_000_000,

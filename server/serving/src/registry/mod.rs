@@ -32,7 +32,7 @@ use candor_domain::{Clock, Engine, EngineInfo, Error, ErrorCode, ModelName, Resu
 use crossbeam_channel::{Sender, unbounded};
 
 pub use book::IndexEntry;
-pub use load::Opened;
+pub use load::{Meaning, Opened};
 pub use version::{Lease, ReadyVersion};
 
 use crate::{
@@ -321,21 +321,11 @@ impl Core {
                 .hint(format!("load it: POST /v2/repository/models/{name}/load"));
         }
         let unknown = Error::new(ErrorCode::NotFound, format!("there is no model '{name}'"));
-        match closest(name.as_str(), snapshot.models.keys().map(ModelName::as_str)) {
+        match crate::likeness::closest(name.as_str(), snapshot.models.keys().map(ModelName::as_str)) {
             Some(known) => unknown.hint(format!("did you mean '{known}'?")),
             None => unknown,
         }
     }
-}
-
-/// The name that a slip of the fingers was probably meant to be.
-fn closest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    const LIKENESS_MIN: f64 = 0.75;
-    known
-        .map(|name| (strsim::jaro_winkler(wrong, name), name))
-        .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map(|(_, name)| name)
 }
 
 #[cfg(test)]

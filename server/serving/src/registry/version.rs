@@ -21,6 +21,7 @@ use crossbeam_channel::Sender;
 
 use crate::{
     facts::Facts,
+    features::{Answers, FeatureSet},
     repository::{Fingerprint, Manifest},
 };
 
@@ -34,6 +35,10 @@ pub struct ReadyVersion {
     pub signature: Signature,
     /// What its manifest says.
     pub manifest: Manifest,
+    /// What people call its features; an error where rows cannot be told.
+    pub features: Result<FeatureSet>,
+    /// What its outputs are to people.
+    pub answers: Answers,
     /// What its file says: producer, description, custom metadata.
     pub properties: BTreeMap<String, String>,
     /// The engine that runs it.

@@ -88,9 +88,8 @@ enum Output {
 const WAY: Duration = Duration::from_secs(2);
 
 pub(super) fn run(args: &InferArgs) -> Done {
-    let misused = |error: candor_domain::Error| Failure::misused(error.into());
-    let model = ModelName::parse(&args.model).map_err(misused)?;
-    let version = args.version.as_deref().map(Version::parse).transpose().map_err(misused)?;
+    let model = ModelName::parse(&args.model).map_err(Failure::of_arguments)?;
+    let version = args.version.as_deref().map(Version::parse).transpose().map_err(Failure::of_arguments)?;
     let version = version.map(|version| format!("/versions/{}", version.as_str())).unwrap_or_default();
     let body = input::read(args).map_err(Failure::misused)?;
     let client = Client::new(&args.server, &args.token)?;

@@ -7,7 +7,8 @@ use std::{
 
 use candor_domain::{Clock, Datatype, Engine, Error, ErrorCode, ModelName, Result, Signature, TensorSpec, Version};
 use candor_serving::{
-    Manifest, Opened, Repository,
+    Manifest, Meaning, Opened, Repository, Role,
+    features::{FeatureSpec, Place},
     repository::{FoundModel, FoundVersion, Golden, MODEL_FILE},
 };
 use clap::Args;
@@ -64,7 +65,7 @@ struct VersionReport {
 pub(super) fn run(args: &CheckArgs) -> Done {
     let settings = args.common.settings(None)?;
     let targets = args.paths.iter().map(|path| target(path, settings.model_bytes_max)).collect::<Result<Vec<_>>>();
-    let targets = targets.map_err(|error| Failure::misused(error.into()))?;
+    let targets = targets.map_err(Failure::of_arguments)?;
     let engine = wiring::engine(&settings)?;
     let (mut reports, mut ignored) = (Vec::new(), Vec::new());
     for target in targets {
@@ -184,9 +185,10 @@ impl Checker<'_> {
         };
         checks.push(Check::ok("file", format!("{}, sha256 {}", screen::size(opened.file_bytes), opened.sha256)));
         checks.push(Check::ok("signature", signature(&opened.signature)));
-        checks.push(match model.manifest.check(&opened.signature) {
-            Ok(()) => Check::ok("manifest", "agrees with the graph"),
-            Err(error) => Check::from_error("manifest", &error),
+        let meaning = opened.read(&model.manifest);
+        checks.push(match &meaning {
+            Ok(_) => Check::ok("manifest", "agrees with the graph"),
+            Err(error) => Check::from_error("manifest", error),
         });
         let golden = match self.target.repository.read_golden(found) {
             Ok(golden) => golden,
@@ -203,8 +205,10 @@ impl Checker<'_> {
             ));
         }
         checks.push(self.warm_up(&opened, &model.manifest, golden.as_ref()));
-        checks.extend(features(&model.manifest, &opened.signature));
-        checks.extend(labels(&model.manifest, &opened.signature));
+        if let Ok(meaning) = meaning {
+            checks.extend(features(&meaning, &opened.signature));
+            checks.extend(labels(&meaning, model.manifest.task.as_deref()));
+        }
         checks
     }
 
@@ -266,45 +270,46 @@ fn signature(signature: &Signature) -> String {
 }
 
 /// Which columns have names, and which are called f0, f1, …
-fn features(manifest: &Manifest, signature: &Signature) -> Vec<Check> {
-    let mut checks = Vec::new();
-    for spec in &signature.inputs {
-        let Some(columns) = describe::columns(spec).filter(|columns| *columns > 1) else { continue };
-        let notes = manifest.inputs.iter().find(|notes| *notes.name == *spec.name);
-        let named = notes.map(|notes| notes.features.as_slice()).unwrap_or_default();
-        if named.is_empty() {
-            checks.push(
-                Check::warn(
-                    "features",
-                    format!("the {columns} columns of '{}' have no names: f0 … f{}", spec.name, columns - 1),
-                )
-                .fix(format!(
-                    "name them in model.toml: [[inputs]] name = \"{}\", features = [{{ name = \"…\" }}, …]",
-                    spec.name
-                )),
-            );
-        } else {
-            let names: Vec<&str> = named.iter().map(|feature| feature.name.as_str()).collect();
-            checks.push(Check::ok("features", screen::wrapped(&names.join(", "), 80)));
-        }
-    }
-    checks
+fn features(meaning: &Meaning, signature: &Signature) -> Vec<Check> {
+    let set = match &meaning.features {
+        Ok(set) => set,
+        Err(error) => return vec![Check { mark: Mark::Warn, ..Check::from_error("features", error) }],
+    };
+    let nameless: Vec<&FeatureSpec> = set.all().iter().filter(|feature| is_nameless(feature)).collect();
+    let (Some(first), Some(last)) = (nameless.first(), nameless.last()) else {
+        return vec![Check::ok("features", screen::wrapped(&set.names(), 80))];
+    };
+    let input = signature.inputs.get(first.input).map_or("", |spec| &*spec.name);
+    let text =
+        format!("{} have no names of their own: {} … {}", number(nameless.len(), "column"), first.name, last.name);
+    vec![
+        Check::warn("features", text)
+            .fix(format!("name them in model.toml: [[inputs]] name = \"{input}\", features = [{{ name = \"…\" }}, …]")),
+    ]
 }
 
-/// Classes without names.
-fn labels(manifest: &Manifest, signature: &Signature) -> Vec<Check> {
-    let classifies = manifest.task.as_deref() == Some("classification");
-    let mut checks = Vec::new();
+/// A column of several that the manifest does not name; the only one is called as its input is.
+fn is_nameless(feature: &FeatureSpec) -> bool {
+    let Place::Column(column) = feature.place else { return false };
+    !feature.declared && feature.name.ends_with(&format!("f{column}"))
+}
+
+/// Classes with and without names.
+fn labels(meaning: &Meaning, task: Option<&str>) -> Option<Check> {
+    let outputs = meaning.answers.outputs();
     let labelled: Vec<&str> =
-        signature.outputs.iter().map(|spec| &*spec.name).filter(|name| !manifest.labels(name).is_empty()).collect();
+        outputs.iter().filter(|output| !output.labels.is_empty()).map(|output| &*output.name).collect();
     if !labelled.is_empty() {
-        checks.push(Check::ok("labels", format!("named for {}", labelled.join(", "))));
-    } else if classifies && !signature.outputs.iter().any(|spec| spec.datatype == Datatype::Bytes) {
-        checks.push(Check::warn("labels", "it classifies, and its classes have no names").fix(
-            "name them in model.toml: [[outputs]] name = \"…\", labels = [\"…\", …], in the order of the class index",
-        ));
+        return Some(Check::ok("labels", format!("named for {}", labelled.join(", "))));
     }
-    checks
+    let has_texts = outputs.iter().any(|output| output.datatype == Datatype::Bytes);
+    let of_classes =
+        outputs.iter().any(|output| matches!(output.role, Role::Label | Role::Probabilities | Role::Scores));
+    (!has_texts && (task == Some("classification") || of_classes)).then(|| {
+        Check::warn("labels", "its classes have no names").fix(
+            "name them in model.toml: [[outputs]] name = \"…\", labels = [\"…\", …], in the order of the class index",
+        )
+    })
 }
 
 impl ModelReport {

@@ -1,34 +1,42 @@
 //! What a loaded version is, in the form in which the API describes it.
 
-use candor_domain::{Datatype, Dim, EngineInfo, TensorSpec};
+use candor_domain::{Dim, EngineInfo, TensorSpec};
 use candor_serving::{
-    Manifest, Opened,
-    repository::{Feature, Filler, FoundModel, Role, TensorNotes},
+    Meaning, Opened, Role,
+    features::{FeatureSpec, Place},
+    repository::{Filler, FoundModel, TensorNotes},
 };
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use super::list::{list, word};
 
 /// The description of one version.
-pub(super) fn describe(model: &FoundModel, opened: &Opened, version: &str, engine: &EngineInfo) -> Value {
-    let manifest = &model.manifest;
-    let inputs: Vec<Value> =
-        opened.signature.inputs.iter().map(|spec| tensor(spec, notes(&manifest.inputs, spec))).collect();
-    let output = |spec: &TensorSpec| {
-        let notes = notes(&manifest.outputs, spec);
-        let mut value = tensor(spec, notes);
-        put(&mut value, "labels", notes.map(|notes| &notes.labels).filter(|labels| !labels.is_empty()));
-        put(&mut value, "role", notes.and_then(|notes| notes.role).map(role));
+pub(super) fn describe(
+    model: &FoundModel,
+    opened: &Opened,
+    meaning: &Meaning,
+    version: &str,
+    engine: &EngineInfo,
+) -> Value {
+    let (manifest, signature) = (&model.manifest, &opened.signature);
+    let input = |spec: &TensorSpec| tensor(spec, note(&manifest.inputs, spec));
+    let outputs = signature.outputs.iter().zip(meaning.answers.outputs()).map(|(spec, notes)| {
+        let mut value = tensor(spec, notes.description.as_ref());
+        put(&mut value, "labels", Some(&notes.labels).filter(|labels| !labels.is_empty()));
+        put(&mut value, "role", Some(role(notes.role)));
         value
-    };
-    let outputs: Vec<Value> = opened.signature.outputs.iter().map(output).collect();
+    });
+    let features = meaning.features.as_ref().map(|set| set.all()).unwrap_or_default();
     let mut value = json!({
         "name": model.name.as_str(),
         "version": version,
         "engine": {"name": engine.backend, "version": engine.version},
         "sha256": opened.sha256,
         "file_bytes": opened.file_bytes,
-        "inputs": inputs,
-        "features": features(manifest, &opened.signature.inputs),
-        "outputs": outputs,
+        "inputs": signature.inputs.iter().map(input).collect::<Vec<_>>(),
+        "features": features.iter().map(|spec| feature(spec, &signature.inputs)).collect::<Vec<_>>(),
+        "outputs": outputs.collect::<Vec<_>>(),
         "properties": opened.properties,
     });
     for (key, text) in [
@@ -42,85 +50,45 @@ pub(super) fn describe(model: &FoundModel, opened: &Opened, version: &str, engin
     value
 }
 
-fn notes<'a>(all: &'a [TensorNotes], spec: &TensorSpec) -> Option<&'a TensorNotes> {
-    all.iter().find(|notes| *notes.name == *spec.name)
+fn note<'a>(notes: &'a [TensorNotes], spec: &TensorSpec) -> Option<&'a String> {
+    notes.iter().find(|notes| *notes.name == *spec.name)?.description.as_ref()
 }
 
-fn put(value: &mut Value, key: &str, what: Option<impl serde::Serialize>) {
+fn put(value: &mut Value, key: &str, what: Option<impl Serialize>) {
     if let (Some(object), Some(what)) = (value.as_object_mut(), what) {
         object.insert(key.to_owned(), json!(what));
     }
 }
 
-fn tensor(spec: &TensorSpec, notes: Option<&TensorNotes>) -> Value {
+fn tensor(spec: &TensorSpec, description: Option<&String>) -> Value {
     let mut value = json!({"name": &*spec.name, "datatype": spec.datatype.name(), "shape": spec.wire_shape()});
-    put(&mut value, "description", notes.and_then(|notes| notes.description.as_ref()));
+    put(&mut value, "description", description);
     value
 }
 
-/// The features of all inputs: columns of rows of numbers, or whole inputs.
-fn features(manifest: &Manifest, inputs: &[TensorSpec]) -> Vec<Value> {
-    let mut all = Vec::new();
-    for spec in inputs {
-        let notes = notes(&manifest.inputs, spec);
-        let declared = notes.map(|notes| notes.features.as_slice()).unwrap_or_default();
-        match columns(spec) {
-            Some(columns) => {
-                let prefix = if inputs.len() == 1 { String::new() } else { format!("{}_", spec.name) };
-                all.extend((0..columns).map(|column| feature(spec, declared.get(column), &prefix, column)));
-            }
-            None => {
-                let mut value = json!({"name": &*spec.name, "type": "array", "datatype": spec.datatype.name(),
-                    "input": &*spec.name, "shape": spec.wire_shape(), "required": true, "declared": false});
-                put(&mut value, "description", notes.and_then(|notes| notes.description.as_ref()));
-                all.push(value);
-            }
+fn feature(spec: &FeatureSpec, inputs: &[TensorSpec]) -> Value {
+    let mut value = json!({"name": &*spec.name, "datatype": spec.datatype.name(), "declared": spec.declared});
+    let notes = &spec.notes;
+    put(&mut value, "input", inputs.get(spec.input).map(|input| &*input.name));
+    match &spec.place {
+        Place::Column(column) => {
+            put(&mut value, "type", Some(spec.kind().word()));
+            put(&mut value, "column", Some(column));
+        }
+        Place::Whole(dims) => {
+            put(&mut value, "type", Some("array"));
+            put(&mut value, "shape", Some(dims.iter().map(Dim::wire).collect::<Vec<_>>()));
         }
     }
-    all
-}
-
-/// How many columns an input has, if it is rows of columns.
-pub(super) fn columns(spec: &TensorSpec) -> Option<usize> {
-    match spec.dims.as_deref() {
-        Some([_, Dim::Fixed(columns)]) => usize::try_from(*columns).ok(),
-        _ => None,
-    }
-}
-
-fn feature(spec: &TensorSpec, declared: Option<&Feature>, prefix: &str, column: usize) -> Value {
-    let name = declared.map_or_else(|| format!("{prefix}f{column}"), |feature| feature.name.clone());
-    let mut value = json!({"name": name, "type": kind(spec.datatype), "datatype": spec.datatype.name(),
-        "input": &*spec.name, "column": column, "declared": declared.is_some()});
-    let Some(declared) = declared else {
-        put(&mut value, "required", Some(true));
-        return value;
-    };
-    put(&mut value, "unit", declared.unit.as_ref());
-    put(&mut value, "description", declared.description.as_ref());
-    put(&mut value, "min", declared.min);
-    put(&mut value, "max", declared.max);
-    put(&mut value, "categories", Some(&declared.categories).filter(|categories| !categories.is_empty()));
-    put(&mut value, "default", declared.default.as_ref().map(filler));
-    put(&mut value, "impute", declared.impute.as_ref().map(filler));
-    put(&mut value, "required", Some(declared.default.is_none()));
+    put(&mut value, "unit", notes.unit.as_ref());
+    put(&mut value, "description", notes.description.as_ref());
+    put(&mut value, "min", notes.min);
+    put(&mut value, "max", notes.max);
+    put(&mut value, "categories", Some(&notes.categories).filter(|categories| !categories.is_empty()));
+    put(&mut value, "default", notes.default.as_ref().map(filler));
+    put(&mut value, "impute", notes.impute.as_ref().map(filler));
+    put(&mut value, "required", Some(notes.default.is_none()));
     value
-}
-
-fn kind(datatype: Datatype) -> &'static str {
-    match datatype {
-        Datatype::Bool => "boolean",
-        Datatype::Bytes => "string",
-        Datatype::Fp16 | Datatype::Fp32 | Datatype::Fp64 | Datatype::Bf16 => "number",
-        Datatype::Uint8
-        | Datatype::Uint16
-        | Datatype::Uint32
-        | Datatype::Uint64
-        | Datatype::Int8
-        | Datatype::Int16
-        | Datatype::Int32
-        | Datatype::Int64 => "integer",
-    }
 }
 
 fn filler(filler: &Filler) -> Value {
@@ -144,31 +112,27 @@ const fn role(role: Role) -> &'static str {
     }
 }
 
-/// A row that the described model takes: in the middle of each range, or whatever is neutral.
-pub(super) fn sample_row(description: &Value) -> Value {
-    let features = super::list::list(description, "features");
-    let row: Map<String, Value> = features
-        .iter()
-        .filter(|feature| feature["required"] != false)
-        .map(|feature| (super::list::word(feature, "name").to_owned(), sample_value(feature)))
-        .collect();
-    Value::Object(row)
+/// A row that the described model takes, as JSON in the order of its features: in the middle of each range,
+/// or whatever is neutral.
+pub(super) fn sample_row(description: &Value) -> String {
+    let needed = list(description, "features").iter().filter(|feature| feature["required"] != false);
+    let members = needed.map(|feature| format!("{}:{}", json!(word(feature, "name")), sample_value(feature)));
+    format!("{{{}}}", members.collect::<Vec<_>>().join(","))
 }
 
 fn sample_value(feature: &Value) -> Value {
     let first = feature.get("categories").and_then(|categories| categories.get(0));
-    match (super::list::word(feature, "type"), first) {
+    match (word(feature, "type"), first) {
         (_, Some(first)) => first.clone(),
         ("string", None) => json!("text"),
         ("boolean", None) => json!(true),
         ("array", None) => {
-            let element = match super::list::word(feature, "datatype") {
+            let element = match word(feature, "datatype") {
                 "BYTES" => json!("text"),
                 "BOOL" => json!(true),
                 _ => json!(0),
             };
-            // The first dimension counts rows, and a row is one of them.
-            let dims = super::list::list(feature, "shape").iter().skip(1).rev();
+            let dims = list(feature, "shape").iter().rev();
             dims.fold(element, |inner, dim| {
                 let size = usize::try_from(dim.as_i64().unwrap_or(1).max(1)).unwrap_or(1);
                 Value::Array(vec![inner; size])

@@ -46,7 +46,7 @@ pub(in crate::cli) struct ShowArgs {
 const HOME: &str = "http://127.0.0.1:8080";
 
 pub(super) fn run(args: &ShowArgs) -> Done {
-    let name = ModelName::parse(&args.model).map_err(|error| Failure::misused(error.into()))?;
+    let name = ModelName::parse(&args.model).map_err(Failure::of_arguments)?;
     let client = args.server.client()?;
     let (description, base) = match &client {
         Some(client) => {
@@ -86,8 +86,8 @@ fn from_folder(settings: &Settings, name: &ModelName, version: Option<&str>) -> 
     })?;
     let engine = wiring::engine(settings)?;
     let opened = Opened::open(&*engine, &repository.read_model(found)?, found)?;
-    model.manifest.check(&opened.signature)?;
-    let mut description = describe::describe(&model, &opened, found.version.as_str(), engine.info());
+    let meaning = opened.read(&model.manifest)?;
+    let mut description = describe::describe(&model, &opened, &meaning, found.version.as_str(), engine.info());
     let versions: Vec<Value> = model
         .versions
         .iter()
@@ -132,11 +132,14 @@ fn in_words(model: &Value, base: &str, version: Option<&str>) -> String {
         let shown = properties.iter().map(|(key, value)| format!("{key} = {}", value.as_str().unwrap_or_default()));
         line(&mut text, "properties", &shown.collect::<Vec<_>>().join("\n"));
     }
-    let tensors = [("\nInputs", "inputs"), ("\nFeatures", "features"), ("\nOutputs", "outputs")];
-    for (head, key) in tensors.into_iter().filter(|(_, key)| !list(model, key).is_empty()) {
-        let _ = writeln!(text, "{}", styled(BOLD, head));
-        let table = if key == "features" { feature_table(list(model, key)) } else { tensor_table(list(model, key)) };
-        text.push_str(&table.to_string());
+    for (head, key, table) in [
+        ("\nInputs", "inputs", input_table as fn(&[Value]) -> Table),
+        ("\nFeatures", "features", feature_table),
+        ("\nOutputs", "outputs", output_table),
+    ] {
+        if !list(model, key).is_empty() {
+            let _ = write!(text, "{}\n{}", styled(BOLD, head), table(list(model, key)));
+        }
     }
     let _ = writeln!(text, "{}\n{}", styled(BOLD, "\nAsk it"), curl(model, base, version));
     text
@@ -163,14 +166,26 @@ fn joined(values: &[Value], most: usize) -> String {
     words.join(", ")
 }
 
-fn tensor_table(tensors: &[Value]) -> Table {
+/// Name, datatype and shape: what inputs and outputs have in common.
+fn tensor(value: &Value) -> Vec<String> {
+    vec![word(value, "name").to_owned(), word(value, "datatype").to_owned(), shape(value)]
+}
+
+fn input_table(inputs: &[Value]) -> Table {
     let mut table = Table::new(["NAME", "TYPE", "SHAPE", "MEANING"]).indent(2);
-    for tensor in tensors {
-        let labels = joined(list(tensor, "labels"), 12);
-        let labels = if labels.is_empty() { labels } else { format!("[{labels}]") };
-        let meaning = [word(tensor, "role"), word(tensor, "description"), &labels];
-        let meaning = meaning.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("  ");
-        table.row(vec![word(tensor, "name").to_owned(), word(tensor, "datatype").to_owned(), shape(tensor), meaning]);
+    for input in inputs {
+        table.row([tensor(input), vec![word(input, "description").to_owned()]].concat());
+    }
+    table
+}
+
+fn output_table(outputs: &[Value]) -> Table {
+    let mut table = Table::new(["NAME", "TYPE", "SHAPE", "ROLE", "LABELS", "MEANING"]).indent(2);
+    for output in outputs {
+        let labels = joined(list(output, "labels"), 5);
+        let labels = if labels.is_empty() { "–".to_owned() } else { labels };
+        let notes = vec![word(output, "role").to_owned(), labels, word(output, "description").to_owned()];
+        table.row([tensor(output), notes].concat());
     }
     table
 }
@@ -178,7 +193,7 @@ fn tensor_table(tensors: &[Value]) -> Table {
 fn feature_table(features: &[Value]) -> Table {
     let mut table = Table::new(["NAME", "TYPE", "UNIT", "ALLOWED", "IF MISSING", "MEANING"]).indent(2);
     for feature in features {
-        let bound = |key: &str| feature.get(key).filter(|value| !value.is_null());
+        let bound = |key: &str| feature.get(key).filter(|value| !value.is_null()).map(plain);
         let categories = list(feature, "categories");
         let allowed = match (bound("min"), bound("max")) {
             _ if !categories.is_empty() => joined(categories, 8),
@@ -192,7 +207,7 @@ fn feature_table(features: &[Value]) -> Table {
             kind => kind.to_owned(),
         };
         let missing = match (bound("default"), bound("impute")) {
-            (Some(default), None) => format!("{default}"),
+            (Some(default), None) => default,
             (Some(default), Some(impute)) => format!("{default}; null: {impute}"),
             (None, Some(impute)) => format!("refused; null: {impute}"),
             (None, None) => "refused".to_owned(),
@@ -208,9 +223,14 @@ fn feature_table(features: &[Value]) -> Table {
     table
 }
 
+/// A number as people write it: 30 and not 30.0.
+fn plain(value: &Value) -> String {
+    value.as_f64().filter(|_| value.is_f64()).map_or_else(|| value.to_string(), |number| number.to_string())
+}
+
 /// A request that works when pasted into a shell.
 fn curl(model: &Value, base: &str, version: Option<&str>) -> String {
-    let body = json!({"rows": [describe::sample_row(model)]}).to_string().replace('\'', r"'\''");
+    let body = format!(r#"{{"rows":[{}]}}"#, describe::sample_row(model)).replace('\'', r"'\''");
     let version = version.map(|version| format!("/versions/{version}")).unwrap_or_default();
     let name = word(model, "name");
     format!(

@@ -1,0 +1,215 @@
+//! One value on its way into a typed buffer.
+
+use std::fmt;
+
+use candor_domain::{BytesArray, Datatype, TensorData, names::quoted};
+use half::{bf16, f16};
+
+/// A value as a wire format gives it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Cell<'a> {
+    /// Nothing: null, or an empty cell.
+    Null,
+    /// True or false.
+    Bool(bool),
+    /// A whole number.
+    Unsigned(u64),
+    /// A whole number, usually a negative one.
+    Signed(i64),
+    /// A number.
+    Float(f64),
+    /// A text.
+    Text(&'a str),
+}
+
+impl Cell<'_> {
+    /// Whether it stands for a value that is not there.
+    #[must_use]
+    pub fn is_gap(&self) -> bool {
+        matches!(self, Self::Null) || matches!(self, Self::Float(value) if value.is_nan())
+    }
+}
+
+impl fmt::Display for Cell<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Null => f.write_str("null"),
+            Self::Bool(value) => write!(f, "{value}"),
+            Self::Unsigned(value) => write!(f, "{value}"),
+            Self::Signed(value) => write!(f, "{value}"),
+            Self::Float(value) => write!(f, "{value:?}"),
+            Self::Text(text) => f.write_str(&quoted(text)),
+        }
+    }
+}
+
+/// Elements of one input, set in any order and turned into tensor data at the end.
+#[derive(Debug)]
+pub(super) enum Store {
+    Numbers(TensorData),
+    Texts(Vec<Box<[u8]>>),
+}
+
+impl Store {
+    pub(super) fn of(datatype: Datatype) -> Self {
+        match datatype {
+            Datatype::Bytes => Self::Texts(Vec::new()),
+            number => Self::Numbers(TensorData::zeros(number, 0)),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        match self {
+            Self::Numbers(data) => data.len(),
+            Self::Texts(texts) => texts.len(),
+        }
+    }
+
+    /// Makes room up to `elements`, filled with zeros.
+    pub(super) fn grow(&mut self, elements: usize) {
+        macro_rules! grow {
+            ($data:expr, $($variant:ident $zero:expr),*) => {
+                match $data {
+                    $(TensorData::$variant(values) => values.resize(elements, $zero),)*
+                    TensorData::Bytes(_) => {}
+                }
+            };
+        }
+        match self {
+            Self::Texts(texts) => texts.resize(elements, Box::default()),
+            Self::Numbers(data) => grow!(
+                data, Bool 0, Uint8 0, Uint16 0, Uint32 0, Uint64 0, Int8 0, Int16 0, Int32 0, Int64 0, Fp16 0, Bf16 0,
+                Fp32 0.0, Fp64 0.0
+            ),
+        }
+    }
+
+    /// Whether a value has the right type and fits.
+    pub(super) fn fits(mut self, cell: &Cell<'_>) -> bool {
+        self.grow(1);
+        self.set(0, cell)
+    }
+
+    /// Puts a value at `index`, which there must be room for; false when its type or size does not fit.
+    pub(super) fn set(&mut self, index: usize, cell: &Cell<'_>) -> bool {
+        macro_rules! put {
+            ($data:expr, $($variant:ident $convert:expr),*) => {
+                match $data {
+                    $(TensorData::$variant(values) => match (values.get_mut(index), $convert(cell)) {
+                        (Some(slot), Some(value)) => *slot = value,
+                        (Some(_), None) | (None, _) => return false,
+                    })*
+                    TensorData::Bytes(_) => return false,
+                }
+            };
+        }
+        match (&mut *self, cell) {
+            (Self::Texts(texts), Cell::Text(text)) => match texts.get_mut(index) {
+                Some(slot) => *slot = text.as_bytes().into(),
+                None => return false,
+            },
+            (Self::Texts(_), _) => return false,
+            (Self::Numbers(data), _) => put!(
+                data, Bool truth, Uint8 whole, Uint16 whole, Uint32 whole, Uint64 whole, Int8 whole, Int16 whole,
+                Int32 whole, Int64 whole, Fp16 half_bits, Bf16 brain_bits, Fp32 single, Fp64 double
+            ),
+        }
+        true
+    }
+
+    pub(super) fn into_data(self) -> TensorData {
+        match self {
+            Self::Numbers(data) => data,
+            Self::Texts(texts) => TensorData::Bytes(texts.iter().collect::<BytesArray>()),
+        }
+    }
+}
+
+fn truth(cell: &Cell<'_>) -> Option<u8> {
+    match cell {
+        Cell::Bool(value) => Some(u8::from(*value)),
+        Cell::Null | Cell::Unsigned(_) | Cell::Signed(_) | Cell::Float(_) | Cell::Text(_) => None,
+    }
+}
+
+/// A whole number, also one written as 5.0, which JSON Schema calls an integer too.
+fn whole<T: TryFrom<u64> + TryFrom<i64>>(cell: &Cell<'_>) -> Option<T> {
+    /// Whole numbers beyond this have neighbours that a float cannot tell them from.
+    const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
+    match cell {
+        Cell::Unsigned(value) => T::try_from(*value).ok(),
+        Cell::Signed(value) => T::try_from(*value).ok(),
+        #[allow(clippy::cast_possible_truncation, reason = "whole and small, which was just checked")]
+        Cell::Float(value) if value.fract() == 0.0 && value.abs() <= EXACT_MAX => T::try_from(*value as i64).ok(),
+        Cell::Float(_) | Cell::Null | Cell::Bool(_) | Cell::Text(_) => None,
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "the nearest double is what JSON numbers mean")]
+fn double(cell: &Cell<'_>) -> Option<f64> {
+    match cell {
+        Cell::Unsigned(value) => Some(*value as f64),
+        Cell::Signed(value) => Some(*value as f64),
+        Cell::Float(value) => Some(*value),
+        Cell::Null | Cell::Bool(_) | Cell::Text(_) => None,
+    }
+}
+
+/// The nearest float32; not one that overflows to an infinity that was not meant.
+#[allow(clippy::cast_possible_truncation, reason = "rounding to the nearest is what is wanted")]
+fn single(cell: &Cell<'_>) -> Option<f32> {
+    double(cell).map(|value| value as f32).filter(|value| value.is_nan() || value.is_finite())
+}
+
+fn half_bits(cell: &Cell<'_>) -> Option<u16> {
+    double(cell).map(f16::from_f64).filter(|value| value.is_nan() || value.is_finite()).map(f16::to_bits)
+}
+
+fn brain_bits(cell: &Cell<'_>) -> Option<u16> {
+    double(cell).map(bf16::from_f64).filter(|value| value.is_nan() || value.is_finite()).map(bf16::to_bits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_fit_their_datatype_or_are_refused() {
+        use Datatype::{Bf16, Bool, Bytes, Fp16, Fp32, Fp64, Int8, Int64, Uint8, Uint64};
+        for (datatype, cell, fits) in [
+            (Bool, Cell::Bool(true), true),
+            (Bool, Cell::Unsigned(1), false),
+            (Uint8, Cell::Unsigned(255), true),
+            (Uint8, Cell::Unsigned(256), false),
+            (Uint8, Cell::Signed(-1), false),
+            (Int8, Cell::Float(-128.0), true),
+            (Int8, Cell::Float(1.5), false),
+            (Int64, Cell::Float(1e16), false),
+            (Int64, Cell::Signed(i64::MIN), true),
+            (Uint64, Cell::Unsigned(u64::MAX), true),
+            (Int64, Cell::Unsigned(u64::MAX), false),
+            (Int64, Cell::Float(f64::NAN), false),
+            (Fp32, Cell::Float(3.4e38), true),
+            (Fp32, Cell::Float(3.5e38), false),
+            (Fp32, Cell::Unsigned(7), true),
+            (Fp64, Cell::Float(f64::INFINITY), true),
+            (Fp16, Cell::Float(65504.0), true),
+            (Fp16, Cell::Float(70000.0), false),
+            (Bf16, Cell::Float(3.4e38), false),
+            (Fp32, Cell::Text("1"), false),
+            (Bytes, Cell::Text("ä"), true),
+            (Bytes, Cell::Unsigned(1), false),
+        ] {
+            assert_eq!(Store::of(datatype).fits(&cell), fits, "{cell} as {datatype}");
+        }
+    }
+
+    #[test]
+    fn half_precision_keeps_the_nearest_value() {
+        let mut store = Store::of(Datatype::Fp16);
+        store.grow(1);
+        assert!(store.set(0, &Cell::Float(0.1)));
+        // IEEE 754 binary16: 0.1 is 0x2E66.
+        assert_eq!(store.into_data(), TensorData::Fp16(vec![0x2E66]));
+    }
+}
