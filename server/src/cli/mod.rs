@@ -38,6 +38,7 @@ use problem::Done;
 #[derive(Parser)]
 #[command(
     name = "candor",
+    bin_name = "candor",
     version,
     max_term_width = 100,
     after_help = "Start here:

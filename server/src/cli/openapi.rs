@@ -17,7 +17,6 @@ pub(super) struct OpenapiArgs {
 /// How a document is written.
 #[derive(Clone, Copy, ValueEnum)]
 enum Format {
-    /// JSON.
     Json,
 }
 

@@ -26,8 +26,9 @@ pub(super) const EXAMPLES: &str = "Examples:
   candor doctor DIR --http-addr 0.0.0.0:8080 --tokens-file tokens.toml
   candor doctor --config candor.toml --json
 
-It takes the arguments of `serve` and starts nothing: models are looked at, not loaded (`candor model check`
-loads them). ✓ is well, ! is worth a look, ✗ would keep `serve` from starting.
+It takes the arguments of `serve` and starts nothing: models are looked at, not loaded
+(`candor model check` loads them).
+✓ is well, ! is worth a look, ✗ would keep `serve` from starting.
 Exit codes: 0 `serve` would start; 1 it would not; 2 wrong arguments.";
 
 #[derive(Args)]

@@ -120,8 +120,8 @@ fn origin(answer: &Value) -> String {
         let _ = write!(text, ", {} {}", word(engine, "name"), word(engine, "version"));
     }
     if let Some(timings) = answer.get("timings_ms").and_then(Value::as_object) {
-        let parts = timings.iter().filter_map(|(phase, ms)| Some(format!("{phase} {}", digits(ms.as_f64()?))));
-        let _ = write!(text, ", ms: {}", parts.collect::<Vec<_>>().join(" "));
+        let parts = timings.iter().filter_map(|(phase, ms)| Some(format!(", {phase} {:.3} ms", ms.as_f64()?)));
+        text.extend(parts);
     }
     if let Some(id) = answer.get("prediction_id").and_then(Value::as_str) {
         let _ = write!(text, ", prediction {id}");

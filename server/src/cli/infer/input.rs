@@ -15,11 +15,8 @@ use crate::cli::problem::Problem;
 /// What the input holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum InputFormat {
-    /// A body of the API, an array of rows, or one row.
     Json,
-    /// One row a line.
     Jsonl,
-    /// Comma-separated values.
     Csv,
 }
 

@@ -45,7 +45,7 @@ Exit codes: 0 predicted; 1 the server cannot be reached or refused; 2 wrong argu
 pub(super) struct InferArgs {
     /// Name of the model.
     model: String,
-    /// One row, as its features: sepal_length=5.1; quote JSON to force text: 'code=\"1\"'.
+    /// One row, as its features: sepal_length=5.1; quote JSON to force text: 'code="1"'.
     #[arg(value_name = "FEATURE=VALUE", conflicts_with = "input")]
     features: Vec<String>,
     /// File with rows (.json, .jsonl, .csv), or - for standard input.
@@ -76,11 +76,8 @@ pub(super) struct InferArgs {
 /// How predictions are printed.
 #[derive(Clone, Copy, ValueEnum)]
 enum Output {
-    /// For people.
     Table,
-    /// The server's answer.
     Json,
-    /// One line a row.
     Csv,
 }
 

@@ -28,7 +28,8 @@ pub(super) enum ModelCommand {
   candor model list DIR --json
   candor model list --server http://127.0.0.1:8080
 
-SERVED are the versions that `candor serve` would load: what model.toml says, or repository.version_policy.")]
+SERVED are the versions that `candor serve` would load: as model.toml says, or else the key
+repository.version_policy.")]
     List(list::ListArgs),
     /// Load a model and say what it takes and gives, with a request to paste.
     #[command(after_help = "Examples:
@@ -44,7 +45,7 @@ SERVED are the versions that `candor serve` would load: what model.toml says, or
   candor model check DIR --json        for CI
 
 ✓ is right, ! works and could be better, ✗ would keep the version from being served.
-Exit codes: 0 nothing has failed (warnings are allowed); 1 something has; 2 wrong arguments or configuration.")]
+Exit codes: 0 nothing has failed (warnings are no failure); 1 something has; 2 wrong arguments.")]
     Check(check::CheckArgs),
 }
 

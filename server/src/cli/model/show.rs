@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, process::ExitCode};
 
 use candor_domain::{Error, ErrorCode, ModelName, Result};
-use candor_serving::Opened;
+use candor_serving::{Opened, likeness::closest};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -73,7 +73,9 @@ fn from_folder(settings: &Settings, name: &ModelName, version: Option<&str>) -> 
         let known = repository.models().map(|(names, _)| names).unwrap_or_default();
         let known: Vec<&str> = known.iter().map(ModelName::as_str).collect();
         if error.code() == ErrorCode::NotFound {
-            return error.expected(format!("one of {}", known.join(", ")));
+            let near = closest(name.as_str(), known.iter().copied()).map(|near| format!("did you mean '{near}'?"));
+            let error = error.expected(format!("one of {}", known.join(", ")));
+            return near.into_iter().fold(error, Error::hint);
         }
         error
     })?;
@@ -192,35 +194,50 @@ fn output_table(outputs: &[Value]) -> Table {
 
 fn feature_table(features: &[Value]) -> Table {
     let mut table = Table::new(["NAME", "TYPE", "UNIT", "ALLOWED", "IF MISSING", "MEANING"]).indent(2);
-    for feature in features {
-        let bound = |key: &str| feature.get(key).filter(|value| !value.is_null()).map(plain);
-        let categories = list(feature, "categories");
-        let allowed = match (bound("min"), bound("max")) {
-            _ if !categories.is_empty() => joined(categories, 8),
-            (Some(min), Some(max)) => format!("{min} to {max}"),
-            (Some(min), None) => format!("{min} or more"),
-            (None, Some(max)) => format!("{max} or less"),
-            (None, None) => "any".to_owned(),
+    for alike in features.chunk_by(|a, b| is_nameless(a) && is_nameless(b) && word(a, "input") == word(b, "input")) {
+        let [feature, .., last] = alike else {
+            table.row(feature_row(alike.first().unwrap_or(&Value::Null)));
+            continue;
         };
-        let kind = match word(feature, "type") {
-            "array" => format!("{} {}", word(feature, "datatype"), shape(feature)),
-            kind => kind.to_owned(),
-        };
-        let missing = match (bound("default"), bound("impute")) {
-            (Some(default), None) => default,
-            (Some(default), Some(impute)) => format!("{default}; null: {impute}"),
-            (None, Some(impute)) => format!("refused; null: {impute}"),
-            (None, None) => "refused".to_owned(),
-        };
-        let unit = word(feature, "unit");
-        let meaning = match feature.get("declared") {
-            Some(Value::Bool(false)) if word(feature, "type") != "array" => "not named in model.toml".to_owned(),
-            _ => word(feature, "description").to_owned(),
-        };
-        let unit = if unit.is_empty() { "–" } else { unit };
-        table.row(vec![word(feature, "name").to_owned(), kind, unit.to_owned(), allowed, missing, meaning]);
+        let mut cells = feature_row(feature);
+        if let Some(name) = cells.first_mut() {
+            name.push_str(&format!(" … {}", word(last, "name")));
+        }
+        table.row(cells);
     }
     table
+}
+
+/// A column that model.toml does not name.
+fn is_nameless(feature: &Value) -> bool {
+    feature.get("declared") == Some(&Value::Bool(false)) && word(feature, "type") != "array"
+}
+
+fn feature_row(feature: &Value) -> Vec<String> {
+    let bound = |key: &str| feature.get(key).filter(|value| !value.is_null()).map(plain);
+    let categories = list(feature, "categories");
+    let allowed = match (bound("min"), bound("max")) {
+        _ if !categories.is_empty() => joined(categories, 8),
+        (Some(min), Some(max)) => format!("{min} to {max}"),
+        (Some(min), None) => format!("{min} or more"),
+        (None, Some(max)) => format!("{max} or less"),
+        (None, None) => "any".to_owned(),
+    };
+    let kind = match word(feature, "type") {
+        "array" => format!("{} {}", word(feature, "datatype"), shape(feature)),
+        kind => kind.to_owned(),
+    };
+    let missing = match (bound("default"), bound("impute")) {
+        (Some(default), None) => default,
+        (Some(default), Some(impute)) => format!("{default}; null: {impute}"),
+        (None, Some(impute)) => format!("refused; null: {impute}"),
+        (None, None) => "refused".to_owned(),
+    };
+    let unit = word(feature, "unit");
+    let description = word(feature, "description");
+    let meaning = if is_nameless(feature) && description.is_empty() { "not named in model.toml" } else { description };
+    let unit = if unit.is_empty() { "–" } else { unit };
+    vec![word(feature, "name").to_owned(), kind, unit.to_owned(), allowed, missing, meaning.to_owned()]
 }
 
 /// A number as people write it: 30 and not 30.0.
