@@ -55,9 +55,14 @@ impl Trouble {
         E::custom("")
     }
 
+    /// The error that was left.
+    pub(crate) fn take(&self) -> Option<Error> {
+        self.0.borrow_mut().take()
+    }
+
     /// The error that was left, or what the parser itself has to say.
     pub(crate) fn explain(&self, parser: &serde_json::Error, body: &[u8]) -> Error {
-        self.0.borrow_mut().take().unwrap_or_else(|| syntax_error(parser, body))
+        self.take().unwrap_or_else(|| syntax_error(parser, body))
     }
 }
 

@@ -339,6 +339,20 @@ impl<'a> Table<'a> {
         Ok(())
     }
 
+    /// Ends the names of columns whose values come by row: none that has no default is missing.
+    ///
+    /// # Errors
+    /// [`Stop`] when something is wrong with the names.
+    pub fn close_names(&mut self) -> Result<(), Stop> {
+        for (feature, spec) in self.set.features.iter().enumerate() {
+            if self.seen.get(feature) == Some(&0) && spec.notes.default.is_none() {
+                self.missing(None, spec)?;
+            }
+        }
+        self.seen.fill(0);
+        if self.problems.is_empty() { Ok(()) } else { Err(Stop) }
+    }
+
     /// Marks a whole row of values without names as given.
     pub fn see_all(&mut self) {
         self.seen_in_row = self.set.features.len();
