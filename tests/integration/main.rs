@@ -13,6 +13,7 @@
 //! | `registry`, `files` | load, unload, index; broken and hostile files; polling |
 //! | `swaps` | one version swapped again and again under load |
 //! | `lifecycle`, `cli` | signals, draining, limits of connections; the command line |
+//! | `cli_help`, `cli_model`, `cli_infer`, `cli_doctor` | what the subcommands say, as snapshots |
 //! | `openapi` | the document and the server say the same |
 //! | `counting` | statistics and metrics rise by what was sent |
 #![allow(
@@ -31,6 +32,10 @@ mod bad_names;
 mod bad_tensors;
 mod binary;
 mod cli;
+mod cli_doctor;
+mod cli_help;
+mod cli_infer;
+mod cli_model;
 mod compression;
 mod counting;
 mod files;
