@@ -32,6 +32,18 @@ pub struct Filled {
     pub feature: usize,
 }
 
+/// The gaps of a table.
+#[derive(Debug, Default)]
+pub struct Gaps {
+    /// The first [`GAPS_TOLD_MAX`] of them.
+    pub first: Vec<Filled>,
+    /// How many there were.
+    pub count: usize,
+}
+
+/// Gaps that are told one by one.
+pub const GAPS_TOLD_MAX: usize = 1000;
+
 /// Reading should stop; [`Table::finish`] says why.
 #[derive(Debug)]
 pub struct Stop;
@@ -51,7 +63,7 @@ pub struct Table<'a> {
     seen_in_row: usize,
     /// The feature that comes next if this row is like the last one.
     next: usize,
-    filled: Vec<Filled>,
+    gaps: Gaps,
     problems: Vec<Error>,
 }
 
@@ -76,7 +88,7 @@ impl<'a> Table<'a> {
             seen: vec![0; set.features.len()],
             seen_in_row: 0,
             next: 0,
-            filled: Vec::new(),
+            gaps: Gaps::default(),
             problems: Vec::new(),
         }
     }
@@ -272,7 +284,10 @@ impl<'a> Table<'a> {
         let index = row.saturating_mul(width).saturating_add(column);
         // The filler was tried when the version was loaded.
         if self.stores.get_mut(spec.input).is_some_and(|store| store.set(index, cell)) {
-            self.filled.push(Filled { row, feature });
+            self.gaps.count += 1;
+            if self.gaps.first.len() < GAPS_TOLD_MAX {
+                self.gaps.first.push(Filled { row, feature });
+            }
         }
     }
 
@@ -407,7 +422,7 @@ impl<'a> Table<'a> {
     ///
     /// # Errors
     /// `InvalidInput` with all problems; the first one leads.
-    pub fn finish(mut self) -> Result<(Vec<Tensor>, Vec<Filled>)> {
+    pub fn finish(mut self) -> Result<(Vec<Tensor>, Gaps)> {
         let (expected, right) = match self.set.rows {
             RowCount::Free => ("at least 1 row".to_owned(), self.rows > 0),
             RowCount::Exactly(rows) => (format!("{rows} rows, no more and no fewer"), self.rows == rows),
@@ -433,7 +448,7 @@ impl<'a> Table<'a> {
             let dims = rows.into_iter().chain(row_dims).map(|size| i64::try_from(size).unwrap_or(i64::MAX));
             tensors.push(Tensor::new(Shape::new(&dims.collect::<Vec<_>>())?, store.into_data())?);
         }
-        Ok((tensors, self.filled))
+        Ok((tensors, self.gaps))
     }
 }
 
