@@ -105,11 +105,23 @@ pub(super) fn table(answer: &Value) -> String {
         table.row(std::iter::once(index.to_string()).chain(cells).collect());
     }
     let mut text = table.to_string();
-    for place in answer.get("filled").and_then(Value::as_array).into_iter().flatten() {
-        let _ = writeln!(text, "{} filled in: {}", styled(YELLOW, "!"), place.as_str().unwrap_or_default());
+    for (name, value) in answer.get("outputs").and_then(Value::as_object).into_iter().flatten() {
+        let _ = writeln!(text, "{name}, of all rows: {}", short(value));
     }
+    text.push_str(&filled(answer));
     let _ = writeln!(text, "{}", styled(DIM, origin(answer)));
     text
+}
+
+/// Where the manifest's values stand for gaps.
+fn filled(answer: &Value) -> String {
+    const SHOWN_MAX: usize = 5;
+    let Some(places) = answer.get("filled").and_then(Value::as_array) else { return String::new() };
+    let shown: Vec<&str> = places.iter().take(SHOWN_MAX).filter_map(Value::as_str).collect();
+    let all = answer.get("filled_count").and_then(Value::as_u64).unwrap_or(places.len() as u64);
+    let more = all.saturating_sub(shown.len() as u64);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    format!("{} filled in as model.toml says: {}{more}\n", styled(YELLOW, "!"), shown.join(", "))
 }
 
 /// Who answered, and how long it took.
