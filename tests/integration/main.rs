@@ -8,6 +8,8 @@
 //! | `compression` | compressed requests and replies |
 //! | `bad_tensors`, `bad_json`, `bad_http`, `bad_names` | everything that can be wrong with a request |
 //! | `refusal` | how those are written down and checked |
+//! | `predict` | the native API: named features in every form, what is served, versions of the API |
+//! | `wrong_requests` | a table of wrong requests with their exact messages; every problem as documented |
 //! | `slow` | clients that trickle, stop, or leave |
 //! | `access` | every route with every kind of token; quotas |
 //! | `registry`, `files` | load, unload, index; broken and hostile files; polling |
@@ -43,7 +45,9 @@ mod golden;
 mod infer;
 mod lifecycle;
 mod openapi;
+mod predict;
 mod refusal;
 mod registry;
 mod slow;
 mod swaps;
+mod wrong_requests;

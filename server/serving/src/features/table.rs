@@ -6,7 +6,7 @@
 use candor_domain::{Error, Result, Shape, Tensor};
 
 use super::{
-    FeatureSet, FeatureSpec, RowCount,
+    FeatureKind, FeatureSet, FeatureSpec, RowCount,
     cell::{Cell, Store},
     spec::{Place, filler_cell},
 };
@@ -210,7 +210,13 @@ impl<'a> Table<'a> {
         let index = row.saturating_mul(width).saturating_add(column);
         let fits = self.stores.get_mut(spec.input).is_some_and(|store| store.set(index, cell));
         if !fits {
-            return self.wrong_type(row, spec, &cell.to_string());
+            let number = matches!(cell, Cell::Unsigned(_) | Cell::Signed(_) | Cell::Float(_));
+            if !number || !matches!(spec.kind(), FeatureKind::Number | FeatureKind::Integer) {
+                return self.wrong_type(row, spec, &cell.to_string());
+            }
+            let error = Error::invalid(format!("feature '{}' has a value that does not fit", spec.name));
+            let error = error.expected(spec.expectation()).got(cell.to_string());
+            return self.problem(Spot { row: Some(row), feature: Some(&spec.name) }, error);
         }
         match spec.refusal_of(cell) {
             None => Ok(()),
@@ -250,7 +256,7 @@ impl<'a> Table<'a> {
 
     fn put_gap(&mut self, row: usize, feature: usize, spec: &FeatureSpec, cell: &Cell<'_>) -> Result<(), Stop> {
         let Some(filler) = &spec.notes.impute else {
-            let error = Error::invalid(format!("feature '{}' is {}", spec.name, gap_word(cell)))
+            let error = Error::invalid(format!("feature '{}' {}", spec.name, gap_word(cell)))
                 .expected(spec.expectation())
                 .got(cell.to_string())
                 .hint("gaps are filled only where the model's model.toml declares `impute` for the feature");
@@ -432,7 +438,7 @@ impl<'a> Table<'a> {
 }
 
 fn gap_word(cell: &Cell<'_>) -> &'static str {
-    if matches!(cell, Cell::Null) { "null" } else { "not a number" }
+    if matches!(cell, Cell::Null) { "has no value" } else { "is not a number" }
 }
 
 fn too_large(elements_max: usize) -> Error {

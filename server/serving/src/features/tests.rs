@@ -117,7 +117,7 @@ fn gaps_are_filled_only_as_declared_and_told() {
     assert_eq!(tensors[0].data(), &TensorData::Fp32(vec![1.0, 2.0, 1.0, 3.5]));
     assert_eq!(filled, [Filled { row: 0, feature: 1 }, Filled { row: 1, feature: 1 }]);
     let null = read(&flower(), &[&[("length", Cell::Null)]]).unwrap_err().to_string();
-    assert!(null.contains("feature 'length' is null") && null.contains("`impute`"), "{null}");
+    assert!(null.contains("feature 'length' has no value") && null.contains("`impute`"), "{null}");
     let nan = read(&flower(), &[&[("length", Cell::Float(f64::NAN))]]).unwrap_err().to_string();
     assert!(nan.contains("feature 'length' is not a number"), "{nan}");
     let missing = read(&flower(), &[&[("width", Cell::Float(1.0))]]).unwrap_err().to_string();
