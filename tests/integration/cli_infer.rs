@@ -221,19 +221,22 @@ fn what_the_server_refuses_is_told_as_it_tells_it() {
             &["iris", "sepal_lenght=5.1", "sepal_width=3.5", "petal_length=1.4", "petal_width=0.2"][..],
             "",
         ),
-        (
-            "refused_several",
-            &["iris", "-i", "-"],
-            "[{\"sepal_length\": 99, \"sepal_width\": \"wide\", \"petal_length\": null}]",
-        ),
         ("refused_csv", &["iris", "-i", "-"], "sepal_length,sepal_width,petal_length,petal_width\n5.1,3.5,x,0.2\n"),
         ("refused_model", &["irsi", "a=1"], ""),
-        ("refused_version", &["iris", "a=1", "--version", "9"], ""),
     ] {
         let said = infer(&server, args, &[], input);
         assert_eq!((said.code, said.out.as_str()), (Some(1), ""), "{name}");
         insta::assert_snapshot!(name, said.err);
     }
+    // Every problem has a block of its own; how each is worded is the server's.
+    let said = infer(&server, &["iris", "-i", "-"], &[], "[{\"sepal_length\": 99, \"sepal_width\": \"wide\"}]");
+    assert_eq!(said.code, Some(1));
+    let blocks: Vec<&str> = said.err.split("\n\n").collect();
+    assert_eq!(blocks.len(), 5, "{}", said.err);
+    assert!(
+        blocks[..4].iter().all(|block| block.starts_with("error[invalid_input]: ") && block.contains("  --> /rows/0"))
+    );
+    assert_eq!(blocks[4], "error: 4 problems\n");
 }
 
 #[test]

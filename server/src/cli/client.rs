@@ -150,7 +150,6 @@ impl Client {
 
 fn base(server: &str) -> Result<String, Problem> {
     let help = "such as http://127.0.0.1:8080";
-    let server = server.trim_end_matches('/');
     if server.starts_with("https://") {
         return Err(Problem::new("https is not built in").at(format!("--server {server}")).help(
             "talk to the server's own address with http://, or use curl through the proxy that has the certificate",
@@ -164,7 +163,7 @@ fn base(server: &str) -> Result<String, Problem> {
         }
         None => server,
     };
-    let url = format!("http://{address}");
+    let url = format!("http://{}", address.trim_end_matches('/'));
     match url.parse::<ureq::http::Uri>() {
         Ok(uri) if uri.host().is_some_and(|host| !host.is_empty()) => Ok(url),
         Ok(_) => Err(Problem::new("the address has no host").at(format!("--server {server}")).help(help)),

@@ -211,7 +211,7 @@ mod tests {
             {"label": "a", "probabilities": {"a": 0.75, "b": 0.25}}, {"label": "b", "probabilities": {"a": 0.00001, "b": 1.0}}]});
         assert_eq!(
             plain(&few),
-            "row  label          a       b\n  0  a         0.7500  0.2500\n  1  b      1.000e-5   1.000\nm version 1\n"
+            "row  label         a       b\n  0  a        0.7500  0.2500\n  1  b      1.000e-5   1.000\nm version 1\n"
         );
         let many: serde_json::Map<_, _> =
             (0..10).map(|digit| (digit.to_string(), json!(f64::from(digit) / 45.0))).collect();
