@@ -259,3 +259,18 @@ fn a_caller_may_limit_the_time() {
     let short = predict(&server, "long_loop", &json!({"rows": [{"turns": 2}]})).expect(200).json();
     assert!(short["predictions"][0]["outputs"].is_object(), "{short}");
 }
+
+#[test]
+fn the_manifest_in_the_documentation_can_be_read() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/API.md")).unwrap();
+    let manifest = page.split("```toml").nth(1).unwrap().split("```").next().unwrap();
+    let models = Models::copies(&["iris"]).with_file("iris/model.toml", manifest);
+    let (status, said) = {
+        let server = Plan::with(models).start();
+        let reply = server.load("iris");
+        (reply.status, reply.text())
+    };
+    // It is read as far as the graph, which is another's.
+    assert_eq!(status, 400);
+    assert!(said.contains("the graph has no such name 'x'"), "{said}");
+}

@@ -44,8 +44,14 @@ fn to(model: &str, body: &str) -> Request {
     Request::post(format!("/api/v1/models/{model}/predict")).header("Content-Type", "application/json").body(body)
 }
 
+type Wrong = (&'static str, Request);
+
 /// Every wrong request by a name for it.
-fn table() -> Vec<(&'static str, Request)> {
+fn table() -> Vec<Wrong> {
+    [wrong_rows(), wrong_bodies(), wrong_lines(), wrong_for_the_model(), wrong_about_the_rest()].concat()
+}
+
+fn wrong_rows() -> Vec<Wrong> {
     let good = r#"{"sepal_length": 5, "sepal_width": 3, "petal_length": 1, "petal_width": 0.2"#;
     let one = |more: &str| rows(&format!("[{good}{more}}}]"));
     vec![
@@ -72,6 +78,11 @@ fn table() -> Vec<(&'static str, Request)> {
         ("rows are a text", rows("\"5,3,1,0\"")),
         ("there are no rows", rows("[]")),
         ("several things are wrong in several rows", rows(r#"[[5, 3, 1, "x"], {"sepal_length": -1}]"#)),
+    ]
+}
+
+fn wrong_bodies() -> Vec<Wrong> {
+    vec![
         ("rows and columns", json_body(r#"{"rows": [[5, 3, 1, 0]], "columns": {}}"#)),
         (
             "columns differ in length",
@@ -96,6 +107,11 @@ fn table() -> Vec<(&'static str, Request)> {
         ("there is more behind the body", json_body(r#"{"rows": [[5, 3, 1, 0]]} {}"#)),
         ("the id is a number", json_body(r#"{"rows": [[5, 3, 1, 0]], "id": 7}"#)),
         ("the timeout is negative", json_body(r#"{"rows": [[5, 3, 1, 0]], "timeout_ms": -1}"#)),
+    ]
+}
+
+fn wrong_lines() -> Vec<Wrong> {
+    vec![
         ("CSV without a column", csv("sepal_length,sepal_width,petal_length\n5,3,1\n")),
         ("CSV with a misspelt column", csv("sepal_length,sepal_width,petal_length,petal_widht\n5,3,1,0\n")),
         ("CSV with a short line", csv("sepal_length,sepal_width,petal_length,petal_width\n5,3,1,0\n5,3\n")),
@@ -105,6 +121,11 @@ fn table() -> Vec<(&'static str, Request)> {
         ("CSV that is only names", csv("sepal_length,sepal_width,petal_length,petal_width\n")),
         ("a line that is no JSON", lines("[5, 3, 1, 0]\n[5, 3, 1\n")),
         ("a line with a wrong value", lines("[5, 3, 1, 0]\n[5, 3, 1, \"x\"]\n")),
+    ]
+}
+
+fn wrong_for_the_model() -> Vec<Wrong> {
+    vec![
         ("a whole number has a fraction", to("simple", &format!(r#"{{"rows": [{:?}]}}"#, [1.5; 32]))),
         ("a whole number is too large", to("simple", &format!(r#"{{"rows": [{:?}]}}"#, [3_000_000_000_u64; 32]))),
         ("a text is a number", to("simple_string", &format!(r#"{{"rows": [{:?}]}}"#, [1; 32]))),
@@ -113,6 +134,11 @@ fn table() -> Vec<(&'static str, Request)> {
         ("an image that is flat", to("digits", r#"{"rows": [[[1, 2, 3]]]}"#)),
         ("a gap where none is filled", to("gaps", r#"{"rows": [{"length/total": null, "depth": null, "age": 1}]}"#)),
         ("a name with a slash", to("gaps", r#"{"rows": [{"length/total": "x", "depth": 1, "age": 1}]}"#)),
+    ]
+}
+
+fn wrong_about_the_rest() -> Vec<Wrong> {
+    vec![
         ("a model is misspelt", to("irsi", r#"{"rows": [[5, 3, 1, 0]]}"#)),
         ("a model could not be loaded", to("broken", r#"{"rows": [[5, 3, 1, 0]]}"#)),
         ("a name that no model can have", to("..", "{}")),
