@@ -132,9 +132,7 @@ impl Client {
 
     fn unreachable(&self, error: &ureq::Error) -> Problem {
         if matches!(error, ureq::Error::Timeout(_)) {
-            return Problem::new(format!("{} did not answer in time", self.base))
-                .cause(error)
-                .help("is it busy? `curl` its /health/ready, or wait longer with --timeout-ms where there is one");
+            return Problem::new(format!("{} did not answer in time", self.base)).help("GET /health/ready says whether it is well; `infer` waits longer with a larger --timeout-ms, or without one");
         }
         Problem::new(format!("cannot reach {}", self.base))
             .cause(error)
