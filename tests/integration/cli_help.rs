@@ -9,7 +9,7 @@ fn run(args: &[&str]) -> Said {
     process::run(BINARY, args, &[("COLUMNS", "100")])
 }
 
-const COMMANDS: [&str; 11] = [
+const COMMANDS: [&str; 13] = [
     "",
     "serve",
     "model",
@@ -19,6 +19,8 @@ const COMMANDS: [&str; 11] = [
     "infer",
     "doctor",
     "config",
+    "config show",
+    "config check",
     "openapi",
     "completions",
 ];

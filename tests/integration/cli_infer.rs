@@ -1,10 +1,14 @@
 //! `candor infer`: what it sends, how it prints answers, and how it tells what went wrong.
+//!
+//! Against the server itself; and against a stub, for what was sent and for answers of others.
 
 use std::fs;
 
+use candor_domain::Access;
 use candor_tests::{
-    Stub,
+    Plan, Stub, TestServer,
     process::{self, Said},
+    server::token_of,
     stub::Asked,
 };
 use serde_json::{Value, json};
@@ -109,8 +113,8 @@ fn the_token_comes_from_a_file_or_from_the_environment() {
 #[test]
 fn problems_are_told_with_place_expectation_and_help() {
     let one = json!({"type": "/problems/invalid-input", "title": "The input is wrong", "status": 400,
-        "detail": "unknown feature 'sepal_lenght'", "code": "invalid_input", "pointer": "/rows/0/sepal_lenght",
-        "expected": "one of sepal_length, sepal_width, petal_length, petal_width", "hint": "did you mean 'sepal_length'?"});
+        "detail": "unknown feature 'sepal_lenght'; expected one of a, b", "code": "invalid_input", "pointer": "/rows/0/sepal_lenght",
+        "expected": "one of a, b", "hint": "did you mean 'sepal_length'?"});
     let (said, _) = ask(&["sepal_lenght=1"], 400, &one.to_string(), "");
     assert_eq!((said.code, said.out.as_str()), (Some(1), ""));
     insta::assert_snapshot!("infer_problem", said.err);
@@ -155,4 +159,94 @@ fn wrong_arguments_are_refused_before_anything_is_sent() {
         assert_eq!((said.code, said.out.as_str()), (Some(2), ""), "{name}: {}", said.err);
         insta::assert_snapshot!(name, said.err);
     }
+}
+
+/// Runs `infer` against a server; its address, times and ids left out.
+fn infer(server: &TestServer, args: &[&str], env: &[(&str, &str)], input: &str) -> Said {
+    let url = format!("http://{}", server.addr());
+    let mut said = process::run_with_input(BINARY, &[&["infer"], args, &["--server", &url]].concat(), env, input);
+    said.err = said.err.replace(&url, "<server>");
+    let origin = said.out.lines().find(|line| line.contains(", prediction ")).map(str::to_owned);
+    if let Some(origin) = origin {
+        let who = origin.split_once(", ").unwrap().0;
+        said.out = said.out.replace(&origin, &format!("{who}, <engine, times, id>"));
+    }
+    said
+}
+
+#[test]
+fn the_server_answers_every_form_of_the_same_rows_alike() {
+    let server = TestServer::start();
+    let wanted = infer(&server, &["iris", "-i", "-"], &[], "[[5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]]");
+    assert_eq!((wanted.code, wanted.err.as_str()), (Some(0), ""));
+    let predictions = |said: &Said| serde_json::from_str::<Value>(&said.out).unwrap()["predictions"].clone();
+    assert_eq!(predictions(&wanted)[1]["label"], "virginica");
+    let csv = "sepal_length,sepal_width,petal_length,petal_width\n5.1,3.5,1.4,0.2\n6.7,3.0,5.2,2.3\n";
+    let jsonl =
+        "[5.1,3.5,1.4,0.2]\n{\"petal_width\":2.3,\"sepal_length\":6.7,\"sepal_width\":3.0,\"petal_length\":5.2}\n";
+    let columns = "{\"columns\":{\"sepal_length\":[5.1,6.7],\"sepal_width\":[3.5,3.0],\"petal_length\":[1.4,5.2],\"petal_width\":[0.2,2.3]}}";
+    for (more, input) in [
+        (&[][..], csv),
+        (&[], jsonl),
+        (&["--timeout-ms", "10000"], jsonl),
+        (&[], columns),
+        (&["--timeout-ms", "10000"], columns),
+        (&["--no-header", "--input-format", "csv"], "5.1,3.5,1.4,0.2\n6.7,3.0,5.2,2.3\n"),
+    ] {
+        let said = infer(&server, &[&["iris", "-i", "-"], more].concat(), &[], input);
+        assert_eq!(said.code, Some(0), "{input}: {}", said.err);
+        assert_eq!(predictions(&said), predictions(&wanted), "{input}");
+    }
+    let row = ["iris", "sepal_length=6.7", "sepal_width=3", "petal_length=5.2", "petal_width=2.3", "-o", "table"];
+    let said = infer(&server, &row, &[], "");
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    insta::assert_snapshot!("served_row", said.out);
+    let table = infer(
+        &server,
+        &["digits_rows", "-i", "-", "-o", "table"],
+        &[],
+        &json!([{"rows": [vec![0; 8], vec![9; 8]]}]).to_string(),
+    );
+    assert_eq!(table.code, Some(0), "{}", table.err);
+    insta::assert_snapshot!("served_many_classes", table.out);
+    server.stop_and_expect_clean();
+}
+
+#[test]
+fn what_the_server_refuses_is_told_as_it_tells_it() {
+    let server = TestServer::start();
+    for (name, args, input) in [
+        (
+            "refused_misspelt",
+            &["iris", "sepal_lenght=5.1", "sepal_width=3.5", "petal_length=1.4", "petal_width=0.2"][..],
+            "",
+        ),
+        ("refused_csv", &["iris", "-i", "-"], "sepal_length,sepal_width,petal_length,petal_width\n5.1,3.5,x,0.2\n"),
+        ("refused_model", &["irsi", "a=1"], ""),
+    ] {
+        let said = infer(&server, args, &[], input);
+        assert_eq!((said.code, said.out.as_str()), (Some(1), ""), "{name}");
+        insta::assert_snapshot!(name, said.err);
+    }
+    // Every problem has a block of its own; how each is worded is the server's.
+    let said = infer(&server, &["iris", "-i", "-"], &[], "[{\"sepal_length\": 99, \"sepal_width\": \"wide\"}]");
+    assert_eq!(said.code, Some(1));
+    let blocks: Vec<&str> = said.err.split("\n\n").collect();
+    assert_eq!(blocks.len(), 5, "{}", said.err);
+    assert!(
+        blocks[..4].iter().all(|block| block.starts_with("error[invalid_input]: ") && block.contains("  --> /rows/0"))
+    );
+    assert_eq!(blocks[4], "error: 4 problems\n");
+}
+
+#[test]
+fn a_server_with_tokens_is_asked_with_one() {
+    let server = Plan::default().with_tokens().start();
+    let row = ["iris", "sepal_length=5.1", "sepal_width=3.5", "petal_length=1.4", "petal_width=0.2"];
+    let without = infer(&server, &row, &[], "");
+    assert_eq!(without.code, Some(1));
+    assert!(without.err.starts_with("error[unauthenticated]: "), "{}", without.err);
+    let token = token_of(Access::Infer);
+    let with = infer(&server, &row, &[("CANDOR_TOKEN", &token)], "");
+    assert_eq!((with.code, with.err.as_str()), (Some(0), ""));
 }

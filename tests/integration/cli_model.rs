@@ -3,7 +3,7 @@
 use std::fs;
 
 use candor_tests::{
-    Models, Stub,
+    Models, Plan, Stub, TestServer,
     models::{fixture, sample, samples},
     process::{self, Said},
     server::library,
@@ -211,4 +211,56 @@ fn a_servers_models_are_listed_over_all_pages() {
     assert_eq!(lines, ["GET /api/v1/models", "GET /api/v1/models?page_token=a%2Fb%3D"]);
     assert_eq!(asked[1].header("authorization"), Some("Bearer secret"));
     assert_eq!(asked[0].header("accept"), Some("application/vnd.candor.v1+json"));
+}
+
+#[test]
+fn a_server_and_its_folder_describe_a_model_alike() {
+    let server = TestServer::start();
+    let url = format!("http://{}", server.addr());
+    let root = samples();
+    let described = |args: &[&str]| {
+        let said = run(&[&["model", "show", "iris", "--json"], args].concat());
+        assert_eq!((said.code, said.err.as_str()), (Some(0), ""), "{args:?}");
+        let mut description: Value = serde_json::from_str(&said.out).unwrap();
+        let object = description.as_object_mut().unwrap();
+        // What only one of the two can know.
+        for key in ["load_ms", "state", "inputs", "versions"] {
+            object.remove(key);
+        }
+        description
+    };
+    let of_server = described(&["--server", &url]);
+    assert_eq!(of_server["features"][3]["name"], "petal_width");
+    assert_eq!(described(&[root.to_str().unwrap()]), of_server);
+    assert_eq!(described(&["--server", &url, "--version", "1"])["version"], "1");
+    let said = run(&["model", "show", "irsi", "--server", &url]);
+    assert_eq!(said.code, Some(1));
+    insta::assert_snapshot!("show_unknown_on_server", said.err);
+    let shown = run(&["model", "show", "iris", "--server", &url]).out.replace(&url, "<server>");
+    assert!(shown.contains("curl <server>/api/v1/models/iris/predict"), "{shown}");
+    assert!(shown.contains("sepal_length  number  cm    0 to 30"), "{shown}");
+}
+
+#[test]
+fn the_request_to_paste_is_answered() {
+    let server = TestServer::start();
+    let root = samples();
+    for model in ["iris", "digits", "digits_rows", "simple", "simple_identity", "diabetes"] {
+        let shown = run(&["model", "show", model, root.to_str().unwrap()]).out;
+        let body = shown.split_once("-d '").unwrap().1.split_once('\'').unwrap().0;
+        let reply = server.post(&format!("/api/v1/models/{model}/predict"), &serde_json::from_str(body).unwrap());
+        assert_eq!(reply.status, 200, "{model}: {body}");
+    }
+}
+
+#[test]
+fn a_servers_models_are_listed_with_what_is_wrong_with_them() {
+    let models = Models::copies(&["iris"])
+        .with_file("contradicts/1/model.onnx", sample("iris", "1"))
+        .with_file("contradicts/model.toml", "[[inputs]]\nname = \"featurs\"\n");
+    let server = Plan::with(models).start();
+    let url = format!("http://{}", server.addr());
+    let said = run(&["model", "list", "--server", &url]);
+    assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
+    insta::assert_snapshot!("list_real_server", said.out.replace(&url, "<server>"));
 }

@@ -41,6 +41,7 @@ use candor_serving::{Pipeline, Registry};
 
 pub use gate::Gate;
 pub use limits::HttpLimits;
+pub use native::{Described, ModelDescription};
 pub use quota::Quota;
 pub use tokens::Tokens;
 

@@ -132,9 +132,7 @@ impl Client {
 
     fn unreachable(&self, error: &ureq::Error) -> Problem {
         if matches!(error, ureq::Error::Timeout(_)) {
-            return Problem::new(format!("{} did not answer in time", self.base))
-                .cause(error)
-                .help("is it busy? `curl` its /health/ready, or wait longer with --timeout-ms where there is one");
+            return Problem::new(format!("{} did not answer in time", self.base)).help("GET /health/ready says whether it is well; `infer` waits longer with a larger --timeout-ms, or without one");
         }
         Problem::new(format!("cannot reach {}", self.base))
             .cause(error)
@@ -150,7 +148,6 @@ impl Client {
 
 fn base(server: &str) -> Result<String, Problem> {
     let help = "such as http://127.0.0.1:8080";
-    let server = server.trim_end_matches('/');
     if server.starts_with("https://") {
         return Err(Problem::new("https is not built in").at(format!("--server {server}")).help(
             "talk to the server's own address with http://, or use curl through the proxy that has the certificate",
@@ -164,7 +161,7 @@ fn base(server: &str) -> Result<String, Problem> {
         }
         None => server,
     };
-    let url = format!("http://{address}");
+    let url = format!("http://{}", address.trim_end_matches('/'));
     match url.parse::<ureq::http::Uri>() {
         Ok(uri) if uri.host().is_some_and(|host| !host.is_empty()) => Ok(url),
         Ok(_) => Err(Problem::new("the address has no host").at(format!("--server {server}")).help(help)),

@@ -74,7 +74,8 @@ Examples:
   candor serve DIR --http-addr 127.0.0.1:9000 --poll-s 5
   candor serve DIR --http-addr 0.0.0.0:8080 --tokens-file tokens.toml
 
-Every flag is also an environment variable and a key of the configuration file; docs/CONFIG.md lists them.
+Every flag is also an environment variable and a key of the configuration file:
+docs/CONFIG.md lists them.
 SIGTERM: not ready, drain, stop. A second signal ends at once.")]
     Serve(ConfigArgs),
     /// List, show or check models.

@@ -61,12 +61,21 @@ impl Problem {
         let text = |from: &Value, key: &str| from.get(key).and_then(Value::as_str).map(str::to_owned);
         let code = text(answer, "code");
         let one = |entry: &Value| {
+            let (expected, got) = (text(entry, "expected"), text(entry, "got"));
+            let what = text(entry, "detail").or_else(|| text(entry, "title")).unwrap_or_else(|| "it failed".to_owned());
+            // The detail of an answer says again what has a line of its own here.
+            let again = match (&expected, &got) {
+                (Some(expected), Some(got)) => format!("; expected {expected}, got {got}"),
+                (Some(expected), None) => format!("; expected {expected}"),
+                (None, Some(got)) => format!("; got {got}"),
+                (None, None) => String::new(),
+            };
             Self(Box::new(Parts {
                 code: text(entry, "code").or_else(|| code.clone()),
-                what: text(entry, "detail").or_else(|| text(entry, "title")).unwrap_or_else(|| "it failed".to_owned()),
-                place: text(entry, "pointer"),
-                expected: text(entry, "expected"),
-                got: text(entry, "got"),
+                what: what.strip_suffix(&again).unwrap_or(&what).to_owned(),
+                place: text(entry, "pointer").or_else(|| text(entry, "at")),
+                expected,
+                got,
                 cause: None,
                 help: text(entry, "hint"),
             }))

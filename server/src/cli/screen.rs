@@ -1,7 +1,7 @@
 //! What the user sees: styles, marks, sizes, tables.
 //!
 //! Text is built with styles and printed once. Colour reaches only a terminal (or `--color=always`), because
-//! [`print`] strips it elsewhere; `NO_COLOR` is honoured.
+//! [`print()`] strips it elsewhere; `NO_COLOR` is honoured.
 
 use std::{
     fmt::{self, Write as _},

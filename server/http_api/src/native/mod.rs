@@ -24,7 +24,8 @@ mod reply;
 mod schema;
 mod typed;
 
-pub(crate) use catalog::{Listing, ModelDescription, ModelList, ModelSummary, VersionList, VersionSummary, summaries};
+pub use catalog::{Described, ModelDescription};
+pub(crate) use catalog::{Listing, ModelList, ModelSummary, VersionList, VersionSummary, summaries};
 pub(crate) use negotiate::{MEDIA_TYPE, accepted};
 pub(crate) use predict::{Form, PredictCodec};
 pub use schema::{PredictBody, PredictReplyBody};

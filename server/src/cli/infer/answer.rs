@@ -105,11 +105,23 @@ pub(super) fn table(answer: &Value) -> String {
         table.row(std::iter::once(index.to_string()).chain(cells).collect());
     }
     let mut text = table.to_string();
-    for place in answer.get("filled").and_then(Value::as_array).into_iter().flatten() {
-        let _ = writeln!(text, "{} filled in: {}", styled(YELLOW, "!"), place.as_str().unwrap_or_default());
+    for (name, value) in answer.get("outputs").and_then(Value::as_object).into_iter().flatten() {
+        let _ = writeln!(text, "{name}, of all rows: {}", short(value));
     }
+    text.push_str(&filled(answer));
     let _ = writeln!(text, "{}", styled(DIM, origin(answer)));
     text
+}
+
+/// Where the manifest's values stand for gaps.
+fn filled(answer: &Value) -> String {
+    const SHOWN_MAX: usize = 5;
+    let Some(places) = answer.get("filled").and_then(Value::as_array) else { return String::new() };
+    let shown: Vec<&str> = places.iter().take(SHOWN_MAX).filter_map(Value::as_str).collect();
+    let all = answer.get("filled_count").and_then(Value::as_u64).unwrap_or(places.len() as u64);
+    let more = all.saturating_sub(shown.len() as u64);
+    let more = if more == 0 { String::new() } else { format!(" and {more} more") };
+    format!("{} filled in as model.toml says: {}{more}\n", styled(YELLOW, "!"), shown.join(", "))
 }
 
 /// Who answered, and how long it took.
@@ -199,7 +211,7 @@ mod tests {
             {"label": "a", "probabilities": {"a": 0.75, "b": 0.25}}, {"label": "b", "probabilities": {"a": 0.00001, "b": 1.0}}]});
         assert_eq!(
             plain(&few),
-            "row  label          a       b\n  0  a         0.7500  0.2500\n  1  b      1.000e-5   1.000\nm version 1\n"
+            "row  label         a       b\n  0  a        0.7500  0.2500\n  1  b      1.000e-5   1.000\nm version 1\n"
         );
         let many: serde_json::Map<_, _> =
             (0..10).map(|digit| (digit.to_string(), json!(f64::from(digit) / 45.0))).collect();

@@ -155,11 +155,10 @@ impl Checker<'_> {
         report.checks.extend(model.ignored.iter().map(|why| Check::warn("ignored", why)));
         let wanted = |found: &&FoundVersion| self.target.only.as_ref().is_none_or(|only| *only == found.version);
         for found in model.versions.iter().filter(wanted) {
-            let version = found.version.to_string();
             report.versions.push(VersionReport {
-                served: served.contains(&version),
+                version: found.version.to_string(),
+                served: served.contains(&found.version),
                 checks: self.version(&model, found),
-                version,
             });
         }
         if report.versions.is_empty() {

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use candor_domain::ModelName;
-use candor_serving::Repository;
+use candor_serving::{Repository, repository::FoundVersion};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -60,9 +60,9 @@ fn look_at(repository: &Repository, settings: &Settings, name: &ModelName) -> Va
         problems.push(error.to_string());
         Vec::new()
     });
-    let version = |found: &candor_serving::repository::FoundVersion| {
-        let version = found.version.to_string();
-        json!({"served": served.contains(&version), "bytes": bytes_in(&found.folder), "version": version})
+    let version = |found: &FoundVersion| {
+        let is_served = served.contains(&found.version);
+        json!({"version": found.version.as_str(), "served": is_served, "bytes": bytes_in(&found.folder)})
     };
     let versions: Vec<Value> = model.versions.iter().map(version).collect();
     let (title, task) = (&model.manifest.title, &model.manifest.task);
@@ -125,6 +125,9 @@ fn of_server(client: &Client, json: bool) -> Done {
         let (task, title) = (word(model, "task"), word(model, "title"));
         let state = word(model, "state").to_owned();
         table.row(vec![name.to_owned(), state, or_dash(&versions.join(", ")), or_dash(task), or_dash(title)]);
+        if !word(model, "reason").is_empty() {
+            reasons.push(format!("{name}: {}", word(model, "reason")));
+        }
         for version in list(model, "versions") {
             let reason = word(version, "reason");
             if !reason.is_empty() {

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `list` | all models of a folder, without loading, or of a server |
 //! | `show` | one model, loaded, or as a server describes it |
-//! | `describe` | what a loaded version is, in the form of the API |
+//! | `describe` | a request that a model takes; its signature in words |
 //! | `check` | everything that a load verifies, said aloud |
 
 mod check;
@@ -14,6 +14,7 @@ mod show;
 
 use std::{fs, path::Path};
 
+use candor_domain::Version;
 use candor_serving::{Repository, VersionPolicy, repository::FoundModel};
 use clap::Subcommand;
 
@@ -62,10 +63,10 @@ fn repository(settings: &Settings) -> candor_domain::Result<Repository> {
 }
 
 /// The versions that `serve` would load.
-fn served(model: &FoundModel, default: &VersionPolicy) -> candor_domain::Result<Vec<String>> {
+fn served(model: &FoundModel, default: &VersionPolicy) -> candor_domain::Result<Vec<Version>> {
     let available: Vec<_> = model.versions.iter().map(|found| found.version.clone()).collect();
     let policy = model.manifest.versions.as_ref().unwrap_or(default);
-    Ok(policy.select(&available)?.iter().map(ToString::to_string).collect())
+    Ok(policy.select(&available)?.into_iter().collect())
 }
 
 /// Sizes of the files of a folder, added up; what cannot be read counts as nothing.

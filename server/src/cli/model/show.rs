@@ -2,8 +2,13 @@
 
 use std::{fmt::Write as _, process::ExitCode};
 
-use candor_domain::{Error, ErrorCode, ModelName, Result};
-use candor_serving::{Opened, likeness::closest};
+use candor_domain::{Clock as _, Error, ErrorCode, ModelName, Result, TensorSpec, Version};
+use candor_http_api::{Described, ModelDescription};
+use candor_serving::{
+    Opened,
+    likeness::closest,
+    repository::{FoundModel, FoundVersion},
+};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -19,6 +24,7 @@ use crate::{
         problem::{Done, Failure},
         screen::{self, BOLD, DIM, Table, styled},
     },
+    clock::SystemClock,
     config::Settings,
     wiring,
 };
@@ -80,28 +86,53 @@ fn from_folder(settings: &Settings, name: &ModelName, version: Option<&str>) -> 
         error
     })?;
     let served = served(&model, &settings.version_policy)?;
-    let wanted = version.or(served.last().map(String::as_str));
+    let wanted = version.or(served.last().map(Version::as_str));
     let found = model.versions.iter().find(|found| Some(found.version.as_str()) == wanted).ok_or_else(|| {
         let known: Vec<&str> = model.versions.iter().map(|found| found.version.as_str()).collect();
         Error::new(ErrorCode::NotFound, format!("model '{name}' has no version {}", wanted.unwrap_or("to serve")))
             .expected(format!("one of {}", known.join(", ")))
     })?;
     let engine = wiring::engine(settings)?;
+    let clock = SystemClock::start();
+    let began = clock.now();
     let opened = Opened::open(&*engine, &repository.read_model(found)?, found)?;
     let meaning = opened.read(&model.manifest)?;
-    let mut description = describe::describe(&model, &opened, &meaning, found.version.as_str(), engine.info());
-    let versions: Vec<Value> = model
-        .versions
-        .iter()
-        .map(|found| {
-            let version = found.version.as_str();
-            json!({"version": version, "served": served.iter().any(|served| served == version), "bytes": bytes_in(&found.folder)})
-        })
-        .collect();
+    let description = ModelDescription::of(&Described {
+        model: name,
+        version: &found.version,
+        ready_versions: &served,
+        manifest: &model.manifest,
+        signature: &opened.signature,
+        features: &meaning.features,
+        answers: &meaning.answers,
+        engine: engine.info(),
+        sha256: &opened.sha256,
+        file_bytes: opened.file_bytes,
+        load_ms: clock.now().nanos_since(began) / 1_000_000,
+        properties: &opened.properties,
+    });
+    let mut description = json!(description);
     if let Some(object) = description.as_object_mut() {
-        object.insert("versions".to_owned(), json!(versions));
+        // What the API would say once the folder is served, and what only somebody with the folder can know.
+        object.remove("state");
+        object.insert("inputs".to_owned(), inputs(&opened, &model));
+        let version = |found: &FoundVersion| {
+            let is_served = served.contains(&found.version);
+            json!({"version": found.version.as_str(), "served": is_served, "bytes": bytes_in(&found.folder)})
+        };
+        object.insert("versions".to_owned(), model.versions.iter().map(version).collect());
     }
     Ok(description)
+}
+
+/// The tensors that the graph takes.
+fn inputs(opened: &Opened, model: &FoundModel) -> Value {
+    let input = |spec: &TensorSpec| {
+        let notes = model.manifest.inputs.iter().find(|notes| *notes.name == *spec.name);
+        let description = notes.and_then(|notes| notes.description.as_deref()).unwrap_or_default();
+        json!({"name": &*spec.name, "datatype": spec.datatype.name(), "shape": spec.wire_shape(), "description": description})
+    };
+    opened.signature.inputs.iter().map(input).collect()
 }
 
 fn in_words(model: &Value, base: &str, version: Option<&str>) -> String {
@@ -113,23 +144,13 @@ fn in_words(model: &Value, base: &str, version: Option<&str>) -> String {
             line(&mut text, head, &screen::wrapped(value, WIDTH));
         }
     }
-    let versions = list(model, "versions").iter().map(|version| {
-        let number = word(version, "version");
-        match (version.get("served").and_then(Value::as_bool), word(version, "state")) {
-            (Some(false), _) => format!("{number} (not served)"),
-            (Some(true), _) | (None, "ready" | "") => number.to_owned(),
-            (None, state) => format!("{number} ({state})"),
-        }
-    });
-    let versions = versions.collect::<Vec<_>>().join(", ");
-    if !versions.is_empty() {
-        line(&mut text, "versions", &versions);
-    }
+    line(&mut text, "versions", &versions(model));
     if let Some(engine) = model.get("engine") {
         line(&mut text, "engine", &format!("{} {}", word(engine, "name"), word(engine, "version")));
     }
     let bytes = model.get("file_bytes").and_then(Value::as_u64).map(|bytes| format!(" ({})", screen::size(bytes)));
     line(&mut text, "sha256", &format!("{}{}", word(model, "sha256"), bytes.unwrap_or_default()));
+    line(&mut text, "rows", &rows(model));
     if let Some(properties) = model.get("properties").and_then(Value::as_object).filter(|all| !all.is_empty()) {
         let shown = properties.iter().map(|(key, value)| format!("{key} = {}", value.as_str().unwrap_or_default()));
         line(&mut text, "properties", &shown.collect::<Vec<_>>().join("\n"));
@@ -145,6 +166,29 @@ fn in_words(model: &Value, base: &str, version: Option<&str>) -> String {
     }
     let _ = writeln!(text, "{}\n{}", styled(BOLD, "\nAsk it"), curl(model, base, version));
     text
+}
+
+/// All versions of a folder, or the ready ones of a server.
+fn versions(model: &Value) -> String {
+    let ready = list(model, "ready_versions").iter().filter_map(Value::as_str).map(str::to_owned);
+    let found = list(model, "versions").iter().map(|version| {
+        let note = if version["served"] == true { "" } else { " (not served)" };
+        format!("{}{note}", word(version, "version"))
+    });
+    let found: Vec<String> = found.collect();
+    let all = if found.is_empty() { ready.collect() } else { found };
+    all.join(", ")
+}
+
+/// How many rows a request may have.
+fn rows(model: &Value) -> String {
+    let bound = |key: &str| model.get(key).and_then(Value::as_u64);
+    match (word(model, "no_rows_because"), bound("rows_min").unwrap_or(1), bound("rows_max")) {
+        ("", least, Some(most)) if least == most => format!("exactly {most} in a request"),
+        ("", least, Some(most)) => format!("{least} to {most} in a request"),
+        ("", least, None) => format!("{least} or more in a request"),
+        (why, ..) => format!("none: {why}"),
+    }
 }
 
 fn line(text: &mut String, head: &str, value: &str) {
@@ -247,6 +291,9 @@ fn plain(value: &Value) -> String {
 
 /// A request that works when pasted into a shell.
 fn curl(model: &Value, base: &str, version: Option<&str>) -> String {
+    if list(model, "features").is_empty() {
+        return format!("  with tensors: POST {base}/v2/models/{}/infer", word(model, "name"));
+    }
     let body = format!(r#"{{"rows":[{}]}}"#, describe::sample_row(model)).replace('\'', r"'\''");
     let version = version.map(|version| format!("/versions/{version}")).unwrap_or_default();
     let name = word(model, "name");
