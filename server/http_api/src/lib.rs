@@ -55,7 +55,7 @@ pub struct Api {
     strict_readiness: bool,
     stopping: AtomicBool,
     responses: responses::Responses,
-    document: web::Bytes,
+    documents: handlers::docs::Documents,
 }
 
 /// What an [`Api`] is made of.
@@ -79,7 +79,6 @@ impl Api {
     #[must_use]
     pub fn new(parts: ApiParts) -> Self {
         let ApiParts { pipeline, registry, limits, tokens, quota, strict_readiness } = parts;
-        let document = web::Bytes::from(openapi::document_json());
         let (limits, stopping) = (Arc::new(limits), AtomicBool::new(false));
         Self {
             pipeline,
@@ -90,7 +89,7 @@ impl Api {
             strict_readiness,
             stopping,
             responses: responses::Responses::default(),
-            document,
+            documents: handlers::docs::Documents::new(),
         }
     }
 

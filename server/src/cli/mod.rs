@@ -94,7 +94,7 @@ SIGTERM: not ready, drain, stop. A second signal ends at once.")]
         #[command(subcommand)]
         command: ConfigCommand,
     },
-    /// Print the API document (OpenAPI 3.1).
+    /// Print the API document (OpenAPI).
     #[command(after_help = "Examples:
   candor openapi > openapi.json
   npx openapi-typescript openapi.json -o candor.d.ts")]

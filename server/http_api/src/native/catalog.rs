@@ -13,6 +13,7 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use super::schema::EngineBody;
+use crate::openapi::names::StateText;
 
 /// Which models a list shows.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -20,16 +21,16 @@ use super::schema::EngineBody;
 #[serde(deny_unknown_fields)]
 pub struct Listing {
     /// Most entries on a page, 1 to 500.
-    #[param(minimum = 1, maximum = 500, default = 50, nullable = false)]
+    #[param(minimum = 1, maximum = 500, default = 50, nullable = false, example = 50)]
     pub page_size: Option<usize>,
     /// Where the page begins: `next_page_token` of the page before.
-    #[param(nullable = false)]
+    #[param(nullable = false, example = "1")]
     pub page_token: Option<String>,
     /// Only models whose name or title contains this, in upper or lower case.
     #[param(nullable = false, example = "iris")]
     pub q: Option<String>,
-    /// Only models in this state: `discovered`, `loading`, `ready`, `draining`, `unloaded` or `failed`.
-    #[param(nullable = false, example = "ready")]
+    /// Only models, or versions, in this state.
+    #[param(value_type = StateText, required = false, example = "ready")]
     pub state: Option<String>,
     /// Only models of this task, such as `classification`; a model that is not ready has none.
     #[param(nullable = false, example = "classification")]
@@ -135,6 +136,7 @@ pub struct ModelDescription {
     /// The engine that runs it.
     pub engine: EngineBody,
     /// sha256 of its file, in hex.
+    #[schema(example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
     pub sha256: String,
     /// Size of its file.
     #[schema(example = 1024)]
@@ -158,6 +160,7 @@ pub struct ModelDescription {
     /// What it gives.
     pub outputs: Vec<OutputBody>,
     /// What its file says: producer, description, custom metadata.
+    #[schema(example = json!({"producer": "skl2onnx"}))]
     pub properties: BTreeMap<String, String>,
 }
 

@@ -1,54 +1,34 @@
 //! The API document, made from the handlers and wire types.
 //!
-//! `candor openapi` prints it, `cargo xtask openapi` commits it, the server serves the same bytes.
+//! `candor openapi` prints it, `cargo xtask openapi` commits it, the server serves the same bytes. It is
+//! OpenAPI 3.1; [`twin`] says the same in 3.0.3 for generators that read nothing newer.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `errors` | error answers that operations share |
+//! | `names` | names in paths |
+//! | `twin` | a 3.1 document as 3.0.3 |
+//! | `schema` | a schema of 3.1 as one of 3.0.3 |
 
-use std::{collections::BTreeMap, sync::LazyLock};
+pub(crate) mod errors;
+pub(crate) mod names;
+mod schema;
+#[cfg(test)]
+mod tests;
+mod twin;
+
+use std::sync::LazyLock;
 
 use utoipa::{
-    IntoResponses, Modify, OpenApi, ToResponse,
+    Modify, OpenApi,
     openapi::{
-        Ref, RefOr, Response,
+        RefOr, Required,
         security::{Http, HttpAuthScheme, SecurityScheme},
     },
 };
 
 use crate::{handlers, problem::ProblemBody, wire};
-
-/// An error.
-#[derive(ToResponse)]
-#[response(description = "What was wrong, where, what was expected, what came, and how to fix it.")]
-pub(crate) struct ErrorAnswer(#[allow(dead_code, reason = "read by the derive only")] wire::ErrorBody);
-
-/// A problem of the native API (RFC 9457).
-#[derive(ToResponse)]
-#[response(
-    description = "What was wrong, where, what was expected, what came, and how to fix it.",
-    content_type = "application/problem+json"
-)]
-pub(crate) struct ProblemAnswer(#[allow(dead_code, reason = "read by the derive only")] ProblemBody);
-
-/// What can go wrong with reading something.
-pub(crate) struct ReadProblems;
-
-/// What can go wrong with a request that has a body.
-pub(crate) struct BodyProblems;
-
-impl IntoResponses for ReadProblems {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        problems(&[400, 401, 403, 404, 406, 429, 500, 503])
-    }
-}
-
-impl IntoResponses for BodyProblems {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        problems(&[400, 401, 403, 404, 406, 408, 413, 415, 429, 500, 501, 503])
-    }
-}
-
-fn problems(statuses: &[u16]) -> BTreeMap<String, RefOr<Response>> {
-    let answer = || RefOr::Ref(Ref::from_response_name("ProblemAnswer"));
-    statuses.iter().map(|status| (status.to_string(), answer())).collect()
-}
+pub use twin::twin;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -65,6 +45,7 @@ fn problems(statuses: &[u16]) -> BTreeMap<String, RefOr<Response>> {
         handlers::catalog::versions,
         handlers::catalog::version,
         handlers::catalog::openapi,
+        handlers::catalog::openapi_30,
         handlers::infer::infer,
         handlers::infer::infer_version,
         handlers::server::metadata,
@@ -81,11 +62,13 @@ fn problems(statuses: &[u16]) -> BTreeMap<String, RefOr<Response>> {
         handlers::repository::unload,
         handlers::metrics::text,
         handlers::docs::openapi_json,
+        handlers::docs::openapi_yaml,
+        handlers::docs::openapi_30_json,
         handlers::problems::page,
     ),
-    components(responses(ErrorAnswer, ProblemAnswer), schemas(wire::ErrorBody, ProblemBody)),
+    components(schemas(wire::ErrorBody, ProblemBody, names::ModelText, names::VersionText, names::StateText)),
     security(("token" = [])),
-    modifiers(&BearerToken),
+    modifiers(&BearerToken, &ErrorAnswers, &OptionalBodies),
 )]
 struct Document;
 
@@ -95,6 +78,28 @@ impl Modify for BearerToken {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
         let components = document.components.get_or_insert_with(Default::default);
         components.add_security_scheme("token", SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer)));
+    }
+}
+
+struct ErrorAnswers;
+
+impl Modify for ErrorAnswers {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        errors::write_down(document);
+    }
+}
+
+/// Bodies that may be left out. (An `Option` of the body would document that it may be null.)
+struct OptionalBodies;
+
+impl Modify for OptionalBodies {
+    fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
+        let items = document.paths.paths.iter_mut().filter(|(path, _)| path.starts_with("/v2/repository/"));
+        for body in items.filter_map(|(_, item)| item.post.as_mut()?.request_body.as_mut()) {
+            if let RefOr::T(body) = body {
+                body.required = Some(Required::False);
+            }
+        }
     }
 }
 
@@ -108,7 +113,22 @@ pub(crate) fn document() -> &'static serde_json::Value {
 /// The document as pretty JSON with a line feed at its end.
 #[must_use]
 pub fn document_json() -> String {
-    let mut json = Document::openapi().to_pretty_json().unwrap_or_default();
-    json.push('\n');
-    json
+    with_line_feed(Document::openapi().to_pretty_json().unwrap_or_default())
+}
+
+/// The document as YAML.
+#[must_use]
+pub fn document_yaml() -> String {
+    Document::openapi().to_yaml().unwrap_or_default()
+}
+
+/// The document's twin in OpenAPI 3.0.3, as pretty JSON with a line feed at its end.
+#[must_use]
+pub fn document_30_json() -> String {
+    with_line_feed(serde_json::to_string_pretty(&twin(document())).unwrap_or_default())
+}
+
+fn with_line_feed(mut text: String) -> String {
+    text.push('\n');
+    text
 }
