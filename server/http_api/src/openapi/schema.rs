@@ -45,12 +45,14 @@ pub(super) fn schema(old: &Value, at: &str, left: &mut LeftOut) -> Value {
         let value = match word.as_str() {
             word if SHARED.contains(&word) || word.starts_with("x-") => value.clone(),
             "xml" => value.clone(),
+            // Set below; its place is here.
+            "type" => value.clone(),
             "additionalProperties" if value.is_boolean() => value.clone(),
             "additionalProperties" | "items" | "not" => schema(value, &at, left),
             "properties" => mapped(value, &at, left, schema),
             "allOf" | "anyOf" | "oneOf" => each(value, &at, left),
             // Done below, for more than one word at a time.
-            "$ref" | "type" | "const" | "examples" | "exclusiveMinimum" | "exclusiveMaximum" | "prefixItems" => {
+            "$ref" | "const" | "examples" | "exclusiveMinimum" | "exclusiveMaximum" | "prefixItems" => {
                 continue;
             }
             "contentEncoding" | "contentMediaType" => continue,
@@ -194,6 +196,7 @@ fn set_types(old: &Value, new: &mut Map<String, Value>) {
             new.insert("type".to_owned(), (*one).clone());
         }
         several => {
+            new.shift_remove("type");
             // An array must say what it holds, and the word stands with the type in 3.0.
             let items = new.remove("items").unwrap_or_else(|| json!({}));
             let alternative = |one: &&Value| match one.as_str() {

@@ -22,7 +22,7 @@ impl LeftOut {
 #[must_use]
 pub fn twin(document: &Value) -> Value {
     let mut left = LeftOut::default();
-    let mut twin = Map::from_iter([("paths".to_owned(), json!({}))]);
+    let mut twin = Map::new();
     for (key, value) in members(document) {
         let value = match key.as_str() {
             "openapi" => json!("3.0.3"),
@@ -37,6 +37,7 @@ pub fn twin(document: &Value) -> Value {
         };
         twin.insert(key.clone(), value);
     }
+    twin.entry("paths").or_insert(json!({}));
     let mut twin = Value::Object(twin);
     one_body_per_outcome(&mut twin, &mut left);
     if let Some(twin) = twin.as_object_mut() {
