@@ -70,6 +70,8 @@ fn what_strangers_may_see_and_what_operators_may_do_is_this_list() {
         "/health",
         "/health/ready",
         "/openapi.json",
+        "/openapi.yaml",
+        "/openapi-3.0.json",
         "/problems/{name}",
         "/docs",
     ];
