@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     features::{Answers, FeatureSet, RowCount},
-    repository::{FoundVersion, Golden, Manifest},
+    repository::{Fitted, FoundModel, FoundVersion, Golden},
 };
 
 /// Runs that measure the cost of a row; stops early when they are slow.
@@ -24,39 +24,37 @@ const WARM_UP_NANOS_MAX: u64 = 200_000_000;
 
 impl Core {
     /// Makes one version ready.
-    pub(super) fn make_ready(
-        &self,
-        model: &ModelName,
-        manifest: &Manifest,
-        found: &FoundVersion,
-    ) -> Result<ReadyVersion> {
+    pub(super) fn make_ready(&self, model: &FoundModel, found: &FoundVersion) -> Result<ReadyVersion> {
         let began = self.clock.now();
         let bytes = self.repository.read_model(found)?;
         let golden = self.repository.read_golden(found)?;
-        let source = ModelSource { bytes: &bytes, folder: &found.folder };
-        let LoadedModel { session, signature, properties, cost_depends_on_values } =
+        let source = ModelSource { bytes: &bytes, folder: &found.graph_folder() };
+        let LoadedModel { session, signature, mut properties, cost_depends_on_values } =
             guarded(|| self.engine.load(source))?;
-        manifest.check(&signature)?;
-        let features = match FeatureSet::new(&signature, manifest) {
+        let Fitted { signature, manifest, properties: more, reshapes, origin } = model.fit(found, signature)?;
+        properties.extend(more);
+        let session = reshapes.wrap(session);
+        let features = match FeatureSet::new(&signature, &manifest) {
             Err(error) if error.code() == ErrorCode::InvalidModel => return Err(error),
             features => features,
         };
         let rows = features.as_ref().map_or(RowCount::Single, FeatureSet::rows);
-        let answers = Answers::new(&signature, manifest, rows);
+        let answers = Answers::new(&signature, &manifest, rows);
         let rows_tell_size = signature.rows_tell_size();
         let per_row = guarded(|| warm_up(&*session, &signature, manifest.rules(), golden.as_ref(), &*self.clock))?;
-        let facts = self.book().facts_of(model, &found.version, self.settings.inference_threads);
+        let facts = self.book().facts_of(&model.name, &found.version, self.settings.inference_threads);
         if let Some(per_row) = per_row {
             facts.start_cost(per_row);
         }
         let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(ReadyVersion {
-            model: model.clone(),
+            model: model.name.clone(),
             version: found.version.clone(),
             signature,
             features,
             answers,
-            manifest: manifest.clone(),
+            manifest,
+            origin,
             properties,
             engine: self.engine.info().clone(),
             sha256,
