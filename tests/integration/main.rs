@@ -11,6 +11,7 @@
 //! | `slow` | clients that trickle, stop, or leave |
 //! | `access` | every route with every kind of token; quotas |
 //! | `registry`, `files` | load, unload, index; broken and hostile files; polling |
+//! | `repositories` | what was laid out for Triton, TF Serving or MLflow |
 //! | `swaps` | one version swapped again and again under load |
 //! | `lifecycle`, `cli` | signals, draining, limits of connections; the command line |
 //! | `openapi` | the document and the server say the same |
@@ -40,5 +41,6 @@ mod lifecycle;
 mod openapi;
 mod refusal;
 mod registry;
+mod repositories;
 mod slow;
 mod swaps;

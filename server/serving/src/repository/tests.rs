@@ -1,5 +1,7 @@
 //! The layout of the model repository: what counts, what does not, and what is said about it.
 
+mod layouts;
+
 use super::*;
 
 struct Scene(tempfile::TempDir);

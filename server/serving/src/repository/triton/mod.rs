@@ -191,10 +191,10 @@ impl TritonConfig {
                 _ => {}
             }
         }
-        match name {
-            Some((name, _)) if !name.is_empty() => tensor.name = name,
-            _ => return Err(Error::model(format!("this {side} has no name")).at(at(tensor.line))),
-        }
+        let Some((name, line)) = name.filter(|(name, _)| !name.is_empty()) else {
+            return Err(Error::model(format!("this {side} has no name")).at(at(tensor.line)));
+        };
+        (tensor.name, tensor.line) = (name, line);
         Ok(tensor)
     }
 

@@ -191,7 +191,7 @@ fn what_is_wrong_with_a_tensor_or_the_versions_is_refused_with_its_line() {
 fn what_contradicts_the_graph_names_its_line_and_what_the_graph_says() {
     let output = |output: &str| format!("{INPUTS}output {{\n{output}\n}}");
     for (text, want) in [
-        (output("name: \"probs\""), "6: output 'probs' is not in the graph; expected label, probabilities"),
+        (output("name: \"probs\""), "7: output 'probs' is not in the graph; expected label, probabilities"),
         (
             output("name: \"label\"\ndata_type: TYPE_FP32"),
             "8: data_type of output 'label' is not the graph's; expected TYPE_INT64, got TYPE_FP32",
@@ -349,5 +349,18 @@ fn where_model_toml_speaks_too_it_wins_and_a_contradiction_is_an_error() {
         ),
     ] {
         assert_eq!(merged(config, toml).unwrap_err().to_string(), want);
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_configuration_makes_it_panic(words in proptest::collection::vec(proptest::sample::select(vec![
+        "name", "\"x\"", ":", "{", "}", "[", "]", ",", "input", "output", "dims", "-1", "0", "3", "reshape", "shape",
+        "data_type", "TYPE_FP32", "99", "version_policy", "latest", "specific", "versions", "num_versions", "optional",
+        "max_batch_size", "label_filename", "format", "platform", "1e99", "9223372036854775808", "#\n", "<", ">",
+    ]), 0..40)) {
+        if let Ok(config) = parse(&words.join(" ")) {
+            let _ = config.fit(&mut graph(), &mut Manifest::default());
+        }
     }
 }
