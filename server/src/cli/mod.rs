@@ -37,6 +37,7 @@ enum Command {
   <model>/<version>/model.onnx   versions 1, 2, … or 1.4.0
   <model>/model.toml             optional: title, labels, which versions
   <model>/<version>/golden.json  optional: inputs and the outputs they must give
+  <model>/config.pbtxt, MLmodel  optional: Triton's and MLflow's own files (docs/REPOSITORIES.md)
 
 Every flag is also an environment variable and a key of the configuration file; docs/CONFIG.md lists them.
 SIGTERM: not ready, drain, stop. A second signal ends at once.")]
