@@ -15,7 +15,11 @@ fn server() -> TestServer {
 }
 
 fn concrete(pattern: &str) -> String {
-    pattern.replace("{model}", "iris").replace("{version}", "1").replace("{file:.*}", "index.html")
+    pattern
+        .replace("{model}", "iris")
+        .replace("{version}", "1")
+        .replace("{file:.*}", "index.html")
+        .replace("{name}", "not-found")
 }
 
 fn knock(server: &TestServer, route: &Route, with: impl FnOnce(Request) -> Request) -> Reply {
@@ -60,7 +64,15 @@ fn what_strangers_may_see_and_what_operators_may_do_is_this_list() {
         let routes = ROUTES.iter().filter(|route| route.access == access);
         routes.map(|route| format!("{} {}", route.method, route.path)).collect()
     };
-    let public = ["/v2/health/live", "/v2/health/ready", "/health", "/health/ready", "/openapi.json", "/docs"];
+    let public = [
+        "/v2/health/live",
+        "/v2/health/ready",
+        "/health",
+        "/health/ready",
+        "/openapi.json",
+        "/problems/{name}",
+        "/docs",
+    ];
     let public: Vec<String> = public.iter().chain(&["/docs/{file:.*}"]).map(|path| format!("GET {path}")).collect();
     assert_eq!(of(Access::Public), public);
     let operate = ["POST /v2/repository/models/{model}/load", "POST /v2/repository/models/{model}/unload"];

@@ -101,6 +101,9 @@ fn a_triton_repository_is_served_as_it_is() {
     ranked["outputs"] = json!([{"name": "probabilities", "parameters": {"classification": 1}}]);
     let class = elements(&server, "species", &ranked)[0][0].as_str().unwrap().to_owned();
     assert!(class.ends_with(":0:setosa"), "{class}");
+    let rows = json!({"rows": [[5.1, 3.5, 1.4, 0.2]]});
+    let prediction = server.post("/api/v1/models/species/predict", &rows).expect(200).json()["predictions"][0].clone();
+    assert!(prediction["probabilities"]["setosa"].as_f64().unwrap() > 0.9, "{prediction}");
     let nine = body(&[tensor("features", "FP32", &[9, 4], json!(vec![0; 36]))]);
     let error = server.post(&path("species"), &nine).expect(400).error();
     assert!(error.contains("at most 8 rows"), "{error}");
@@ -239,6 +242,11 @@ fn an_mlflow_model_is_served_as_mlflow_saved_it() {
     assert_eq!(metadata["versions"], json!(["1"]));
     assert_eq!((&properties["title"], &properties["mlflow.metadata.team"]), (&json!("Flowers"), &json!("botany")));
     assert_eq!(properties["mlflow.mlflow_version"], "3.17.2");
+    let flower = json!({"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2});
+    let predict = |rows: Value| server.post("/api/v1/models/flowers/predict", &json!({"rows": rows}));
+    assert_eq!(predict(json!([flower])).expect(200).json()["predictions"][0]["label"], "0");
+    let problem = predict(json!([{"sepal_length": 5.1}])).expect(400).text();
+    assert!(problem.contains("petal_width"), "columns of the signature are features: {problem}");
     let pair = golden_pairs().into_iter().find(|pair| pair.model == "digits").unwrap();
     let image = body(&pair.inputs);
     assert_eq!(elements(&server, "scans", &image), elements(&server, "digits", &image));

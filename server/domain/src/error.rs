@@ -21,6 +21,8 @@ pub enum ErrorCode {
     NotFound,
     /// The route exists, the method does not.
     MethodNotAllowed,
+    /// The caller accepts no form that the answer can have.
+    NotAcceptable,
     /// Understood, and deliberately not done.
     Unsupported,
     /// No or unknown credentials.
@@ -46,6 +48,28 @@ pub enum ErrorCode {
 }
 
 impl ErrorCode {
+    /// Every code.
+    pub const ALL: [Self; 18] = [
+        Self::InvalidInput,
+        Self::TooLarge,
+        Self::UnsupportedMediaType,
+        Self::BodyTimeout,
+        Self::NotFound,
+        Self::MethodNotAllowed,
+        Self::NotAcceptable,
+        Self::Unsupported,
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::QuotaExceeded,
+        Self::Overloaded,
+        Self::NotReady,
+        Self::DeadlineExceeded,
+        Self::Cancelled,
+        Self::InvalidModel,
+        Self::EngineFailed,
+        Self::Internal,
+    ];
+
     /// The word as it stands in metrics and logs.
     #[must_use]
     pub const fn word(self) -> &'static str {
@@ -56,6 +80,7 @@ impl ErrorCode {
             Self::BodyTimeout => "body_timeout",
             Self::NotFound => "not_found",
             Self::MethodNotAllowed => "method_not_allowed",
+            Self::NotAcceptable => "not_acceptable",
             Self::Unsupported => "unsupported",
             Self::Unauthenticated => "unauthenticated",
             Self::Forbidden => "forbidden",

@@ -15,16 +15,50 @@ use futures_util::StreamExt as _;
 
 use crate::limits::HttpLimits;
 
-/// Media types that carry JSON or tensors. A missing type is taken as JSON.
-const MEDIA_TYPES: [&str; 3] =
-    ["application/json", "application/octet-stream", "application/vnd.sagemaker-triton.binary+json"];
+/// Which bodies a route takes.
+pub(crate) struct Accepts {
+    /// Media types; a missing one is taken as JSON.
+    media_types: &'static [&'static str],
+    /// Those that a caller is told of.
+    expected: &'static str,
+    forms: Forms,
+}
+
+/// Bodies of inferences: JSON or tensors.
+pub(crate) const INFERENCE: Accepts = Accepts {
+    media_types: &["application/json", "application/octet-stream", "application/vnd.sagemaker-triton.binary+json"],
+    expected: "application/json or application/octet-stream",
+    forms: Forms::AsJson,
+};
+
+/// Bodies of requests that change something.
+pub(crate) const CONTROL: Accepts = Accepts {
+    media_types: &["application/json", "application/octet-stream"],
+    expected: "application/json",
+    forms: Forms::Refused,
+};
+
+/// Bodies of predictions: tables.
+pub(crate) const PREDICTION: Accepts = Accepts {
+    media_types: &[
+        "application/json",
+        crate::native::MEDIA_TYPE,
+        "text/csv",
+        "application/csv",
+        "application/jsonl",
+        "application/x-ndjson",
+        "application/x-jsonlines",
+    ],
+    expected: "application/json, text/csv or application/jsonl",
+    forms: Forms::AsJson,
+};
 
 /// What curl and Python's urllib call every body that nobody named.
 const FORM: &str = "application/x-www-form-urlencoded";
 
 /// What a form's media type means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Forms {
+enum Forms {
     /// The client did not say; the body is read as JSON.
     AsJson,
     /// Refused, because a web page can send forms across origins without asking, and the route changes
@@ -33,9 +67,14 @@ pub(crate) enum Forms {
 }
 
 /// Reads a body whole.
-pub(crate) async fn read(request: &HttpRequest, payload: Payload, limits: &HttpLimits, forms: Forms) -> Result<Bytes> {
-    check_media_type(request, forms)?;
-    if forms == Forms::Refused {
+pub(crate) async fn read(
+    request: &HttpRequest,
+    payload: Payload,
+    limits: &HttpLimits,
+    accepts: &Accepts,
+) -> Result<Bytes> {
+    check_media_type(request, accepts)?;
+    if accepts.forms == Forms::Refused {
         check_origin(request)?;
     }
     let coding = Coding::of(request)?;
@@ -103,18 +142,18 @@ fn too_large(bytes_max: usize, limit: &str) -> Error {
     Error::new(ErrorCode::TooLarge, "the body is too large").expected(format!("at most {bytes_max} bytes ({limit})"))
 }
 
-fn check_media_type(request: &HttpRequest, forms: Forms) -> Result<()> {
+fn check_media_type(request: &HttpRequest, accepts: &Accepts) -> Result<()> {
     let Some(value) = header_text(request, &header::CONTENT_TYPE)? else { return Ok(()) };
     let essence = value.split(';').next().unwrap_or_default().trim();
-    if forms == Forms::AsJson && essence.eq_ignore_ascii_case(FORM) {
+    if accepts.forms == Forms::AsJson && essence.eq_ignore_ascii_case(FORM) {
         return Ok(());
     }
-    if essence.is_empty() || MEDIA_TYPES.iter().any(|known| known.eq_ignore_ascii_case(essence)) {
+    if essence.is_empty() || accepts.media_types.iter().any(|known| known.eq_ignore_ascii_case(essence)) {
         return Ok(());
     }
     Err(Error::new(ErrorCode::UnsupportedMediaType, "this media type is not read here")
         .at("header Content-Type")
-        .expected("application/json or application/octet-stream")
+        .expected(accepts.expected)
         .got(candor_domain::names::quoted(essence))
         .hint("with curl, add -H 'Content-Type: application/json'"))
 }

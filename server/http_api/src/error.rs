@@ -4,7 +4,7 @@
 use std::fmt;
 
 use actix_web::{
-    HttpResponse, ResponseError,
+    HttpResponse, HttpResponseBuilder, ResponseError,
     http::{
         StatusCode,
         header::{self, HeaderValue},
@@ -12,6 +12,8 @@ use actix_web::{
 };
 use candor_domain::{Error, ErrorCode};
 use serde::Serialize;
+
+use crate::problem::Problem;
 
 /// The status of each code: Triton's map, 503 for "not ready" (Triton says 400, KServe 503), and the
 /// plain HTTP words for what only a door can see.
@@ -24,6 +26,7 @@ pub const fn status(code: ErrorCode) -> StatusCode {
         ErrorCode::BodyTimeout => StatusCode::REQUEST_TIMEOUT,
         ErrorCode::NotFound => StatusCode::NOT_FOUND,
         ErrorCode::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+        ErrorCode::NotAcceptable => StatusCode::NOT_ACCEPTABLE,
         ErrorCode::Unsupported => StatusCode::NOT_IMPLEMENTED,
         ErrorCode::Unauthenticated => StatusCode::UNAUTHORIZED,
         ErrorCode::Forbidden => StatusCode::FORBIDDEN,
@@ -65,21 +68,28 @@ impl ResponseError for Failure {
     }
 
     fn error_response(&self) -> HttpResponse {
-        let status = self.status_code();
-        if status.is_server_error()
-            && status != StatusCode::SERVICE_UNAVAILABLE
-            && status != StatusCode::NOT_IMPLEMENTED
-        {
-            tracing::error!(code = self.0.code().word(), "{}", self.0);
-        }
-        let mut response = HttpResponse::build(status);
-        if let Some(seconds) = self.0.retry_after() {
-            response.insert_header((header::RETRY_AFTER, seconds));
-        }
-        if self.0.code() == ErrorCode::Unauthenticated {
-            response.insert_header((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"candor\"")));
-        }
-        response.insert_header(("candor-reason", self.0.code().word()));
-        response.json(Body { error: &self.0.to_string() })
+        head(&self.0).json(Body { error: &self.0.to_string() })
     }
+}
+
+/// Status and headers of an error, whatever its body looks like; a fault of ours is logged.
+pub(crate) fn head(error: &Error) -> HttpResponseBuilder {
+    let status = status(error.code());
+    if status.is_server_error() && status != StatusCode::SERVICE_UNAVAILABLE && status != StatusCode::NOT_IMPLEMENTED {
+        tracing::error!(code = error.code().word(), "{error}");
+    }
+    let mut response = HttpResponse::build(status);
+    if let Some(seconds) = error.retry_after() {
+        response.insert_header((header::RETRY_AFTER, seconds));
+    }
+    if error.code() == ErrorCode::Unauthenticated {
+        response.insert_header((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"candor\"")));
+    }
+    response.insert_header(("candor-reason", error.code().word()));
+    response
+}
+
+/// An error that no handler met, in the form that callers of its path read.
+pub(crate) fn response_at(path: &str, error: Error) -> HttpResponse {
+    if path.starts_with("/api/") { Problem(error).error_response() } else { Failure(error).error_response() }
 }

@@ -12,7 +12,7 @@ use std::{
 };
 
 use actix_web::{
-    HttpMessage as _, ResponseError as _,
+    HttpMessage as _,
     body::EitherBody,
     dev::{ResourceDef, Service, ServiceRequest, ServiceResponse, Transform},
     http::{Method, header},
@@ -22,7 +22,7 @@ use pin_project_lite::pin_project;
 
 use crate::{
     Api,
-    error::Failure,
+    error::response_at,
     quota::Caller,
     responses::ResponseCounts,
     routes::{self, Route},
@@ -151,7 +151,7 @@ where
                 Passage::Through { answer: self.service.call(request), responses }
             }
             Err(error) => {
-                let refusal = Failure(error).error_response().map_into_right_body();
+                let refusal = response_at(request.path(), error).map_into_right_body();
                 let responses = Arc::clone(&self.responses);
                 Passage::Refused { refusal: Some(request.into_response(refusal)), responses }
             }

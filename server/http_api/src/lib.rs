@@ -10,8 +10,9 @@
 //! | `tokens`, `quota` | static tokens; requests per second of a caller |
 //! | `body` | bodies within limits: size, time, compression, media type |
 //! | [`wire`] | the Open Inference Protocol: tensors in and out of JSON and bytes |
+//! | `native` | the native API: named features, predictions, typed documents |
 //! | `handlers` | one file per noun |
-//! | `error` | error codes to status codes, once |
+//! | `error`, `problem` | error codes to status codes, once; RFC 9457 problems and their pages |
 //! | [`metrics`], `responses` | Prometheus text; responses by status |
 //! | [`openapi`] | the API document |
 
@@ -21,7 +22,9 @@ pub mod gate;
 mod handlers;
 pub mod limits;
 pub mod metrics;
+mod native;
 pub mod openapi;
+mod problem;
 mod quota;
 mod responses;
 pub mod routes;
@@ -38,6 +41,7 @@ use candor_serving::{Pipeline, Registry};
 
 pub use gate::Gate;
 pub use limits::HttpLimits;
+pub use native::{Described, ModelDescription};
 pub use quota::Quota;
 pub use tokens::Tokens;
 

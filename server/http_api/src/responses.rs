@@ -10,7 +10,7 @@ use std::sync::{
 use actix_web::http::StatusCode;
 
 /// The statuses that are counted by themselves; any other counts as the last, "other".
-const STATUSES: [u16; 15] = [200, 308, 400, 401, 403, 404, 405, 408, 413, 415, 429, 500, 501, 503, 0];
+const STATUSES: [u16; 16] = [200, 308, 400, 401, 403, 404, 405, 406, 408, 413, 415, 429, 500, 501, 503, 0];
 
 /// Counters of one worker.
 #[derive(Debug, Default)]

@@ -10,7 +10,9 @@ use actix_web::{
 };
 use candor_domain::Access;
 
-use crate::handlers::{docs, fallback, health, infer, metrics, models, repository, server, statistics};
+use crate::handlers::{
+    catalog, docs, fallback, health, infer, metrics, models, predict, problems, repository, server, statistics,
+};
 
 /// One route.
 pub struct Route {
@@ -45,8 +47,17 @@ routes! {
     // Inference: the hot path comes first, because paths are tried in this order.
     POST "/v2/models/{model}/infer"                       Infer   infer::infer;
     POST "/v2/models/{model}/versions/{version}/infer"    Infer   infer::infer;
+    POST "/api/v1/models/{model}/predict"                 Infer   predict::predict;
+    POST "/api/v1/models/{model}/versions/{version}/predict" Infer predict::predict;
 
-    // What is served.
+    // What is served, in the native API's words.
+    GET  "/api/v1/models"                                 Infer   catalog::models;
+    GET  "/api/v1/models/{model}"                         Infer   catalog::model;
+    GET  "/api/v1/models/{model}/versions"                Infer   catalog::versions;
+    GET  "/api/v1/models/{model}/versions/{version}"      Infer   catalog::model;
+    GET  "/api/v1/models/{model}/openapi.json"            Infer   catalog::openapi;
+
+    // What is served, in the Open Inference Protocol's.
     GET  "/v2"                                            Infer   server::metadata;
     GET  "/v2/"                                           Infer   server::metadata;
     GET  "/v2/models/stats"                               Observe statistics::all;
@@ -73,6 +84,7 @@ routes! {
 
     // Documents.
     GET  "/openapi.json"                                  Public  docs::openapi_json;
+    GET  "/problems/{name}"                               Public  problems::page;
     GET  "/docs"                                          Public  docs::to_ui;
     GET  "/docs/{file:.*}"                                Public  docs::ui;
 }
@@ -110,7 +122,11 @@ mod tests {
     #[test]
     fn changing_the_world_asks_for_more_than_reading_it() {
         for route in ROUTES {
-            if route.method != Method::GET && !route.path.ends_with("/infer") && !route.path.ends_with("/index") {
+            if route.method != Method::GET
+                && !route.path.ends_with("/infer")
+                && !route.path.ends_with("/predict")
+                && !route.path.ends_with("/index")
+            {
                 assert!(route.access >= Access::Operate, "{}", route.path);
             }
         }

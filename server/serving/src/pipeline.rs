@@ -331,6 +331,7 @@ fn outcome(error: &Error) -> Outcome {
         | ErrorCode::BodyTimeout
         | ErrorCode::NotFound
         | ErrorCode::MethodNotAllowed
+        | ErrorCode::NotAcceptable
         | ErrorCode::Unsupported
         | ErrorCode::Unauthenticated
         | ErrorCode::Forbidden => Outcome::Invalid,

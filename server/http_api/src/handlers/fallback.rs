@@ -1,17 +1,39 @@
 //! What answers when no route does.
 
-use actix_web::{HttpRequest, HttpResponse, ResponseError as _, http::header};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::{self, HeaderValue},
+};
 use candor_domain::{Error, ErrorCode, names::quoted};
 
-use crate::{
-    error::{Answer, Failure},
-    routes,
-};
+use crate::{error::response_at, routes};
 
-pub(crate) async fn not_found(request: HttpRequest) -> Answer {
-    Err(Error::new(ErrorCode::NotFound, format!("there is nothing at {}", quoted(request.path())))
-        .hint("the routes are listed at /docs")
-        .into())
+/// When paths without a version were declared deprecated, which was from the start: RFC 9745 §2.1, a date in
+/// seconds since the Unix epoch (2026-11-21).
+const DEPRECATED_SINCE: HeaderValue = HeaderValue::from_static("@1795219200");
+
+pub(crate) async fn not_found(request: HttpRequest) -> HttpResponse {
+    if let Some(newer) = with_version(request.path()) {
+        let query = request.query_string();
+        let place = if query.is_empty() { newer } else { format!("{newer}?{query}") };
+        if let Ok(place) = HeaderValue::from_str(&place) {
+            return HttpResponse::PermanentRedirect()
+                .insert_header((header::LOCATION, place))
+                .insert_header(("deprecation", DEPRECATED_SINCE))
+                .finish();
+        }
+    }
+    let error = Error::new(ErrorCode::NotFound, format!("there is nothing at {}", quoted(request.path())));
+    response_at(request.path(), error.hint("the routes are listed at /docs"))
+}
+
+/// `/api/v1/x` for `/api/x`; `None` for what names a version, and for everything else.
+fn with_version(path: &str) -> Option<String> {
+    let rest = path.strip_prefix("/api/")?;
+    let first = rest.split('/').next().unwrap_or_default();
+    let is_version =
+        first.strip_prefix('v').is_some_and(|number| number.starts_with(|first: char| first.is_ascii_digit()));
+    (!first.is_empty() && !is_version).then(|| format!("/api/v1/{rest}"))
 }
 
 pub(crate) async fn method_not_allowed(request: HttpRequest) -> HttpResponse {
@@ -22,9 +44,23 @@ pub(crate) async fn method_not_allowed(request: HttpRequest) -> HttpResponse {
     let error = Error::new(ErrorCode::MethodNotAllowed, "this path does not take this method")
         .expected(&*allowed)
         .got(request.method().as_str());
-    let mut response = Failure(error).error_response();
-    if let Ok(allowed) = header::HeaderValue::from_str(&allowed) {
+    let mut response = response_at(request.path(), error);
+    if let Ok(allowed) = HeaderValue::from_str(&allowed) {
         response.headers_mut().insert(header::ALLOW, allowed);
     }
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::with_version;
+
+    #[test]
+    fn only_paths_without_a_version_get_one() {
+        assert_eq!(with_version("/api/models/iris").as_deref(), Some("/api/v1/models/iris"));
+        assert_eq!(with_version("/api/vision").as_deref(), Some("/api/v1/vision"));
+        for other in ["/api/", "/api", "/api//evil.example", "/api/v1/nothing", "/api/v2/models", "/v2/x", "/"] {
+            assert_eq!(with_version(other), None, "{other}");
+        }
+    }
 }

@@ -11,8 +11,7 @@ use candor_serving::Call;
 
 use super::target;
 use crate::{
-    Api,
-    body::{self, Forms},
+    Api, body,
     error::Answer,
     wire::{InferCodec, ReplyBody, ReplyEncoding},
 };
@@ -41,7 +40,7 @@ pub(crate) const HEADER_LENGTH: HeaderName = HeaderName::from_static("inference-
         (status = 500, response = crate::openapi::ErrorAnswer),
         (status = 503, response = crate::openapi::ErrorAnswer)))]
 pub(crate) async fn infer(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
-    let body = body::read(&request, payload, &api.limits, Forms::AsJson).await?;
+    let body = body::read(&request, payload, &api.limits, &body::INFERENCE).await?;
     let header_length = body::header_text(&request, &HEADER_LENGTH)?;
     let encoding = ReplyEncoding::accepted(request.headers().get(header::ACCEPT_ENCODING));
     let codec = InferCodec::new(body, header_length, encoding, Arc::clone(&api.limits))?;

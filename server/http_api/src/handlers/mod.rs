@@ -1,12 +1,15 @@
 //! One file per noun. A handler reads the request, calls one use-case, and writes the reply; it holds no
 //! state and decides nothing about models.
 
+pub(crate) mod catalog;
 pub(crate) mod docs;
 pub(crate) mod fallback;
 pub(crate) mod health;
 pub(crate) mod infer;
 pub(crate) mod metrics;
 pub(crate) mod models;
+pub(crate) mod predict;
+pub(crate) mod problems;
 pub(crate) mod repository;
 pub(crate) mod server;
 pub(crate) mod statistics;

@@ -9,8 +9,7 @@ use candor_serving::Pending;
 
 use super::target;
 use crate::{
-    Api,
-    body::{self, Forms},
+    Api, body,
     error::Answer,
     wire::{IndexRequest, IndexRow, LoadRequest},
 };
@@ -24,7 +23,7 @@ use crate::{
         (status = 401, response = crate::openapi::ErrorAnswer),
         (status = 403, response = crate::openapi::ErrorAnswer)))]
 pub(crate) async fn index(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
-    let body = body::read(&request, payload, &api.limits, Forms::Refused).await?;
+    let body = body::read(&request, payload, &api.limits, &body::CONTROL).await?;
     let wish = IndexRequest::parse(&body)?;
     // It looks at the disk, which must not hold up this worker's other requests.
     let index = actix_web::web::block(move || api.registry.index()).await;
@@ -55,7 +54,7 @@ pub(crate) async fn index(request: HttpRequest, payload: Payload, api: Data<Api>
         (status = 501, response = crate::openapi::ErrorAnswer),
         (status = 503, response = crate::openapi::ErrorAnswer)))]
 pub(crate) async fn load(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
-    let body = body::read(&request, payload, &api.limits, Forms::Refused).await?;
+    let body = body::read(&request, payload, &api.limits, &body::CONTROL).await?;
     let policy = LoadRequest::parse(&body)?.version_policy()?;
     let name = ModelName::parse(target(&request).0)?;
     done(api.registry.load(name, policy)?).await
@@ -74,7 +73,7 @@ pub(crate) async fn load(request: HttpRequest, payload: Payload, api: Data<Api>)
         (status = 403, response = crate::openapi::ErrorAnswer),
         (status = 404, response = crate::openapi::ErrorAnswer)))]
 pub(crate) async fn unload(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
-    let body = body::read(&request, payload, &api.limits, Forms::Refused).await?;
+    let body = body::read(&request, payload, &api.limits, &body::CONTROL).await?;
     // Its only parameter, unload_dependents, concerns ensembles, which there are none of; but a body that is
     // wrong may have meant something else.
     LoadRequest::parse(&body)?;

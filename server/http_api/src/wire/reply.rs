@@ -56,7 +56,8 @@ impl ReplyEncoding {
         }
     }
 
-    fn apply(self, plain: Vec<u8>) -> Result<(Vec<u8>, Option<&'static str>)> {
+    /// Packs a body; says how, if it did.
+    pub(crate) fn apply(self, plain: Vec<u8>) -> Result<(Vec<u8>, Option<&'static str>)> {
         let failed = |error: std::io::Error| Error::new(ErrorCode::Internal, format!("cannot compress: {error}"));
         match self {
             Self::Identity => Ok((plain, None)),

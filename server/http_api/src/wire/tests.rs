@@ -6,7 +6,7 @@ use std::sync::{Arc, LazyLock};
 use actix_web::web::Bytes;
 use candor_domain::{BytesArray, Datatype, Error, ManualClock, ModelName, Shape, Tensor, TensorData};
 use candor_engine_conformance::NullEngine;
-use candor_serving::{Codec as _, InferRequest, Lease, Registry, RegistrySettings, Repository, VersionPolicy};
+use candor_serving::{Codec as _, InferRequest, Lease, Ran, Registry, RegistrySettings, Repository, VersionPolicy};
 use proptest::{collection::vec, prelude::*, sample::Index};
 use serde_json::{Map, Value, json};
 
@@ -55,6 +55,12 @@ static VERSIONS: LazyLock<Versions> = LazyLock::new(|| {
 
 fn version(model: &str) -> Lease {
     VERSIONS.registry.lease(model, None).unwrap()
+}
+
+/// What a run gave that took no time.
+fn ran(version: &Lease, outputs: Vec<Tensor>) -> Ran<'_> {
+    static CLOCK: LazyLock<ManualClock> = LazyLock::new(ManualClock::default);
+    Ran { version, outputs, nanos: Default::default(), clock: &*CLOCK }
 }
 
 fn limits() -> Arc<HttpLimits> {
@@ -333,7 +339,7 @@ proptest! {
         let (body, length) = request_in_bytes(&tensor, as_bytes);
         let (codec, request) = decode(model, body, Some(&length)).map_err(|error| TestCaseError::fail(error.to_string()))?;
         prop_assert_eq!(bits(&request.inputs[0]), bits(&tensor));
-        let reply = codec.encode(&version(model), request.inputs);
+        let reply = codec.encode(ran(&version(model), request.inputs));
         if matches!(tensor.datatype(), Datatype::Fp16 | Datatype::Bf16) && !as_bytes {
             prop_assert!(reply.is_err(), "there is no JSON for it");
             return Ok(());
@@ -354,7 +360,7 @@ proptest! {
         let outcome = |as_bytes| {
             let (body, length) = request_in_bytes(&tensor, as_bytes);
             let (codec, request) = decode("FP32", body, Some(&length)).ok().unwrap();
-            codec.encode(&version("FP32"), request.inputs)
+            codec.encode(ran(&version("FP32"), request.inputs))
         };
         let reply = outcome(true).unwrap();
         prop_assert!(reply.bytes.ends_with(&bits(&tensor)));

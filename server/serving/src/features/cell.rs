@@ -52,9 +52,10 @@ pub(super) enum Store {
 
 impl Store {
     pub(super) fn of(datatype: Datatype) -> Self {
-        match datatype {
-            Datatype::Bytes => Self::Texts(Vec::new()),
-            number => Self::Numbers(TensorData::zeros(number, 0)),
+        if datatype == Datatype::Bytes {
+            Self::Texts(Vec::new())
+        } else {
+            Self::Numbers(TensorData::zeros(datatype, 0))
         }
     }
 
@@ -111,7 +112,7 @@ impl Store {
             (Self::Texts(_), _) => return false,
             (Self::Numbers(data), _) => put!(
                 data, Bool truth, Uint8 whole, Uint16 whole, Uint32 whole, Uint64 whole, Int8 whole, Int16 whole,
-                Int32 whole, Int64 whole, Fp16 half_bits, Bf16 brain_bits, Fp32 single, Fp64 double
+                Int32 whole, Int64 whole, Fp16 half_bits, Bf16 brain_bits, Fp32 single, Fp64 finite
             ),
         }
         true
@@ -155,6 +156,11 @@ fn double(cell: &Cell<'_>) -> Option<f64> {
     }
 }
 
+/// A number, but no infinity: who sends one means something that a model does not know.
+fn finite(cell: &Cell<'_>) -> Option<f64> {
+    double(cell).filter(|value| value.is_nan() || value.is_finite())
+}
+
 /// The nearest float32; not one that overflows to an infinity that was not meant.
 #[allow(clippy::cast_possible_truncation, reason = "rounding to the nearest is what is wanted")]
 fn single(cell: &Cell<'_>) -> Option<f32> {
@@ -192,7 +198,7 @@ mod tests {
             (Fp32, Cell::Float(3.4e38), true),
             (Fp32, Cell::Float(3.5e38), false),
             (Fp32, Cell::Unsigned(7), true),
-            (Fp64, Cell::Float(f64::INFINITY), true),
+            (Fp64, Cell::Float(f64::INFINITY), false),
             (Fp16, Cell::Float(65504.0), true),
             (Fp16, Cell::Float(70000.0), false),
             (Bf16, Cell::Float(3.4e38), false),

@@ -38,7 +38,7 @@ pub use golden::{Golden, GoldenCase};
 pub use layout::Fingerprint;
 pub use manifest::{Feature, Filler, Manifest, Role, TensorNotes, VersionPolicy};
 pub use mlflow::MlModel;
-pub use triton::{Reshapes, TritonConfig};
+pub use triton::{Reshaped, Reshapes, TritonConfig};
 
 use layout::{Kind, is_graph, kind_of, list, read_text};
 

@@ -24,7 +24,7 @@ use super::{
 };
 use read::{closest_hint, each, flag, line, message, once, text, whole, word};
 
-pub use reshape::Reshapes;
+pub use reshape::{Reshaped, Reshapes};
 
 /// What a file says, and on which line it begins to.
 type Said<T> = Option<(T, usize)>;

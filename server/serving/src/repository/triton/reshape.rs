@@ -43,20 +43,30 @@ pub struct Reshapes {
     pub(super) outputs: Vec<Option<Reshape>>,
 }
 
-impl Reshapes {
-    /// A session that takes and gives the shapes that callers see; `session` itself if they are the graph's.
-    #[must_use]
-    pub fn wrap(self, session: Box<dyn Session>) -> Box<dyn Session> {
-        if self.inputs.iter().chain(&self.outputs).all(Option::is_none) {
-            return session;
-        }
-        Box::new(Reshaped { inner: session, reshapes: self })
-    }
-}
-
-struct Reshaped {
+/// A session that takes and gives the shapes that callers see; the graph's own, until it is told others.
+pub struct Reshaped {
     inner: Box<dyn Session>,
     reshapes: Reshapes,
+}
+
+impl Reshaped {
+    /// Passes everything on as it comes.
+    #[must_use]
+    pub fn new(inner: Box<dyn Session>) -> Self {
+        Self { inner, reshapes: Reshapes::default() }
+    }
+
+    /// From now on callers see other shapes.
+    pub fn reshape(&mut self, reshapes: Reshapes) {
+        self.reshapes = reshapes;
+    }
+
+    /// The session, without a layer that has nothing to do.
+    #[must_use]
+    pub fn into_session(self) -> Box<dyn Session> {
+        let all_same = self.reshapes.inputs.iter().chain(&self.reshapes.outputs).all(Option::is_none);
+        if all_same { self.inner } else { Box::new(self) }
+    }
 }
 
 impl Session for Reshaped {

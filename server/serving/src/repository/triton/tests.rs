@@ -279,7 +279,9 @@ output { name: "label" dims: 1 reshape { shape: [] } }"#;
         let shape = Shape::new(dims).unwrap();
         Tensor::new(shape, TensorData::zeros(Datatype::Fp32, shape.elements())).unwrap()
     };
-    let session = reshapes.wrap(Box::new(Echo));
+    let mut session = Reshaped::new(Box::new(Echo));
+    session.reshape(reshapes);
+    let session = session.into_session();
     let inputs = [tensor(&[5, 2, 1, 2]), tensor(&[5])];
     let outputs = session.run(&inputs, &[1], None).unwrap();
     assert_eq!(outputs[0].shape().dims(), [5], "output 1 has no reshape");

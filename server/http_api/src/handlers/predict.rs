@@ -1,0 +1,80 @@
+//! Predictions from named features.
+
+use std::sync::Arc;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::{self, HeaderValue},
+    web::{Data, Payload},
+};
+use candor_domain::Result;
+use candor_serving::Call;
+
+use super::target;
+use crate::{
+    Api,
+    body::{self, PREDICTION},
+    native::{self, Form, PredictBody, PredictCodec, PredictReplyBody},
+    openapi::BodyProblems,
+    problem::Answer,
+    wire::ReplyEncoding,
+};
+
+/// Predict from named features.
+///
+/// A row is an object of features by name, or a list of values in the order of the model's features. A table may
+/// also come by `columns`, as CSV (`text/csv`; `text/csv; header=absent` without a line of names) or as JSON Lines
+/// (`application/jsonl`). Features that are missing, unknown, of the wrong type, out of their declared range or
+/// not a number are refused by name; gaps are filled only where the model's manifest says so, and `filled` tells.
+#[utoipa::path(post, path = "/api/v1/models/{model}/predict", tag = "predictions", operation_id = "predict",
+    params(("model" = String, Path, description = "Name of the model.", example = "iris")),
+    request_body(description = "The rows.", content(
+        (PredictBody = "application/json"),
+        (String = "text/csv", example = "sepal_length,sepal_width,petal_length,petal_width\n5.1,3.5,1.4,0.2\n"),
+        (String = "application/jsonl",
+            example = "{\"sepal_length\":5.1,\"sepal_width\":3.5,\"petal_length\":1.4,\"petal_width\":0.2}\n"))),
+    responses((status = 200, description = "The predictions.", body = PredictReplyBody), BodyProblems))]
+pub(crate) async fn predict(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
+    let media_type = native::accepted(&request)?;
+    let form = form(&request)?;
+    let body = body::read(&request, payload, &api.limits, &PREDICTION).await?;
+    let encoding = ReplyEncoding::accepted(request.headers().get(header::ACCEPT_ENCODING));
+    let codec = PredictCodec::new(body, form, encoding, Arc::clone(&api.limits));
+    let (model, version) = target(&request);
+    let (bytes, coding) = api.pipeline.infer(Call { model, version }, codec).await?;
+    let mut response = HttpResponse::Ok();
+    response.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(media_type)));
+    if let Some(coding) = coding {
+        response
+            .insert_header((header::CONTENT_ENCODING, HeaderValue::from_static(coding)))
+            .insert_header((header::VARY, HeaderValue::from_static("accept, accept-encoding")));
+    }
+    Ok(response.body(bytes))
+}
+
+/// Predict from named features with one version of a model.
+#[utoipa::path(post, path = "/api/v1/models/{model}/versions/{version}/predict", tag = "predictions",
+    operation_id = "predict_version",
+    params(("model" = String, Path, description = "Name of the model.", example = "iris"),
+           ("version" = String, Path, description = "The version.", example = "1")),
+    request_body(content = PredictBody, description = "The rows, in any form that `predict` takes.",
+        content_type = "application/json"),
+    responses((status = 200, description = "The predictions.", body = PredictReplyBody), BodyProblems))]
+#[allow(dead_code, reason = "carries the document of the route with a version")]
+pub(crate) fn predict_version() {}
+
+/// How the media type says that the table is written.
+fn form(request: &HttpRequest) -> Result<Form> {
+    let media_type = body::header_text(request, &header::CONTENT_TYPE)?.unwrap_or_default();
+    let mut parts = media_type.split(';').map(str::trim);
+    let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
+    Ok(match essence.as_str() {
+        // RFC 4180 §3: the parameter `header` is `present` or `absent`.
+        "text/csv" | "application/csv" => {
+            Form::Csv { header: !parts.any(|part| part.eq_ignore_ascii_case("header=absent")) }
+        }
+        "application/jsonl" | "application/x-ndjson" | "application/x-jsonlines" => Form::JsonLines,
+        // Others are refused where the body is read.
+        _ => Form::Json,
+    })
+}

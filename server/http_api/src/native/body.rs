@@ -1,0 +1,437 @@
+//! A JSON body: `rows` of objects or lists, or `columns`; with `id` and `timeout_ms`.
+//!
+//! Read in one pass, by seeds that put each value where it belongs. What is wrong with the table is
+//! remembered there; what is wrong with the body itself ends the reading.
+
+use std::{cell::Cell as Slot, fmt};
+
+use candor_domain::{Error, Result, names::quoted};
+use candor_serving::{
+    features::{FeatureSet, Filled, Spot, Stop, Table},
+    likeness,
+};
+use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::cells::ValueSeed;
+use crate::{
+    limits::HttpLimits,
+    wire::{Trouble, Word, syntax_error},
+};
+
+/// How the table of this request is written, which decides how a place in it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Layout {
+    /// `rows` of objects.
+    Objects,
+    /// `rows` of lists.
+    Lists,
+    /// `columns`.
+    Columns,
+    /// JSON Lines.
+    Lines,
+    /// CSV.
+    Csv {
+        /// Whether the first line holds names.
+        header: bool,
+    },
+}
+
+/// A place as the caller would look for it: a JSON pointer (RFC 6901), or a line.
+pub(super) fn locate(layout: Layout, set: &FeatureSet, spot: Spot<'_>) -> String {
+    let member = |name: &str| name.replace('~', "~0").replace('/', "~1");
+    let short = |name: &str| member(quoted(name).trim_matches('"'));
+    match (layout, spot.row, spot.feature) {
+        (Layout::Objects | Layout::Lists, None, _) => "/rows".to_owned(),
+        (Layout::Objects | Layout::Lists, Some(row), None) => format!("/rows/{row}"),
+        (Layout::Objects, Some(row), Some(name)) => format!("/rows/{row}/{}", short(name)),
+        (Layout::Lists, Some(row), Some(name)) => match set.index(name) {
+            Some(index) => format!("/rows/{row}/{index}"),
+            None => format!("/rows/{row}"),
+        },
+        (Layout::Columns, None, None) | (Layout::Columns, Some(_), None) => "/columns".to_owned(),
+        (Layout::Columns, None, Some(name)) => format!("/columns/{}", short(name)),
+        (Layout::Columns, Some(row), Some(name)) => format!("/columns/{}/{row}", short(name)),
+        (Layout::Lines, None, _) => "the lines".to_owned(),
+        (Layout::Lines, Some(row), None) => format!("line {}", row + 1),
+        (Layout::Lines, Some(row), Some(name)) => format!("line {}, /{}", row + 1, short(name)),
+        (Layout::Csv { .. }, None, None) => "the table".to_owned(),
+        (Layout::Csv { .. }, None, Some(name)) => format!("column {}", quoted(name)),
+        (Layout::Csv { header }, Some(row), None) => format!("line {}", row + 1 + usize::from(header)),
+        (Layout::Csv { header }, Some(row), Some(name)) => {
+            format!("line {}, column {}", row + 1 + usize::from(header), quoted(name))
+        }
+    }
+}
+
+/// The place of a gap that was filled.
+pub(super) fn filled_at(layout: Layout, set: &FeatureSet, gap: Filled) -> String {
+    let name = set.all().get(gap.feature).map_or("", |feature| &feature.name);
+    // A gap is told by the name of its feature, which says more than the number of its column.
+    let layout = if layout == Layout::Lists { Layout::Objects } else { layout };
+    locate(layout, set, Spot { row: Some(gap.row), feature: Some(name) })
+}
+
+/// What all seeds of one body share.
+pub(super) struct Reading<'a> {
+    pub(super) trouble: Trouble,
+    pub(super) layout: &'a Slot<Layout>,
+    pub(super) limits: &'a HttpLimits,
+    stopped: Slot<bool>,
+}
+
+impl<'a> Reading<'a> {
+    pub(super) fn new(layout: &'a Slot<Layout>, limits: &'a HttpLimits) -> Self {
+        Self { trouble: Trouble::default(), layout, limits, stopped: Slot::new(false) }
+    }
+
+    /// Makes the parser give up; the table knows why.
+    pub(super) fn stop<E: de::Error>(&self, _: Stop) -> E {
+        self.stopped.set(true);
+        E::custom("")
+    }
+
+    /// What made the parser give up. `None` means that the table says it.
+    pub(super) fn explain(&self, error: &serde_json::Error, body: &[u8]) -> Option<Error> {
+        match self.trouble.take() {
+            Some(error) => Some(error),
+            None if self.stopped.get() => None,
+            None => Some(syntax_error(error, body, NO_NAN)),
+        }
+    }
+}
+
+const NO_NAN: &str = "JSON has no NaN or Infinity; send null for a gap, where the model declares `impute`";
+
+/// What stands beside the table.
+#[derive(Debug, Default)]
+pub(super) struct Head {
+    pub(super) id: Option<String>,
+    pub(super) timeout_ms: Option<u64>,
+}
+
+/// Reads a body into `table`.
+pub(super) fn read(body: &[u8], table: &mut Table<'_>, reading: &Reading<'_>) -> Result<Head> {
+    let mut parser = serde_json::Deserializer::from_slice(body);
+    let head = BodySeed { table, reading }.deserialize(&mut parser);
+    match head.and_then(|head| parser.end().map(|()| head)) {
+        Ok(head) => Ok(head),
+        // Reading on gives what the table has to say.
+        Err(error) => reading.explain(&error, body).map_or_else(|| Ok(Head::default()), Err),
+    }
+}
+
+const MEMBERS: [&str; 4] = ["rows", "columns", "id", "timeout_ms"];
+
+struct BodySeed<'t, 's, 'r> {
+    table: &'t mut Table<'s>,
+    reading: &'r Reading<'r>,
+}
+
+impl<'de> DeserializeSeed<'de> for BodySeed<'_, '_, '_> {
+    type Value = Head;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Head, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for BodySeed<'_, '_, '_> {
+    type Value = Head;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with \"rows\" or \"columns\"")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Head, A::Error> {
+        let Self { table, reading } = self;
+        let raise = |error: Error| reading.trouble.raise::<A::Error>(error);
+        let (mut head, mut form) = (Head::default(), None::<&str>);
+        let mut seen: Vec<&str> = Vec::new();
+        while let Some(key) = map.next_key::<Word<'de>>()?.map(|word| word.0) {
+            let Some(member) = MEMBERS.into_iter().find(|member| *member == key) else {
+                return Err(raise(unknown_member(&key)));
+            };
+            if seen.contains(&member) {
+                return Err(raise(Error::invalid("this member stands there twice").at(format!("/{member}"))));
+            }
+            seen.push(member);
+            if let ("rows" | "columns", Some(other)) = (member, form) {
+                let error = Error::invalid(format!("a body has rows or columns, and \"{other}\" came before"));
+                return Err(raise(error.at(format!("/{member}"))));
+            }
+            match member {
+                "rows" => {
+                    form = Some("rows");
+                    map.next_value_seed(RowsSeed { table, reading })?;
+                }
+                "columns" => {
+                    form = Some("columns");
+                    reading.layout.set(Layout::Columns);
+                    map.next_value_seed(ColumnsSeed { table, reading })?;
+                }
+                "id" => head.id = Some(read_id(&map.next_value()?, reading)?),
+                _ => head.timeout_ms = read_timeout(&map.next_value()?).map_err(raise)?,
+            }
+        }
+        match form {
+            Some(_) => Ok(head),
+            None => Err(raise(
+                Error::invalid("the body has no table")
+                    .at("/rows")
+                    .expected("\"rows\" (a list of objects or lists) or \"columns\" (an object of lists)")
+                    .hint("such as {\"rows\": [{\"name\": 1.5}]}; tensors go to /v2/models/{model}/infer"),
+            )),
+        }
+    }
+}
+
+fn unknown_member(key: &str) -> Error {
+    let error = Error::invalid(format!("there is no member {} here", quoted(key))).expected(MEMBERS.join(", "));
+    match likeness::closest(key, MEMBERS.into_iter()) {
+        Some(close) => error.hint(format!("did you mean \"{close}\"?")),
+        None if key == "inputs" || key == "instances" => error
+            .hint("tensors (\"inputs\") go to /v2/models/{model}/infer, \"instances\" to /v1/models/{model}:predict"),
+        None => error.hint("features stand in \"rows\""),
+    }
+}
+
+fn read_id<E: de::Error>(id: &serde_json::Value, reading: &Reading<'_>) -> Result<String, E> {
+    let max = reading.limits.name_bytes_max;
+    match id.as_str().filter(|id| id.len() <= max) {
+        Some(id) => Ok(id.to_owned()),
+        None => Err(reading.trouble.raise(
+            Error::invalid("the id is no short text")
+                .at("/id")
+                .expected(format!("a string of at most {max} bytes (limits.name_bytes_max)")),
+        )),
+    }
+}
+
+/// A limit on time; 0 means none of the caller's own.
+fn read_timeout(value: &serde_json::Value) -> Result<Option<u64>> {
+    match value.as_u64() {
+        Some(0) => Ok(None),
+        Some(millis) => Ok(Some(millis)),
+        None => Err(Error::invalid("the timeout is no whole number")
+            .at("/timeout_ms")
+            .expected("milliseconds, 0 or more")
+            .got(quoted(&value.to_string()).trim_matches('"'))),
+    }
+}
+
+struct RowsSeed<'t, 's, 'r> {
+    table: &'t mut Table<'s>,
+    reading: &'r Reading<'r>,
+}
+
+impl<'de> DeserializeSeed<'de> for RowsSeed<'_, '_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for RowsSeed<'_, '_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of rows")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<(), A::Error> {
+        let error = Error::invalid("\"rows\" is an object").at("/rows").expected("a list of rows");
+        Err(self.reading.trouble.raise(error.hint("a single row is a list too: [{…}]; or did you mean \"columns\"?")))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut rows: A) -> Result<(), A::Error> {
+        let Self { table, reading } = self;
+        while rows.next_element_seed(RowSeed { table, reading })?.is_some() {}
+        Ok(())
+    }
+}
+
+/// One row: an object of features, or a list of values in the order of the features.
+pub(super) struct RowSeed<'t, 's, 'r> {
+    pub(super) table: &'t mut Table<'s>,
+    pub(super) reading: &'r Reading<'r>,
+}
+
+impl<'de> DeserializeSeed<'de> for RowSeed<'_, '_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl RowSeed<'_, '_, '_> {
+    fn refuse<E: de::Error>(self, got: &str) -> Result<(), E> {
+        let Self { table, reading } = self;
+        let row = table.rows();
+        let list = "a list with a value for each of them in this order";
+        let error = Error::invalid("this is no row")
+            .expected(format!("an object of features ({}), or {list}", table.set().names()))
+            .got(got);
+        let opened = table.open_row();
+        opened
+            .and_then(|()| table.problem(Spot { row: Some(row), feature: None }, error))
+            .map_err(|stop| reading.stop(stop))
+    }
+}
+
+impl<'de> Visitor<'de> for RowSeed<'_, '_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a row")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut row: A) -> Result<(), A::Error> {
+        let Self { table, reading } = self;
+        if reading.layout.get() == Layout::Lists {
+            reading.layout.set(Layout::Objects);
+        }
+        let stop = |stop| reading.stop::<A::Error>(stop);
+        table.open_row().map_err(stop)?;
+        let at = table.rows().saturating_sub(1);
+        while let Some(name) = row.next_key::<Word<'de>>()?.map(|word| word.0) {
+            match table.find(&name).map_err(stop)? {
+                Some(feature) => row.next_value_seed(ValueSeed { table, reading, row: at, feature })?,
+                None => row.next_value::<IgnoredAny>().map(|_| ())?,
+            }
+        }
+        table.close_row().map_err(stop)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<(), A::Error> {
+        let Self { table, reading } = self;
+        if reading.layout.get() == Layout::Objects {
+            reading.layout.set(Layout::Lists);
+        }
+        let stop = |stop| reading.stop::<A::Error>(stop);
+        table.open_row().map_err(stop)?;
+        let (at, wanted) = (table.rows().saturating_sub(1), table.set().all().len());
+        let mut came = 0;
+        while came < wanted && values.next_element_seed(ValueSeed { table, reading, row: at, feature: came })?.is_some()
+        {
+            came += 1;
+        }
+        while came >= wanted && values.next_element::<IgnoredAny>()?.is_some() {
+            came += 1;
+        }
+        table.see_all();
+        if came == wanted {
+            return Ok(());
+        }
+        let error = Error::invalid("the row has the wrong number of values")
+            .expected(format!("{wanted} values: {}", table.set().names()))
+            .got(format!("{came} values"));
+        table.problem(Spot { row: Some(at), feature: None }, error).map_err(stop)
+    }
+
+    fn visit_u64<E: de::Error>(self, value: u64) -> Result<(), E> {
+        self.refuse(&value.to_string())
+    }
+
+    fn visit_i64<E: de::Error>(self, value: i64) -> Result<(), E> {
+        self.refuse(&value.to_string())
+    }
+
+    fn visit_f64<E: de::Error>(self, value: f64) -> Result<(), E> {
+        self.refuse(&value.to_string())
+    }
+
+    fn visit_bool<E: de::Error>(self, value: bool) -> Result<(), E> {
+        self.refuse(&value.to_string())
+    }
+
+    fn visit_str<E: de::Error>(self, value: &str) -> Result<(), E> {
+        self.refuse(&quoted(value))
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<(), E> {
+        self.refuse("null")
+    }
+}
+
+struct ColumnsSeed<'t, 's, 'r> {
+    table: &'t mut Table<'s>,
+    reading: &'r Reading<'r>,
+}
+
+impl<'de> DeserializeSeed<'de> for ColumnsSeed<'_, '_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ColumnsSeed<'_, '_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with a list of values for each feature")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut columns: A) -> Result<(), A::Error> {
+        let Self { table, reading } = self;
+        let stop = |stop| reading.stop::<A::Error>(stop);
+        while let Some(name) = columns.next_key::<Word<'de>>()?.map(|word| word.0) {
+            match table.find_column(&name).map_err(stop)? {
+                Some(feature) => columns.next_value_seed(ColumnSeed { table, reading, feature })?,
+                None => columns.next_value::<IgnoredAny>().map(|_| ())?,
+            }
+        }
+        table.close_columns().map_err(stop)
+    }
+}
+
+struct ColumnSeed<'t, 's, 'r> {
+    table: &'t mut Table<'s>,
+    reading: &'r Reading<'r>,
+    feature: usize,
+}
+
+impl<'de> DeserializeSeed<'de> for ColumnSeed<'_, '_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'de> Visitor<'de> for ColumnSeed<'_, '_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of the feature's values, one for each row")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut values: A) -> Result<(), A::Error> {
+        let Self { table, reading, feature } = self;
+        let mut row = 0;
+        while values.next_element_seed(InColumn(ValueSeed { table, reading, row, feature }))?.is_some() {
+            row += 1;
+        }
+        table.close_column(feature, row);
+        Ok(())
+    }
+}
+
+/// A value of a column, which makes its row if it is the first to have it.
+struct InColumn<'t, 's, 'r>(ValueSeed<'t, 's, 'r>);
+
+impl<'de> DeserializeSeed<'de> for InColumn<'_, '_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        let ValueSeed { table, reading, row, .. } = &self.0;
+        let (rows, reading) = (row + 1, *reading);
+        let _ = table;
+        let Self(seed) = self;
+        seed.table.grow(rows).map_err(|stop| reading.stop::<D::Error>(stop))?;
+        seed.deserialize(deserializer)
+    }
+}

@@ -1,0 +1,412 @@
+//! What models, versions, features and outputs are, for lists and descriptions.
+
+use std::collections::BTreeMap;
+
+use candor_domain::{Dim, EngineInfo, Lifecycle, ModelName, Result, Signature, Version};
+use candor_serving::{
+    IndexEntry, Manifest, ReadyVersion, Registry, Role,
+    features::{Answers, FeatureSet, FeatureSpec, OutputNotes, Place, RowCount},
+    repository::Filler,
+};
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+use super::schema::EngineBody;
+
+/// Which models a list shows.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct Listing {
+    /// Most entries on a page, 1 to 500.
+    #[param(minimum = 1, maximum = 500, default = 50, nullable = false)]
+    pub page_size: Option<usize>,
+    /// Where the page begins: `next_page_token` of the page before.
+    #[param(nullable = false)]
+    pub page_token: Option<String>,
+    /// Only models whose name or title contains this, in upper or lower case.
+    #[param(nullable = false, example = "iris")]
+    pub q: Option<String>,
+    /// Only models in this state: `discovered`, `loading`, `ready`, `draining`, `unloaded` or `failed`.
+    #[param(nullable = false, example = "ready")]
+    pub state: Option<String>,
+    /// Only models of this task, such as `classification`; a model that is not ready has none.
+    #[param(nullable = false, example = "classification")]
+    pub task: Option<String>,
+}
+
+/// A page of models, by name.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ModelList {
+    /// The models.
+    pub models: Vec<ModelSummary>,
+    /// Where the next page begins; not there on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub next_page_token: Option<String>,
+}
+
+/// A model.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ModelSummary {
+    /// Its name.
+    #[schema(example = "iris")]
+    pub name: String,
+    /// Its name for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "Iris species")]
+    pub title: Option<String>,
+    /// `classification`, `regression` or `other`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "classification")]
+    pub task: Option<String>,
+    /// `ready` if one of its versions is; otherwise the state of its highest version.
+    #[schema(example = "ready")]
+    pub state: String,
+    /// Its versions, lowest first.
+    pub versions: Vec<VersionSummary>,
+    /// What is wrong with the model as a whole.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub reason: Option<String>,
+}
+
+/// A page of versions, lowest first.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct VersionList {
+    /// The model.
+    #[schema(example = "iris")]
+    pub model: String,
+    /// The versions.
+    pub versions: Vec<VersionSummary>,
+    /// Where the next page begins; not there on the last one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub next_page_token: Option<String>,
+}
+
+/// A version.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct VersionSummary {
+    /// Its number.
+    #[schema(example = "2")]
+    pub version: String,
+    /// Its state.
+    #[schema(example = "ready")]
+    pub state: String,
+    /// Why it is not ready, or what went wrong with a reload.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub reason: Option<String>,
+}
+
+/// A version of a model, with everything that a caller needs to know.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ModelDescription {
+    /// The model.
+    #[schema(example = "iris")]
+    pub name: String,
+    /// The version that is described, and that answers where none is named.
+    #[schema(example = "2")]
+    pub version: String,
+    /// Its state, which is `ready`.
+    #[schema(example = "ready")]
+    pub state: String,
+    /// All ready versions of the model, lowest first.
+    #[schema(example = json!(["1", "2"]))]
+    pub ready_versions: Vec<String>,
+    /// Its name for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "Iris species")]
+    pub title: Option<String>,
+    /// What it predicts and how it was made.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub description: Option<String>,
+    /// Licence of weights and data.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub licence: Option<String>,
+    /// `classification`, `regression` or `other`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "classification")]
+    pub task: Option<String>,
+    /// The engine that runs it.
+    pub engine: EngineBody,
+    /// sha256 of its file, in hex.
+    pub sha256: String,
+    /// Size of its file.
+    #[schema(example = 1024)]
+    pub file_bytes: u64,
+    /// How long it took to load, verify and warm up.
+    #[schema(example = 12)]
+    pub load_ms: u64,
+    /// Most rows in one request; not there if there is no limit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub rows_max: Option<u64>,
+    /// Fewest rows in one request.
+    #[schema(example = 1)]
+    pub rows_min: u64,
+    /// What a row is made of, in the order in which rows without names give them.
+    pub features: Vec<FeatureBody>,
+    /// Why the model takes no rows; tensors it does take.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub no_rows_because: Option<String>,
+    /// What it gives.
+    pub outputs: Vec<OutputBody>,
+    /// What its file says: producer, description, custom metadata.
+    pub properties: BTreeMap<String, String>,
+}
+
+/// A feature.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct FeatureBody {
+    /// Its name: the one that `model.toml` declares, that of its input, or f0, f1, ….
+    #[schema(example = "sepal_length")]
+    pub name: String,
+    /// Whether `model.toml` declares it.
+    #[schema(example = true)]
+    pub declared: bool,
+    /// `number`, `integer`, `boolean`, `string`, or `array` for a nested list of `shape`.
+    #[serde(rename = "type")]
+    #[schema(example = "number")]
+    pub kind: String,
+    /// Type of its elements in the graph.
+    #[schema(example = "FP32")]
+    pub datatype: String,
+    /// Sizes of the nested list, −1 for any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub shape: Option<Vec<i64>>,
+    /// The graph's input that it belongs to.
+    #[schema(example = "features")]
+    pub input: String,
+    /// Its column there.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = 0)]
+    pub column: Option<usize>,
+    /// Whether a row must have it.
+    #[schema(example = true)]
+    pub required: bool,
+    /// Its unit.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "cm")]
+    pub unit: Option<String>,
+    /// What it means.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub description: Option<String>,
+    /// Smallest value that is taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = 0.0)]
+    pub min: Option<f64>,
+    /// Largest value that is taken.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = 30.0)]
+    pub max: Option<f64>,
+    /// The texts that are taken.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(nullable = false)]
+    pub categories: Vec<String>,
+    /// What a row that leaves it out is taken to say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub default: Option<Value>,
+    /// What stands for null and for an empty cell; the text "NaN" where the model itself takes gaps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub impute: Option<Value>,
+}
+
+/// An output.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OutputBody {
+    /// Its name in the graph.
+    #[schema(example = "probabilities")]
+    pub name: String,
+    /// Type of its elements.
+    #[schema(example = "FP32")]
+    pub datatype: String,
+    /// Its shape, rows first, −1 for any size.
+    #[schema(example = json!([-1, 3]))]
+    pub shape: Vec<i64>,
+    /// Where a prediction holds it: `label`, `probabilities`, `scores`, `value`, or `other` for `outputs`.
+    #[schema(example = "probabilities")]
+    pub role: String,
+    /// Class labels.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(nullable = false, example = json!(["setosa", "versicolor", "virginica"]))]
+    pub labels: Vec<String>,
+    /// What it means.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub description: Option<String>,
+}
+
+/// A model's entries in the index, put together.
+pub(crate) fn summaries(index: Vec<IndexEntry>, registry: &Registry) -> Vec<ModelSummary> {
+    let mut models: BTreeMap<ModelName, Vec<IndexEntry>> = BTreeMap::new();
+    for entry in index {
+        models.entry(entry.model.clone()).or_default().push(entry);
+    }
+    models.into_iter().map(|(name, entries)| summary(&name, &entries, registry)).collect()
+}
+
+fn summary(name: &ModelName, entries: &[IndexEntry], registry: &Registry) -> ModelSummary {
+    let is_ready = entries.iter().any(|entry| entry.state == Lifecycle::Ready);
+    let state = if is_ready { Some(Lifecycle::Ready) } else { entries.last().map(|entry| entry.state) };
+    let manifest = registry.lease(name.as_str(), None).ok().map(|lease| lease.manifest.clone());
+    let whole = entries.iter().find(|entry| entry.version.is_none() && !entry.reason.is_empty());
+    ModelSummary {
+        name: name.to_string(),
+        title: manifest.as_ref().and_then(|manifest| manifest.title.clone()),
+        task: manifest.as_ref().and_then(|manifest| manifest.task.clone()),
+        state: state.map(|state| state.word().to_owned()).unwrap_or_default(),
+        versions: entries.iter().filter_map(version_summary).collect(),
+        reason: whole.map(|entry| entry.reason.clone()),
+    }
+}
+
+fn version_summary(entry: &IndexEntry) -> Option<VersionSummary> {
+    let reason = (!entry.reason.is_empty()).then(|| entry.reason.clone());
+    let state = entry.state.word().to_owned();
+    Some(VersionSummary { version: entry.version.as_ref()?.to_string(), state, reason })
+}
+
+/// What a description is made of: a version in memory, or one that is only looked at.
+#[allow(missing_docs, reason = "the fields of ReadyVersion say what each is")]
+pub struct Described<'a> {
+    pub model: &'a ModelName,
+    pub version: &'a Version,
+    pub ready_versions: &'a [Version],
+    pub manifest: &'a Manifest,
+    pub signature: &'a Signature,
+    pub features: &'a Result<FeatureSet>,
+    pub answers: &'a Answers,
+    pub engine: &'a EngineInfo,
+    pub sha256: &'a str,
+    pub file_bytes: u64,
+    pub load_ms: u64,
+    pub properties: &'a BTreeMap<String, String>,
+}
+
+impl ModelDescription {
+    /// Describes one version of a model that has the ready versions `ready`.
+    pub(crate) fn new(version: &ReadyVersion, ready: &[Version]) -> Self {
+        Self::of(&Described {
+            model: &version.model,
+            version: &version.version,
+            ready_versions: ready,
+            manifest: &version.manifest,
+            signature: &version.signature,
+            features: &version.features,
+            answers: &version.answers,
+            engine: &version.engine,
+            sha256: &version.sha256,
+            file_bytes: version.file_bytes,
+            load_ms: version.load_ms,
+            properties: &version.properties,
+        })
+    }
+
+    /// Describes a version.
+    #[must_use]
+    pub fn of(version: &Described<'_>) -> Self {
+        let (manifest, signature) = (version.manifest, version.signature);
+        let set = version.features.as_ref().ok();
+        let rows_fixed = set.and_then(|set| match set.rows() {
+            RowCount::Free => None,
+            RowCount::Exactly(rows) => Some(rows as u64),
+            RowCount::Single => Some(1),
+        });
+        let input = |feature: &FeatureSpec| signature.inputs.get(feature.input).map(|spec| spec.name.to_string());
+        Self {
+            name: version.model.to_string(),
+            version: version.version.to_string(),
+            state: "ready".to_owned(),
+            ready_versions: version.ready_versions.iter().map(ToString::to_string).collect(),
+            title: manifest.title.clone(),
+            description: manifest.description.clone(),
+            licence: manifest.licence.clone(),
+            task: manifest.task.clone(),
+            engine: EngineBody { name: version.engine.name.to_owned(), version: version.engine.version.clone() },
+            sha256: version.sha256.to_owned(),
+            file_bytes: version.file_bytes,
+            load_ms: version.load_ms,
+            rows_max: rows_fixed.or(manifest.batch_rows_max),
+            rows_min: rows_fixed.unwrap_or(1),
+            features: set
+                .map(|set| set.all().iter().map(|feature| FeatureBody::new(feature, input(feature))).collect())
+                .unwrap_or_default(),
+            no_rows_because: version.features.as_ref().err().map(ToString::to_string),
+            outputs: version
+                .answers
+                .outputs()
+                .iter()
+                .zip(&signature.outputs)
+                .map(|(notes, spec)| OutputBody::new(notes, spec.wire_shape()))
+                .collect(),
+            properties: version.properties.clone(),
+        }
+    }
+}
+
+impl FeatureBody {
+    fn new(feature: &FeatureSpec, input: Option<String>) -> Self {
+        let notes = &feature.notes;
+        let (kind, shape, column) = match &feature.place {
+            Place::Column(column) => (feature.kind().word(), None, Some(*column)),
+            Place::Whole(dims) => ("array", Some(dims.iter().map(Dim::wire).collect()), None),
+        };
+        Self {
+            name: feature.name.to_string(),
+            declared: feature.declared,
+            kind: kind.to_owned(),
+            datatype: feature.datatype.name().to_owned(),
+            shape,
+            input: input.unwrap_or_default(),
+            column,
+            required: notes.default.is_none(),
+            unit: notes.unit.clone(),
+            description: notes.description.clone(),
+            min: notes.min,
+            max: notes.max,
+            categories: notes.categories.clone(),
+            default: notes.default.as_ref().map(filler_value),
+            impute: notes.impute.as_ref().map(filler_value),
+        }
+    }
+}
+
+pub(super) fn filler_value(filler: &Filler) -> Value {
+    match filler {
+        Filler::Bool(value) => (*value).into(),
+        Filler::Whole(value) => (*value).into(),
+        Filler::Number(value) if value.is_nan() => "NaN".into(),
+        Filler::Number(value) => (*value).into(),
+        Filler::Text(text) => text.as_str().into(),
+    }
+}
+
+impl OutputBody {
+    fn new(notes: &OutputNotes, shape: Vec<i64>) -> Self {
+        let role = match notes.role {
+            Role::Label => "label",
+            Role::Probabilities => "probabilities",
+            Role::Scores => "scores",
+            Role::Value => "value",
+            Role::Other => "other",
+        };
+        Self {
+            name: notes.name.to_string(),
+            datatype: notes.datatype.name().to_owned(),
+            shape,
+            role: role.to_owned(),
+            labels: notes.labels.clone(),
+            description: notes.description.clone(),
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! The native API on the wire: rows of named features in, labels, probabilities and values out.
+//!
+//! Cells go straight from the body into typed buffers, and predictions straight into one buffer. What a
+//! feature is and what an output means, serving knows; here is only how they are written.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `negotiate` | which version of the API the caller wants |
+//! | `predict` | one prediction: body to tensors, tensors to reply |
+//! | `body`, `cells` | a JSON body of rows or columns; one value of it |
+//! | `lines` | bodies of CSV and JSON Lines |
+//! | `reply` | predictions by row |
+//! | `catalog` | what models, versions, features and outputs are |
+//! | `typed` | the API document of one model |
+//! | `schema` | the documented shapes of predict bodies |
+
+mod body;
+mod catalog;
+mod cells;
+mod lines;
+mod negotiate;
+mod predict;
+mod reply;
+mod schema;
+mod typed;
+
+pub use catalog::{Described, ModelDescription};
+pub(crate) use catalog::{Listing, ModelList, ModelSummary, VersionList, VersionSummary, summaries};
+pub(crate) use negotiate::{MEDIA_TYPE, accepted};
+pub(crate) use predict::{Form, PredictCodec};
+pub use schema::{PredictBody, PredictReplyBody};
+pub(crate) use typed::document;
+
+#[cfg(test)]
+mod tests;

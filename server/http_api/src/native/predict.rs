@@ -1,0 +1,108 @@
+//! One prediction's way in and out: the body in one of its forms to tensors, tensors to the reply.
+
+use std::{cell::Cell as Slot, sync::Arc, time::Duration};
+
+use actix_web::web::Bytes;
+use candor_domain::{Phase, Result};
+use candor_serving::{Codec, InferRequest, Ran, ReadyVersion, features::Table};
+use uuid::{NoContext, Timestamp, Uuid};
+
+use super::{
+    body::{self, Layout, Reading},
+    lines,
+    reply::{self, Reply},
+};
+use crate::{limits::HttpLimits, wire::ReplyEncoding};
+
+/// How a body writes its table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// An object with `rows` or `columns`.
+    Json,
+    /// One row a line, each an object or a list.
+    JsonLines,
+    /// RFC 4180.
+    Csv {
+        /// Whether the first line holds names.
+        header: bool,
+    },
+}
+
+/// One request's way in and out of the native API.
+pub(crate) struct PredictCodec {
+    body: Bytes,
+    form: Form,
+    encoding: ReplyEncoding,
+    limits: Arc<HttpLimits>,
+    id: Option<String>,
+    rows: usize,
+    filled: Vec<String>,
+    filled_count: usize,
+}
+
+impl PredictCodec {
+    /// A codec for a body in `form`.
+    pub(crate) fn new(body: Bytes, form: Form, encoding: ReplyEncoding, limits: Arc<HttpLimits>) -> Self {
+        Self { body, form, encoding, limits, id: None, rows: 0, filled: Vec::new(), filled_count: 0 }
+    }
+}
+
+impl Codec for PredictCodec {
+    type Reply = (Vec<u8>, Option<&'static str>);
+
+    fn body_bytes(&self) -> usize {
+        self.body.len()
+    }
+
+    fn decode(&mut self, version: &ReadyVersion) -> Result<InferRequest> {
+        let set = version.features.as_ref().map_err(Clone::clone)?;
+        let layout = Slot::new(match self.form {
+            Form::Json => Layout::Objects,
+            Form::JsonLines => Layout::Lines,
+            Form::Csv { header } => Layout::Csv { header },
+        });
+        let locate = |spot: candor_serving::features::Spot<'_>| body::locate(layout.get(), set, spot);
+        let mut table = Table::new(set, self.limits.tensor_elements_max, &locate);
+        let reading = Reading::new(&layout, &self.limits);
+        let mut timeout = None;
+        match self.form {
+            Form::Json => {
+                let head = body::read(&self.body, &mut table, &reading)?;
+                self.id = head.id;
+                timeout = head.timeout_ms.map(Duration::from_millis);
+            }
+            Form::JsonLines => lines::read_json_lines(&self.body, &mut table, &reading)?,
+            Form::Csv { header } => lines::read_csv(&self.body, header, &mut table)?,
+        }
+        self.rows = table.rows();
+        let (inputs, gaps) = table.finish()?;
+        self.filled_count = gaps.count;
+        self.filled = gaps.first.iter().map(|gap| body::filled_at(layout.get(), set, *gap)).collect();
+        Ok(InferRequest { inputs, outputs: (0..version.signature.outputs.len()).collect(), timeout })
+    }
+
+    fn encode(self, ran: Ran<'_>) -> Result<Self::Reply> {
+        let millis = |phase: Phase| {
+            let nanos = ran.nanos.get(phase as usize).copied().flatten().unwrap_or(0);
+            Duration::from_nanos(nanos).as_micros() as f64 / 1000.0
+        };
+        let unix_ms = ran.clock.unix_ms();
+        let nanos = u32::try_from(unix_ms % 1000 * 1_000_000).unwrap_or(0);
+        let stamp = Timestamp::from_unix(NoContext, unix_ms / 1000, nanos);
+        let bytes = reply::write(&Reply {
+            id: self.id.as_deref(),
+            prediction_id: Uuid::new_v7(stamp),
+            version: ran.version,
+            outputs: &ran.outputs,
+            rows: self.rows,
+            filled: &self.filled,
+            filled_count: self.filled_count,
+            queue_ms: millis(Phase::Queue),
+            decode_ms: millis(Phase::Decode),
+            run_ms: millis(Phase::Run),
+        })?;
+        let encoding =
+            if bytes.len() >= self.limits.compress_bytes_min { self.encoding } else { ReplyEncoding::Identity };
+        encoding.apply(bytes)
+    }
+}
