@@ -62,6 +62,7 @@ pub fn start(settings: &Settings) -> Result<(RunningServer, Server)> {
         pipeline,
         registry: Arc::clone(&registry),
         limits: settings.http_limits.clone(),
+        contracts: settings.contracts.clone(),
         tokens,
         quota: settings.requests_per_second_max.map(Quota::per_second),
         strict_readiness: settings.strict_readiness,

@@ -8,7 +8,7 @@ use serde::de::DeserializeSeed as _;
 use super::body::{Reading, RowSeed};
 
 /// Reads one object or list a line; empty lines do not count.
-pub(super) fn read_json_lines(body: &[u8], table: &mut Table<'_>, reading: &Reading<'_>) -> Result<()> {
+pub(crate) fn read_json_lines(body: &[u8], table: &mut Table<'_>, reading: &Reading<'_>) -> Result<()> {
     for (at, line) in body.split(|&byte| byte == b'\n').enumerate() {
         if line.trim_ascii().is_empty() {
             continue;
@@ -31,7 +31,7 @@ pub(super) fn read_json_lines(body: &[u8], table: &mut Table<'_>, reading: &Read
 }
 
 /// Reads a table of texts, by names in its first line or in the order of the features.
-pub(super) fn read_csv(body: &[u8], header: bool, table: &mut Table<'_>) -> Result<()> {
+pub(crate) fn read_csv(body: &[u8], header: bool, table: &mut Table<'_>) -> Result<()> {
     let mut reader = ReaderBuilder::new().has_headers(header).flexible(true).from_reader(body);
     let columns = match header {
         true => match columns_of(reader.headers().map_err(unreadable)?, table) {

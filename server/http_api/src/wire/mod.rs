@@ -31,6 +31,8 @@ mod schema;
 mod skip;
 mod statistics;
 
+pub(crate) use data::{Element, expectation};
+
 pub use control::{IndexRequest, IndexRow, LoadRequest};
 pub use describe::{ModelConfig, ModelMetadata};
 pub use reply::{ReplyBody, ReplyEncoding};
