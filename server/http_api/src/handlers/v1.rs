@@ -15,8 +15,9 @@ use super::target;
 use crate::{
     Api, V1,
     body::{self, INFERENCE},
-    contracts::{self, ContractCodec, ContractProblems, ContractReply, Dialect, Form, ModelNames, Predictions, V1Body},
+    contracts::{self, ContractCodec, ContractReply, Dialect, Form, ModelNames, Predictions, V1Body},
     error::Answer,
+    openapi::errors::OfContract,
     wire::ReplyEncoding,
 };
 
@@ -27,7 +28,7 @@ use crate::{
 #[utoipa::path(post, path = "/v1/models/{model}:predict", tag = "contracts", operation_id = "v1_predict",
     params(("model" = String, Path, description = "Name of the model.", example = "iris")),
     request_body(content = V1Body, description = "The tensors.", content_type = "application/json"),
-    responses((status = 200, description = "The predictions.", body = Predictions), ContractProblems))]
+    responses((status = 200, description = "The predictions.", body = Predictions), OfContract))]
 pub(crate) async fn predict(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
     let body = body::read(&request, payload, &api.limits, &INFERENCE).await?;
     let encoding = ReplyEncoding::accepted(request.headers().get(header::ACCEPT_ENCODING));
@@ -45,7 +46,7 @@ pub(crate) async fn predict(request: HttpRequest, payload: Payload, api: Data<Ap
     params(("model" = String, Path, description = "Name of the model.", example = "iris"),
            ("version" = String, Path, description = "The version.", example = "1")),
     request_body(content = V1Body, description = "The tensors.", content_type = "application/json"),
-    responses((status = 200, description = "The predictions.", body = Predictions), ContractProblems))]
+    responses((status = 200, description = "The predictions.", body = Predictions), OfContract))]
 #[allow(dead_code, reason = "carries the document of the route with a version")]
 pub(crate) fn predict_version() {}
 
@@ -53,7 +54,7 @@ pub(crate) fn predict_version() {}
 ///
 /// Only if configured (`contracts.v1 = "kserve"`).
 #[utoipa::path(get, path = "/v1/models", tag = "contracts", operation_id = "v1_models",
-    responses((status = 200, description = "Their names.", body = ModelNames), ContractProblems))]
+    responses((status = 200, description = "Their names.", body = ModelNames), OfContract))]
 pub(crate) async fn models(api: Data<Api>) -> HttpResponse {
     let models = api.registry.ready_models().iter().map(ToString::to_string).collect();
     HttpResponse::Ok().json(ModelNames { models })
@@ -65,7 +66,7 @@ pub(crate) async fn models(api: Data<Api>) -> HttpResponse {
 #[utoipa::path(get, path = "/v1/models/{model}", tag = "contracts", operation_id = "v1_model",
     params(("model" = String, Path, description = "Name of the model.", example = "iris")),
     responses((status = 200, description = "`model_version_status`, or `name` and `ready`.", body = serde_json::Value),
-        ContractProblems))]
+        OfContract))]
 pub(crate) async fn model(request: HttpRequest, api: Data<Api>) -> Answer {
     let (model, version) = target(&request);
     if api.contracts.v1 == V1::Kserve {
@@ -90,7 +91,7 @@ pub(crate) async fn model(request: HttpRequest, api: Data<Api>) -> Answer {
 #[utoipa::path(get, path = "/v1/models/{model}/versions/{version}", tag = "contracts", operation_id = "v1_version",
     params(("model" = String, Path, description = "Name of the model.", example = "iris"),
            ("version" = String, Path, description = "The version.", example = "1")),
-    responses((status = 200, description = "`model_version_status`.", body = serde_json::Value), ContractProblems))]
+    responses((status = 200, description = "`model_version_status`.", body = serde_json::Value), OfContract))]
 #[allow(dead_code, reason = "carries the document of the route with a version")]
 pub(crate) fn version() {}
 
@@ -99,7 +100,7 @@ pub(crate) fn version() {}
 /// Only if configured (`contracts.v1 = "tf_serving"`).
 #[utoipa::path(get, path = "/v1/models/{model}/metadata", tag = "contracts", operation_id = "v1_metadata",
     params(("model" = String, Path, description = "Name of the model.", example = "iris")),
-    responses((status = 200, description = "`model_spec` and `metadata`.", body = serde_json::Value), ContractProblems))]
+    responses((status = 200, description = "`model_spec` and `metadata`.", body = serde_json::Value), OfContract))]
 pub(crate) async fn metadata(request: HttpRequest, api: Data<Api>) -> Answer {
     let (model, version) = target(&request);
     let lease = api.registry.lease(model, version)?;
@@ -113,7 +114,7 @@ pub(crate) async fn metadata(request: HttpRequest, api: Data<Api>) -> Answer {
     operation_id = "v1_metadata_version",
     params(("model" = String, Path, description = "Name of the model.", example = "iris"),
            ("version" = String, Path, description = "The version.", example = "1")),
-    responses((status = 200, description = "`model_spec` and `metadata`.", body = serde_json::Value), ContractProblems))]
+    responses((status = 200, description = "`model_spec` and `metadata`.", body = serde_json::Value), OfContract))]
 #[allow(dead_code, reason = "carries the document of the route with a version")]
 pub(crate) fn metadata_version() {}
 

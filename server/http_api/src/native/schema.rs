@@ -27,7 +27,7 @@ pub struct PredictBody {
     pub id: Option<String>,
     /// The caller's own limit on time, in milliseconds; 0 means none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[schema(nullable = false, maximum = 86400000)]
     pub timeout_ms: Option<u64>,
 }
 
