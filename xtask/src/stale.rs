@@ -16,8 +16,14 @@ struct Written {
     command: &'static str,
 }
 
-const OPENAPI: [Written; 1] =
-    [Written { file: "openapi/openapi.json", words: &["openapi"], command: "cargo xtask openapi" }];
+const OPENAPI: [Written; 2] = [
+    Written { file: "openapi/openapi.json", words: &["openapi"], command: "cargo xtask openapi" },
+    Written {
+        file: "openapi/openapi-3.0.json",
+        words: &["openapi", "--version", "3.0"],
+        command: "cargo xtask openapi",
+    },
+];
 
 const DOCS: [Written; 2] = [
     Written { file: "docs/CONFIG.md", words: &["reference", "config"], command: "cargo xtask docs" },

@@ -44,6 +44,7 @@ use candor_serving::{Pipeline, Registry};
 pub use contracts::{Contracts, V1};
 pub use gate::Gate;
 pub use limits::HttpLimits;
+pub use native::{Described, ModelDescription};
 pub use quota::Quota;
 pub use tokens::Tokens;
 
@@ -58,7 +59,7 @@ pub struct Api {
     strict_readiness: bool,
     stopping: AtomicBool,
     responses: responses::Responses,
-    document: web::Bytes,
+    documents: handlers::docs::Documents,
 }
 
 /// What an [`Api`] is made of.
@@ -84,7 +85,7 @@ impl Api {
     #[must_use]
     pub fn new(parts: ApiParts) -> Self {
         let ApiParts { pipeline, registry, limits, contracts, tokens, quota, strict_readiness } = parts;
-        let document = web::Bytes::from(openapi::document_json());
+        let documents = handlers::docs::Documents::new(&contracts);
         let (limits, stopping) = (Arc::new(limits), AtomicBool::new(false));
         Self {
             pipeline,
@@ -96,7 +97,7 @@ impl Api {
             strict_readiness,
             stopping,
             responses: responses::Responses::default(),
-            document,
+            documents,
         }
     }
 

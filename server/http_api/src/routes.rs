@@ -81,6 +81,7 @@ routes! {
     GET  "/api/v1/models/{model}/versions"                Infer   catalog::versions;
     GET  "/api/v1/models/{model}/versions/{version}"      Infer   catalog::model;
     GET  "/api/v1/models/{model}/openapi.json"            Infer   catalog::openapi;
+    GET  "/api/v1/models/{model}/openapi-3.0.json"        Infer   catalog::openapi_30;
 
     // What is served, in the Open Inference Protocol's.
     GET  "/v2"                                            Infer   server::metadata;
@@ -122,6 +123,8 @@ routes! {
 
     // Documents.
     GET  "/openapi.json"                                  Public  docs::openapi_json;
+    GET  "/openapi.yaml"                                  Public  docs::openapi_yaml;
+    GET  "/openapi-3.0.json"                              Public  docs::openapi_30_json;
     GET  "/problems/{name}"                               Public  problems::page;
     GET  "/docs"                                          Public  docs::to_ui;
     GET  "/docs/{file:.*}"                                Public  docs::ui;

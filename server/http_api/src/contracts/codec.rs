@@ -209,7 +209,7 @@ impl Codec for ContractCodec {
             (Some(Content::Table) | None, Some(table)) => {
                 let rows = table.rows();
                 let (inputs, filled) = table.finish()?;
-                self.filled = filled.len();
+                self.filled = filled.count;
                 let whole = reading.layout.get() == Layout::Columns;
                 self.held = if whole { Held::Whole(rows) } else { Held::Rows(rows) };
                 inputs

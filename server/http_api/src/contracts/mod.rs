@@ -27,8 +27,7 @@ mod write;
 
 pub(crate) use codec::{ContractCodec, ContractReply, Dialect, Form};
 pub(crate) use schema::{
-    ContractProblems, InvocationBody, LoadBody, LoadProblems, ModelNames, ModelRow, ModelRows, PredictionRows,
-    Predictions, V1Body, VertexBody,
+    InvocationBody, LoadBody, ModelNames, ModelRow, ModelRows, PredictionRows, Predictions, V1Body, VertexBody,
 };
 pub(crate) use status::{metadata, model_version_status};
 

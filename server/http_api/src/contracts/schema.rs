@@ -1,13 +1,10 @@
-//! The documented shapes of bodies, and what can go wrong. Predictions are read and written without them.
+//! The documented shapes of bodies. Predictions are read and written without them.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use utoipa::{
-    IntoResponses, ToSchema,
-    openapi::{Ref, RefOr, Response},
-};
+use utoipa::ToSchema;
 
 /// Tensors to predict: `instances` or, for TensorFlow Serving, `inputs`; not both.
 #[derive(Serialize, ToSchema)]
@@ -120,27 +117,4 @@ pub(crate) struct LoadBody {
     #[serde(default)]
     #[schema(nullable = false)]
     pub(crate) url: Option<String>,
-}
-
-/// What can go wrong with a prediction or a look.
-pub(crate) struct ContractProblems;
-
-/// What can go wrong with a load or an unload.
-pub(crate) struct LoadProblems;
-
-impl IntoResponses for ContractProblems {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        errors(&[400, 401, 404, 408, 413, 415, 429, 500, 501, 503])
-    }
-}
-
-impl IntoResponses for LoadProblems {
-    fn responses() -> BTreeMap<String, RefOr<Response>> {
-        errors(&[400, 401, 403, 404, 408, 413, 415, 429, 500, 501, 503])
-    }
-}
-
-fn errors(statuses: &[u16]) -> BTreeMap<String, RefOr<Response>> {
-    let answer = || RefOr::Ref(Ref::from_response_name("ErrorAnswer"));
-    statuses.iter().map(|status| (status.to_string(), answer())).collect()
 }

@@ -12,7 +12,10 @@ use super::target;
 use crate::{
     Api,
     native::{self, Listing, ModelDescription, ModelList, ModelSummary, VersionList, VersionSummary},
-    openapi::{self, ReadProblems},
+    openapi::{
+        self, errors,
+        names::{ModelText, VersionText},
+    },
     problem::Answer,
 };
 
@@ -23,7 +26,8 @@ const PAGE_SIZE_MAX: usize = 500;
 ///
 /// In order of their names, page by page. Models that lie in the repository without being loaded are listed too.
 #[utoipa::path(get, path = "/api/v1/models", tag = "models", operation_id = "list_models", params(Listing),
-    responses((status = 200, description = "A page of models.", body = ModelList), ReadProblems))]
+    responses((status = 200, description = "A page of models.", body = ModelList),
+        errors::Guarded, errors::OfNative))]
 pub(crate) async fn models(request: HttpRequest, api: Data<Api>) -> Answer {
     let media_type = native::accepted(&request)?;
     let listing: Listing = query(&request)?;
@@ -52,8 +56,9 @@ pub(crate) async fn models(request: HttpRequest, api: Data<Api>) -> Answer {
 ///
 /// The version that is described is the one that answers where none is named.
 #[utoipa::path(get, path = "/api/v1/models/{model}", tag = "models", operation_id = "describe_model",
-    params(("model" = String, Path, description = "Name of the model.", example = "iris")),
-    responses((status = 200, description = "What the model is.", body = ModelDescription), ReadProblems))]
+    params(("model" = ModelText, Path, description = "Name of the model.", example = "iris")),
+    responses((status = 200, description = "What the model is.", body = ModelDescription),
+        errors::Guarded, errors::OfModel, errors::OfNative))]
 pub(crate) async fn model(request: HttpRequest, api: Data<Api>) -> Answer {
     let media_type = native::accepted(&request)?;
     let (model, version) = target(&request);
@@ -63,11 +68,14 @@ pub(crate) async fn model(request: HttpRequest, api: Data<Api>) -> Answer {
 }
 
 /// Describe one version of a model.
+///
+/// As for a model, of which this may be any ready version.
 #[utoipa::path(get, path = "/api/v1/models/{model}/versions/{version}", tag = "models",
     operation_id = "describe_version",
-    params(("model" = String, Path, description = "Name of the model.", example = "iris"),
-           ("version" = String, Path, description = "The version.", example = "1")),
-    responses((status = 200, description = "What the version is.", body = ModelDescription), ReadProblems))]
+    params(("model" = ModelText, Path, description = "Name of the model.", example = "iris"),
+           ("version" = VersionText, Path, description = "The version.", example = "1")),
+    responses((status = 200, description = "What the version is.", body = ModelDescription),
+        errors::Guarded, errors::OfModel, errors::OfNative))]
 #[allow(dead_code, reason = "carries the document of the route with a version")]
 pub(crate) fn version() {}
 
@@ -75,8 +83,9 @@ pub(crate) fn version() {}
 ///
 /// Lowest first, page by page; `q` and `task` have no effect.
 #[utoipa::path(get, path = "/api/v1/models/{model}/versions", tag = "models", operation_id = "list_versions",
-    params(("model" = String, Path, description = "Name of the model.", example = "iris"), Listing),
-    responses((status = 200, description = "A page of versions.", body = VersionList), ReadProblems))]
+    params(("model" = ModelText, Path, description = "Name of the model.", example = "iris"), Listing),
+    responses((status = 200, description = "A page of versions.", body = VersionList),
+        errors::Guarded, errors::OfModel, errors::OfNative))]
 pub(crate) async fn versions(request: HttpRequest, api: Data<Api>) -> Answer {
     let media_type = native::accepted(&request)?;
     let listing: Listing = query(&request)?;
@@ -104,13 +113,32 @@ pub(crate) async fn versions(request: HttpRequest, api: Data<Api>) -> Answer {
     Ok(HttpResponse::Ok().content_type(media_type).json(list))
 }
 
-/// The API of one model, typed: its own feature names, types, ranges and labels, as OpenAPI 3.1.
+/// The API of one model, typed, as OpenAPI 3.1.
+///
+/// Its own feature names, types, ranges and labels, so that a generated client knows them.
 #[utoipa::path(get, path = "/api/v1/models/{model}/openapi.json", tag = "documents", operation_id = "model_openapi",
-    params(("model" = String, Path, description = "Name of the model.", example = "iris")),
-    responses((status = 200, description = "The document.", body = serde_json::Value), ReadProblems))]
+    params(("model" = ModelText, Path, description = "Name of the model.", example = "iris")),
+    responses((status = 200, description = "The document.", body = Object, example = json!({"openapi": "3.1.0"})),
+        errors::Guarded, errors::OfModel, errors::OfNative))]
 pub(crate) async fn openapi(request: HttpRequest, api: Data<Api>) -> Answer {
-    let lease = api.registry.lease(target(&request).0, None)?;
-    Ok(HttpResponse::Ok().json(native::document(&lease, openapi::document())))
+    Ok(HttpResponse::Ok().json(document(&request, &api)?))
+}
+
+/// The API of one model, typed, as OpenAPI 3.0.
+///
+/// The mechanical twin of the model's document; its `x-left-out` lists what 3.0 cannot say.
+#[utoipa::path(get, path = "/api/v1/models/{model}/openapi-3.0.json", tag = "documents",
+    operation_id = "model_openapi_30",
+    params(("model" = ModelText, Path, description = "Name of the model.", example = "iris")),
+    responses((status = 200, description = "The twin.", body = Object, example = json!({"openapi": "3.0.3"})),
+        errors::Guarded, errors::OfModel, errors::OfNative))]
+pub(crate) async fn openapi_30(request: HttpRequest, api: Data<Api>) -> Answer {
+    Ok(HttpResponse::Ok().json(openapi::twin(&document(&request, &api)?)))
+}
+
+fn document(request: &HttpRequest, api: &Api) -> Result<serde_json::Value> {
+    let lease = api.registry.lease(target(request).0, None)?;
+    Ok(native::document(&lease, openapi::document()))
 }
 
 /// A query string as what it should say, with a plain answer where it does not.

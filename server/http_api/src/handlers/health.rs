@@ -56,13 +56,18 @@ pub(crate) struct Component {
 }
 
 /// Liveness: the process answers.
+///
+/// For an orchestrator that restarts what does not.
 #[utoipa::path(get, path = "/v2/health/live", tag = "health", security(()),
     responses((status = 200, description = "The process answers.", body = Live)))]
 pub(crate) async fn live() -> HttpResponse {
     HttpResponse::Ok().json(Live { live: true })
 }
 
-/// Readiness: the first round of loads is over and the server is not stopping.
+/// Readiness: the server may get traffic.
+///
+/// The first round of loads is over and the server is not stopping. A model that failed to load does not
+/// count, unless the configuration says so (`health.strict`).
 #[utoipa::path(get, path = "/v2/health/ready", tag = "health", security(()), responses(
     (status = 200, description = "Send traffic.", body = Ready),
     (status = 503, description = "Starting or stopping: send no traffic.", body = Ready)))]
@@ -91,6 +96,8 @@ pub(crate) async fn ping(api: Data<Api>) -> HttpResponse {
 pub(crate) fn vertex() {}
 
 /// Readiness by component.
+///
+/// For people: which part of the server is not well, and what it says about it.
 #[utoipa::path(get, path = "/health/ready", tag = "health", security(()), responses(
     (status = 200, description = "All required components are well.", body = Components),
     (status = 503, description = "The component with `ready: false` and `required: true` is not.", body = Components)))]

@@ -13,6 +13,10 @@ use super::target;
 use crate::{
     Api, body,
     error::Answer,
+    openapi::{
+        errors,
+        names::{ModelText, VersionText},
+    },
     wire::{InferCodec, ReplyBody, ReplyEncoding},
 };
 
@@ -25,20 +29,11 @@ pub(crate) const HEADER_LENGTH: HeaderName = HeaderName::from_static("inference-
 /// cheaper as bytes after the JSON (`binary_tensor_data` extension): clients such as `tritonclient` do
 /// that by default.
 #[utoipa::path(post, path = "/v2/models/{model}/infer", tag = "inference",
-    params(("model" = String, Path, description = "Name of the model.", example = "iris")),
+    params(("model" = ModelText, Path, description = "Name of the model.", example = "iris")),
     request_body(content = crate::wire::InferBody, description = "The tensors.", content_type = "application/json"),
     responses(
         (status = 200, description = "The outputs.", body = crate::wire::InferReplyBody),
-        (status = 400, response = crate::openapi::ErrorAnswer),
-        (status = 401, response = crate::openapi::ErrorAnswer),
-        (status = 403, response = crate::openapi::ErrorAnswer),
-        (status = 404, response = crate::openapi::ErrorAnswer),
-        (status = 408, response = crate::openapi::ErrorAnswer),
-        (status = 413, response = crate::openapi::ErrorAnswer),
-        (status = 415, response = crate::openapi::ErrorAnswer),
-        (status = 429, response = crate::openapi::ErrorAnswer),
-        (status = 500, response = crate::openapi::ErrorAnswer),
-        (status = 503, response = crate::openapi::ErrorAnswer)))]
+        errors::Guarded, errors::OfModel, errors::OfBody))]
 pub(crate) async fn infer(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
     let body = body::read(&request, payload, &api.limits, &body::INFERENCE).await?;
     let header_length = body::header_text(&request, &HEADER_LENGTH)?;
@@ -49,26 +44,18 @@ pub(crate) async fn infer(request: HttpRequest, payload: Payload, api: Data<Api>
     Ok(respond(reply))
 }
 
-/// Documented for the path with a version; the handler is the same.
+/// Run one version of a model on tensors.
+///
+/// As without a version, which means the highest that is ready.
 #[utoipa::path(post, path = "/v2/models/{model}/versions/{version}/infer", tag = "inference",
     operation_id = "infer_version",
-    summary = "Run one version of a model on tensors.",
-    params(("model" = String, Path, description = "Name of the model.", example = "iris"),
-           ("version" = String, Path, description = "The version.", example = "1")),
+    params(("model" = ModelText, Path, description = "Name of the model.", example = "iris"),
+           ("version" = VersionText, Path, description = "The version.", example = "1")),
     request_body(content = crate::wire::InferBody, description = "The tensors.", content_type = "application/json"),
     responses(
         (status = 200, description = "The outputs.", body = crate::wire::InferReplyBody),
-        (status = 400, response = crate::openapi::ErrorAnswer),
-        (status = 401, response = crate::openapi::ErrorAnswer),
-        (status = 403, response = crate::openapi::ErrorAnswer),
-        (status = 404, response = crate::openapi::ErrorAnswer),
-        (status = 408, response = crate::openapi::ErrorAnswer),
-        (status = 413, response = crate::openapi::ErrorAnswer),
-        (status = 415, response = crate::openapi::ErrorAnswer),
-        (status = 429, response = crate::openapi::ErrorAnswer),
-        (status = 500, response = crate::openapi::ErrorAnswer),
-        (status = 503, response = crate::openapi::ErrorAnswer)))]
-#[allow(dead_code, reason = "carries the document of the route with a version")]
+        errors::Guarded, errors::OfModel, errors::OfBody))]
+#[allow(dead_code, reason = "carries the document of the route with a version; the handler is the same")]
 pub(crate) fn infer_version() {}
 
 fn respond(reply: ReplyBody) -> HttpResponse {

@@ -8,6 +8,7 @@ use super::target;
 use crate::{
     Api,
     error::Answer,
+    openapi::{errors, names::ModelText},
     wire::{ModelConfig, ModelMetadata},
 };
 
@@ -23,14 +24,13 @@ pub(crate) struct ModelReady {
 }
 
 /// Inputs, outputs, versions and properties of a model.
+///
+/// What a client needs to know before it sends tensors. `shape` has −1 for sizes that a request chooses.
 #[utoipa::path(get, path = "/v2/models/{model}", tag = "models", operation_id = "model_metadata",
-    params(("model" = String, Path, description = "Name of the model.", example = "iris")),
+    params(("model" = ModelText, Path, description = "Name of the model.", example = "iris")),
     responses(
         (status = 200, description = "What the model is.", body = ModelMetadata),
-        (status = 400, response = crate::openapi::ErrorAnswer),
-        (status = 401, response = crate::openapi::ErrorAnswer),
-        (status = 404, response = crate::openapi::ErrorAnswer),
-        (status = 503, response = crate::openapi::ErrorAnswer)))]
+        errors::Guarded, errors::OfModel))]
 pub(crate) async fn metadata(request: HttpRequest, api: Data<Api>) -> Answer {
     let (model, version) = target(&request);
     let lease = api.registry.lease(model, version)?;
@@ -39,14 +39,13 @@ pub(crate) async fn metadata(request: HttpRequest, api: Data<Api>) -> Answer {
 }
 
 /// Whether a model answers inferences.
+///
+/// 200 if it does; 503 while it is loaded, when it failed or was unloaded, and the error says which.
 #[utoipa::path(get, path = "/v2/models/{model}/ready", tag = "health", operation_id = "model_ready",
-    params(("model" = String, Path, description = "Name of the model.", example = "iris")),
+    params(("model" = ModelText, Path, description = "Name of the model.", example = "iris")),
     responses(
         (status = 200, description = "It does.", body = ModelReady),
-        (status = 400, response = crate::openapi::ErrorAnswer),
-        (status = 401, response = crate::openapi::ErrorAnswer),
-        (status = 404, response = crate::openapi::ErrorAnswer),
-        (status = 503, response = crate::openapi::ErrorAnswer)))]
+        errors::Guarded, errors::OfModel))]
 pub(crate) async fn ready(request: HttpRequest, api: Data<Api>) -> Answer {
     let (model, version) = target(&request);
     let lease = api.registry.lease(model, version)?;
@@ -54,14 +53,13 @@ pub(crate) async fn ready(request: HttpRequest, api: Data<Api>) -> Answer {
 }
 
 /// A model's configuration in the words of Triton's `ModelConfig`.
+///
+/// For clients that were written for Triton, such as `perf_analyzer`.
 #[utoipa::path(get, path = "/v2/models/{model}/config", tag = "models",
-    params(("model" = String, Path, description = "Name of the model.", example = "simple")),
+    params(("model" = ModelText, Path, description = "Name of the model.", example = "simple")),
     responses(
         (status = 200, description = "The configuration.", body = ModelConfig),
-        (status = 400, response = crate::openapi::ErrorAnswer),
-        (status = 401, response = crate::openapi::ErrorAnswer),
-        (status = 404, response = crate::openapi::ErrorAnswer),
-        (status = 503, response = crate::openapi::ErrorAnswer)))]
+        errors::Guarded, errors::OfModel))]
 pub(crate) async fn config(request: HttpRequest, api: Data<Api>) -> Answer {
     let (model, version) = target(&request);
     let lease = api.registry.lease(model, version)?;

@@ -15,7 +15,10 @@ use crate::{
     Api,
     body::{self, PREDICTION},
     native::{self, Form, PredictBody, PredictCodec, PredictReplyBody},
-    openapi::BodyProblems,
+    openapi::{
+        errors,
+        names::{ModelText, VersionText},
+    },
     problem::Answer,
     wire::ReplyEncoding,
 };
@@ -27,13 +30,14 @@ use crate::{
 /// (`application/jsonl`). Features that are missing, unknown, of the wrong type, out of their declared range or
 /// not a number are refused by name; gaps are filled only where the model's manifest says so, and `filled` tells.
 #[utoipa::path(post, path = "/api/v1/models/{model}/predict", tag = "predictions", operation_id = "predict",
-    params(("model" = String, Path, description = "Name of the model.", example = "iris")),
+    params(("model" = ModelText, Path, description = "Name of the model.", example = "iris")),
     request_body(description = "The rows.", content(
         (PredictBody = "application/json"),
         (String = "text/csv", example = "sepal_length,sepal_width,petal_length,petal_width\n5.1,3.5,1.4,0.2\n"),
         (String = "application/jsonl",
             example = "{\"sepal_length\":5.1,\"sepal_width\":3.5,\"petal_length\":1.4,\"petal_width\":0.2}\n"))),
-    responses((status = 200, description = "The predictions.", body = PredictReplyBody), BodyProblems))]
+    responses((status = 200, description = "The predictions.", body = PredictReplyBody), 
+        errors::Guarded, errors::OfModel, errors::OfBody, errors::OfNative, errors::OfFitness))]
 pub(crate) async fn predict(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
     let media_type = native::accepted(&request)?;
     let form = form(&request)?;
@@ -53,13 +57,16 @@ pub(crate) async fn predict(request: HttpRequest, payload: Payload, api: Data<Ap
 }
 
 /// Predict from named features with one version of a model.
+///
+/// As without a version, which means the highest that is ready; bodies may have the same forms.
 #[utoipa::path(post, path = "/api/v1/models/{model}/versions/{version}/predict", tag = "predictions",
     operation_id = "predict_version",
-    params(("model" = String, Path, description = "Name of the model.", example = "iris"),
-           ("version" = String, Path, description = "The version.", example = "1")),
+    params(("model" = ModelText, Path, description = "Name of the model.", example = "iris"),
+           ("version" = VersionText, Path, description = "The version.", example = "1")),
     request_body(content = PredictBody, description = "The rows, in any form that `predict` takes.",
         content_type = "application/json"),
-    responses((status = 200, description = "The predictions.", body = PredictReplyBody), BodyProblems))]
+    responses((status = 200, description = "The predictions.", body = PredictReplyBody), 
+        errors::Guarded, errors::OfModel, errors::OfBody, errors::OfNative, errors::OfFitness))]
 #[allow(dead_code, reason = "carries the document of the route with a version")]
 pub(crate) fn predict_version() {}
 

@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, HttpResponse, http::header};
 use candor_domain::{Error, ErrorCode};
 
-use crate::{error::Answer, problem::Kind};
+use crate::{error::Answer, openapi::errors, problem::Kind};
 
 /// What a type of problem means and what to do about it.
 ///
@@ -11,8 +11,9 @@ use crate::{error::Answer, problem::Kind};
 #[utoipa::path(get, path = "/problems/{name}", tag = "documents", operation_id = "problem", security(()),
     params(("name" = String, Path, description = "Name of the type.", example = "invalid-input")),
     responses(
-        (status = 200, description = "The page, in Markdown.", body = String, content_type = "text/plain"),
-        (status = 404, response = crate::openapi::ErrorAnswer)))]
+        (status = 200, description = "The page, in Markdown.", body = String, content_type = "text/plain",
+            example = "# The request is wrong\n"),
+        errors::OfName))]
 pub(crate) async fn page(request: HttpRequest) -> Answer {
     let name = request.match_info().get("name").unwrap_or_default();
     let kinds = || ErrorCode::ALL.into_iter().map(Kind::of);

@@ -11,17 +11,18 @@ use super::target;
 use crate::{
     Api, body,
     error::Answer,
+    openapi::{errors, names::ModelText},
     wire::{IndexRequest, IndexRow, LoadRequest},
 };
 
 /// List every model and version of the repository with its state.
+///
+/// What is on disk and what was ever loaded, with the reason for its state. The body may be left out.
 #[utoipa::path(post, path = "/v2/repository/index", tag = "repository",
     request_body(content = IndexRequest, description = "May be left out.", content_type = "application/json"),
     responses(
         (status = 200, description = "The index.", body = Vec<IndexRow>),
-        (status = 400, response = crate::openapi::ErrorAnswer),
-        (status = 401, response = crate::openapi::ErrorAnswer),
-        (status = 403, response = crate::openapi::ErrorAnswer)))]
+        errors::Guarded, errors::OfBody))]
 pub(crate) async fn index(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
     let body = body::read(&request, payload, &api.limits, &body::CONTROL).await?;
     let wish = IndexRequest::parse(&body)?;
@@ -43,16 +44,11 @@ pub(crate) async fn index(request: HttpRequest, payload: Payload, api: Data<Api>
 /// Answers when the model is ready. New versions are loaded before old ones are drained; if one fails, what
 /// served before goes on serving. `parameters.config` may carry a `version_policy`.
 #[utoipa::path(post, path = "/v2/repository/models/{model}/load", tag = "repository",
-    params(("model" = String, Path, description = "Name of the model.", example = "iris")),
+    params(("model" = ModelText, Path, description = "Name of the model.", example = "iris")),
     request_body(content = LoadRequest, description = "May be left out.", content_type = "application/json"),
     responses(
         (status = 200, description = "It is ready."),
-        (status = 400, response = crate::openapi::ErrorAnswer),
-        (status = 401, response = crate::openapi::ErrorAnswer),
-        (status = 403, response = crate::openapi::ErrorAnswer),
-        (status = 404, response = crate::openapi::ErrorAnswer),
-        (status = 501, response = crate::openapi::ErrorAnswer),
-        (status = 503, response = crate::openapi::ErrorAnswer)))]
+        errors::Guarded, errors::OfModel, errors::OfBody, errors::OfLoading))]
 pub(crate) async fn load(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
     let body = body::read(&request, payload, &api.limits, &body::CONTROL).await?;
     let policy = LoadRequest::parse(&body)?.version_policy()?;
@@ -64,14 +60,12 @@ pub(crate) async fn load(request: HttpRequest, payload: Payload, api: Data<Api>)
 ///
 /// Its requests in flight are answered first; its memory comes back after the last of them.
 #[utoipa::path(post, path = "/v2/repository/models/{model}/unload", tag = "repository",
-    params(("model" = String, Path, description = "Name of the model.", example = "diabetes")),
-    request_body(content = serde_json::Value, description = "May be left out.", content_type = "application/json"),
+    params(("model" = ModelText, Path, description = "Name of the model.", example = "diabetes")),
+    request_body(content = LoadRequest, description = "May be left out.", content_type = "application/json",
+        example = json!({"parameters": {"unload_dependents": false}})),
     responses(
         (status = 200, description = "It takes no new requests."),
-        (status = 400, response = crate::openapi::ErrorAnswer),
-        (status = 401, response = crate::openapi::ErrorAnswer),
-        (status = 403, response = crate::openapi::ErrorAnswer),
-        (status = 404, response = crate::openapi::ErrorAnswer)))]
+        errors::Guarded, errors::OfModel, errors::OfBody))]
 pub(crate) async fn unload(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
     let body = body::read(&request, payload, &api.limits, &body::CONTROL).await?;
     // Its only parameter, unload_dependents, concerns ensembles, which there are none of; but a body that is

@@ -4,6 +4,8 @@ use actix_web::HttpResponse;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::openapi::errors;
+
 /// The extensions of the Open Inference Protocol that are spoken here.
 pub(crate) const EXTENSIONS: [&str; 5] =
     ["binary_tensor_data", "classification", "model_repository", "model_configuration", "statistics"];
@@ -18,13 +20,16 @@ pub(crate) struct ServerMetadata {
     #[schema(example = "0.1.0")]
     version: &'static str,
     /// Protocol extensions that it speaks.
+    #[schema(example = json!(["binary_tensor_data", "classification", "statistics"]))]
     extensions: [&'static str; EXTENSIONS.len()],
 }
 
 /// Name, version and protocol extensions of the server.
+///
+/// The extensions are those of the Open Inference Protocol.
 #[utoipa::path(get, path = "/v2", tag = "server", responses(
     (status = 200, description = "What the server is.", body = ServerMetadata),
-    (status = 401, response = crate::openapi::ErrorAnswer)))]
+        errors::Guarded))]
 pub(crate) async fn metadata() -> HttpResponse {
     HttpResponse::Ok().json(ServerMetadata {
         name: "candor",

@@ -4,27 +4,31 @@ use actix_web::{HttpRequest, HttpResponse, web::Data};
 use candor_domain::ModelName;
 
 use super::target;
-use crate::{Api, error::Answer, wire::Statistics};
+use crate::{
+    Api,
+    error::Answer,
+    openapi::{errors, names::ModelText},
+    wire::Statistics,
+};
 
 /// Statistics of all models.
+///
+/// Counts and nanoseconds since each version was loaded, as Triton gives them.
 #[utoipa::path(get, path = "/v2/models/stats", tag = "statistics", responses(
     (status = 200, description = "One entry per version.", body = Statistics),
-    (status = 401, response = crate::openapi::ErrorAnswer),
-    (status = 403, response = crate::openapi::ErrorAnswer)))]
+        errors::Guarded))]
 pub(crate) async fn all(api: Data<Api>) -> HttpResponse {
     HttpResponse::Ok().json(Statistics::of(&api.registry.views(), |_| true))
 }
 
 /// Statistics of one model.
+///
+/// Counts and nanoseconds since each of its versions was loaded, as Triton gives them.
 #[utoipa::path(get, path = "/v2/models/{model}/stats", tag = "statistics",
-    params(("model" = String, Path, description = "Name of the model.", example = "iris")),
+    params(("model" = ModelText, Path, description = "Name of the model.", example = "iris")),
     responses(
         (status = 200, description = "One entry per version.", body = Statistics),
-        (status = 400, response = crate::openapi::ErrorAnswer),
-        (status = 401, response = crate::openapi::ErrorAnswer),
-        (status = 403, response = crate::openapi::ErrorAnswer),
-        (status = 404, response = crate::openapi::ErrorAnswer),
-        (status = 503, response = crate::openapi::ErrorAnswer)))]
+        errors::Guarded, errors::OfModel))]
 pub(crate) async fn of_model(request: HttpRequest, api: Data<Api>) -> Answer {
     let (model, version) = target(&request);
     let name = ModelName::parse(model)?;

@@ -66,6 +66,8 @@ pub(crate) fn locate(layout: Layout, set: &FeatureSet, spot: Spot<'_>) -> String
 /// The place of a gap that was filled.
 pub(crate) fn filled_at(layout: Layout, set: &FeatureSet, gap: Filled) -> String {
     let name = set.all().get(gap.feature).map_or("", |feature| &feature.name);
+    // A gap is told by the name of its feature, which says more than the number of its column.
+    let layout = if layout == Layout::Lists { Layout::Objects } else { layout };
     locate(layout, set, Spot { row: Some(gap.row), feature: Some(name) })
 }
 
@@ -93,10 +95,12 @@ impl<'a> Reading<'a> {
         match self.trouble.take() {
             Some(error) => Some(error),
             None if self.stopped.get() => None,
-            None => Some(syntax_error(error, body)),
+            None => Some(syntax_error(error, body, NO_NAN)),
         }
     }
 }
+
+const NO_NAN: &str = "JSON has no NaN or Infinity; send null for a gap, where the model declares `impute`";
 
 /// What stands beside the table.
 #[derive(Debug, Default)]
@@ -211,7 +215,7 @@ fn read_timeout(value: &serde_json::Value) -> Result<Option<u64>> {
         None => Err(Error::invalid("the timeout is no whole number")
             .at("/timeout_ms")
             .expected("milliseconds, 0 or more")
-            .got(quoted(&value.to_string()))),
+            .got(quoted(&value.to_string()).trim_matches('"'))),
     }
 }
 
@@ -286,6 +290,9 @@ impl<'de> Visitor<'de> for RowSeed<'_, '_, '_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut row: A) -> Result<(), A::Error> {
         let Self { table, reading } = self;
+        if reading.layout.get() == Layout::Lists {
+            reading.layout.set(Layout::Objects);
+        }
         let stop = |stop| reading.stop::<A::Error>(stop);
         table.open_row().map_err(stop)?;
         let at = table.rows().saturating_sub(1);

@@ -16,7 +16,15 @@ pub(crate) fn read_json_lines(body: &[u8], table: &mut Table<'_>, reading: &Read
         let mut parser = serde_json::Deserializer::from_slice(line);
         let row = RowSeed { table, reading }.deserialize(&mut parser);
         if let Err(error) = row.and_then(|()| parser.end()) {
-            return reading.explain(&error, line).map_or(Ok(()), |error| Err(error.at(format!("line {}", at + 1))));
+            let place = format!("line {}, column {}", at + 1, error.column());
+            return match reading.explain(&error, line) {
+                // The table says what is wrong.
+                None => Ok(()),
+                Some(error) if error.details().what.contains(" at line 1 column") => {
+                    Err(Error::invalid("the line is not the JSON that was expected").at(place))
+                }
+                Some(error) => Err(error.at(format!("line {}", at + 1))),
+            };
         }
     }
     Ok(())

@@ -25,7 +25,8 @@ mod schema;
 mod typed;
 
 pub(crate) use body::{ColumnsSeed, Layout, Reading, RowSeed, RowsSeed, locate};
-pub(crate) use catalog::{Listing, ModelDescription, ModelList, ModelSummary, VersionList, VersionSummary, summaries};
+pub use catalog::{Described, ModelDescription};
+pub(crate) use catalog::{Listing, ModelList, ModelSummary, VersionList, VersionSummary, summaries};
 pub(crate) use cells::ValueSeed;
 pub(crate) use lines::{read_csv, read_json_lines};
 pub(crate) use negotiate::{MEDIA_TYPE, accepted};

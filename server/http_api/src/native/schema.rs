@@ -33,6 +33,11 @@ pub struct PredictBody {
 
 /// Predictions, one a row, and what made them.
 #[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(example = json!({
+    "prediction_id": "019a9b1e-6f3c-7c52-9a51-0c8d5b1f2e3a", "model": "iris", "version": "2",
+    "engine": {"name": "ort", "version": "1.31.1"},
+    "predictions": [{"label": "setosa", "probabilities": {"setosa": 0.999, "versicolor": 0.001, "virginica": 0.0}}],
+    "timings_ms": {"queue": 0.0, "decode": 0.01, "run": 0.03}}))]
 pub struct PredictReplyBody {
     /// The id of the request, if it had one.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -12,6 +12,7 @@ use candor_serving::{
 use serde_json::{Map, Value, json};
 
 use super::catalog::filler_value;
+use crate::openapi::errors;
 
 /// The document of the model that `version` belongs to, in OpenAPI 3.1; `server` is the server's own.
 pub(crate) fn document(version: &ReadyVersion, server: &Value) -> Value {
@@ -45,11 +46,19 @@ pub(crate) fn document(version: &ReadyVersion, server: &Value) -> Value {
         "paths": paths,
         "components": {
             "schemas": components,
+            "responses": server.pointer("/components/responses").map(problem_answers),
             "securitySchemes": server.pointer("/components/securitySchemes").cloned().unwrap_or_else(|| json!({})),
         },
         "security": server.get("security").cloned().unwrap_or_else(|| json!([])),
         "tags": [{"name": model, "description": title}],
     })
+}
+
+/// The error answers of the native API.
+fn problem_answers(all: &Value) -> Value {
+    let named = |(name, _): &(&String, &Value)| name.ends_with(errors::OF_PROBLEMS);
+    let all = all.as_object().into_iter().flatten().filter(named);
+    all.map(|(name, answer)| (name.clone(), answer.clone())).collect()
 }
 
 /// One row as an object of features.

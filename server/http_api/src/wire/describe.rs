@@ -24,6 +24,7 @@ pub struct ModelMetadata {
     /// What it gives.
     pub outputs: Vec<TensorMetadata>,
     /// Facts about the version that is described: title, licence, engine, digest, what its file says.
+    #[schema(example = json!({"title": "Iris species", "version": "2", "engine": "ort 1.31.1"}))]
     pub properties: BTreeMap<String, String>,
 }
 
@@ -92,6 +93,7 @@ pub struct ModelConfig {
     #[schema(example = "onnxruntime")]
     pub backend: String,
     /// Which versions are served.
+    #[schema(example = json!({"latest": {"num_versions": 1}}))]
     pub version_policy: BTreeMap<String, serde_json::Value>,
     /// Most rows in one request; 0 for no limit.
     #[schema(example = 8)]

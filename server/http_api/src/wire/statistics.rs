@@ -22,18 +22,24 @@ pub struct VersionStatistics {
     #[schema(example = "2")]
     pub version: String,
     /// When the last inference succeeded, in milliseconds since the Unix epoch; 0 if none did.
+    #[schema(example = 1767225600000_u64)]
     pub last_inference: u64,
     /// Rows that were answered.
+    #[schema(example = 24)]
     pub inference_count: u64,
     /// Runs of the engine.
+    #[schema(example = 3)]
     pub execution_count: u64,
     /// Counts and time by outcome and phase.
     pub inference_stats: InferenceStatistics,
     /// Always empty: there are no decoupled models.
+    #[schema(example = json!({}))]
     pub response_stats: serde_json::Map<String, serde_json::Value>,
     /// Always empty: requests are not yet batched by the server.
+    #[schema(example = json!([]))]
     pub batch_stats: Vec<serde_json::Value>,
     /// Always empty: memory is not attributed to versions.
+    #[schema(example = json!([]))]
     pub memory_usage: Vec<serde_json::Value>,
 }
 
@@ -62,8 +68,10 @@ pub struct InferenceStatistics {
 #[derive(Debug, Default, Serialize, ToSchema)]
 pub struct Duration {
     /// How often.
+    #[schema(example = 3)]
     pub count: u64,
     /// Nanoseconds together.
+    #[schema(example = 61200)]
     pub ns: u64,
 }
 

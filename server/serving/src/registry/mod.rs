@@ -32,6 +32,7 @@ use candor_domain::{Clock, Engine, EngineInfo, Error, ErrorCode, ModelName, Resu
 use crossbeam_channel::{Sender, unbounded};
 
 pub use book::IndexEntry;
+pub use load::{Meaning, Opened};
 pub use version::{Lease, ReadyVersion};
 
 use crate::{
