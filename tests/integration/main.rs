@@ -18,6 +18,7 @@
 //! | `lifecycle`, `cli` | signals, draining, limits of connections; the command line |
 //! | `cli_help`, `cli_model`, `cli_infer`, `cli_doctor` | what the subcommands say, as snapshots |
 //! | `openapi` | the document and the server say the same |
+//! | `contracts` | the wire contracts of other servers, by what their own documents say |
 //! | `counting` | statistics and metrics rise by what was sent |
 #![allow(
     clippy::unwrap_used,
@@ -40,6 +41,7 @@ mod cli_help;
 mod cli_infer;
 mod cli_model;
 mod compression;
+mod contracts;
 mod counting;
 mod files;
 mod golden;

@@ -85,6 +85,7 @@ impl Api {
     #[must_use]
     pub fn new(parts: ApiParts) -> Self {
         let ApiParts { pipeline, registry, limits, contracts, tokens, quota, strict_readiness } = parts;
+        let documents = handlers::docs::Documents::new(&contracts);
         let (limits, stopping) = (Arc::new(limits), AtomicBool::new(false));
         Self {
             pipeline,
@@ -96,7 +97,7 @@ impl Api {
             strict_readiness,
             stopping,
             responses: responses::Responses::default(),
-            documents: handlers::docs::Documents::new(),
+            documents,
         }
     }
 

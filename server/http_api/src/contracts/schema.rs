@@ -1,4 +1,4 @@
-//! The documented shapes of bodies, and what can go wrong. Predictions are read and written without them.
+//! The documented shapes of bodies. Predictions are read and written without them.
 
 use std::collections::BTreeMap;
 

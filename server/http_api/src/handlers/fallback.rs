@@ -25,8 +25,9 @@ pub(crate) async fn not_found(request: HttpRequest, api: Data<Api>) -> HttpRespo
         }
     }
     let error = Error::new(ErrorCode::NotFound, format!("there is nothing at {}", quoted(request.path())));
-    let hint = contracts::hint_of_off(&api.contracts, request.path());
-    response_at(request.path(), error.hint(hint.unwrap_or("the routes are listed at /docs")))
+    let hint = contracts::hint_of_off(&api.contracts, request.path()).map(|hint| format!("{hint}; "));
+    let hint = format!("{}the routes are listed at /docs", hint.unwrap_or_default());
+    response_at(request.path(), error.hint(hint))
 }
 
 /// `/api/v1/x` for `/api/x`; `None` for what names a version, and for everything else.

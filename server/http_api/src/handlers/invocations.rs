@@ -18,7 +18,7 @@ use crate::{
         ContractCodec, Dialect, Form, InvocationBody, LoadBody, ModelRow, ModelRows, PredictionRows, VertexBody,
     },
     error::Answer,
-    openapi::errors::OfContract,
+    openapi::{errors, names::ModelText},
     wire::ReplyEncoding,
 };
 
@@ -31,7 +31,7 @@ use crate::{
         (InvocationBody = "application/json"),
         (String = "text/csv", example = "5.1,3.5,1.4,0.2\n"),
         (String = "application/jsonlines", example = "[5.1,3.5,1.4,0.2]\n"))),
-    responses((status = 200, description = "The predictions.", body = PredictionRows), OfContract))]
+    responses((status = 200, description = "The predictions.", body = PredictionRows), errors::Guarded, errors::OfModel, errors::OfBody, errors::OfFitness))]
 pub(crate) async fn invoke(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
     let form = form(&request)?;
     let body = body::read(&request, payload, &api.limits, &INVOCATION).await?;
@@ -48,10 +48,10 @@ pub(crate) async fn invoke(request: HttpRequest, payload: Payload, api: Data<Api
 ///
 /// Only if configured (`contracts.invocations`).
 #[utoipa::path(post, path = "/models/{model}/invoke", tag = "contracts", operation_id = "invoke_model",
-    params(("model" = String, Path, description = "Name of the model.", example = "iris")),
+    params(("model" = ModelText, Path, description = "Name of the model.", example = "iris")),
     request_body(content = InvocationBody, description = "The table, in any form that `/invocations` takes.",
         content_type = "application/json"),
-    responses((status = 200, description = "The predictions.", body = PredictionRows), OfContract))]
+    responses((status = 200, description = "The predictions.", body = PredictionRows), errors::Guarded, errors::OfModel, errors::OfBody, errors::OfFitness))]
 #[allow(dead_code, reason = "carries the document of the route with a model")]
 pub(crate) fn invoke_model() {}
 
@@ -61,7 +61,7 @@ pub(crate) fn invoke_model() {}
 /// `contracts.default_model`, or the only one that is ready.
 #[utoipa::path(post, path = "/vertex/predict", tag = "contracts", operation_id = "vertex_predict",
     request_body(content = VertexBody, description = "The instances.", content_type = "application/json"),
-    responses((status = 200, description = "The predictions.", body = PredictionRows), OfContract))]
+    responses((status = 200, description = "The predictions.", body = PredictionRows), errors::Guarded, errors::OfModel, errors::OfBody, errors::OfFitness))]
 pub(crate) async fn vertex(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
     let body = body::read(&request, payload, &api.limits, &INFERENCE).await?;
     let encoding = ReplyEncoding::accepted(request.headers().get(header::ACCEPT_ENCODING));
@@ -74,7 +74,7 @@ pub(crate) async fn vertex(request: HttpRequest, payload: Payload, api: Data<Api
 ///
 /// Only if configured (`contracts.invocations`).
 #[utoipa::path(get, path = "/models", tag = "contracts", operation_id = "sagemaker_models",
-    responses((status = 200, description = "The models.", body = ModelRows), OfContract))]
+    responses((status = 200, description = "The models.", body = ModelRows), errors::Guarded))]
 pub(crate) async fn models(api: Data<Api>) -> HttpResponse {
     let models = api.registry.ready_models().iter().map(|name| ModelRow::new(name.as_str())).collect();
     HttpResponse::Ok().json(ModelRows { models })
@@ -84,8 +84,8 @@ pub(crate) async fn models(api: Data<Api>) -> HttpResponse {
 ///
 /// Only if configured (`contracts.invocations`).
 #[utoipa::path(get, path = "/models/{model}", tag = "contracts", operation_id = "sagemaker_model",
-    params(("model" = String, Path, description = "Name of the model.", example = "iris")),
-    responses((status = 200, description = "It is.", body = ModelRow), OfContract))]
+    params(("model" = ModelText, Path, description = "Name of the model.", example = "iris")),
+    responses((status = 200, description = "It is.", body = ModelRow), errors::Guarded, errors::OfModel))]
 pub(crate) async fn model(request: HttpRequest, api: Data<Api>) -> Answer {
     let lease = api.registry.lease(target(&request).0, None)?;
     Ok(HttpResponse::Ok().json(ModelRow::new(lease.model.as_str())))
@@ -96,7 +96,7 @@ pub(crate) async fn model(request: HttpRequest, api: Data<Api>) -> Answer {
 /// Only if configured (`contracts.invocations`). Answers when the model is ready.
 #[utoipa::path(post, path = "/models", tag = "contracts", operation_id = "sagemaker_load",
     request_body(content = LoadBody, description = "Which.", content_type = "application/json"),
-    responses((status = 200, description = "It is ready."), OfContract))]
+    responses((status = 200, description = "It is ready."), errors::Guarded, errors::OfModel, errors::OfBody, errors::OfLoading))]
 pub(crate) async fn load(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
     let body = body::read(&request, payload, &api.limits, &body::CONTROL).await?;
     let wish: LoadBody = serde_json::from_slice(&body).map_err(|error| {
@@ -117,8 +117,8 @@ pub(crate) async fn load(request: HttpRequest, payload: Payload, api: Data<Api>)
 ///
 /// Only if configured (`contracts.invocations`).
 #[utoipa::path(delete, path = "/models/{model}", tag = "contracts", operation_id = "sagemaker_unload",
-    params(("model" = String, Path, description = "Name of the model.", example = "diabetes")),
-    responses((status = 200, description = "It takes no new requests."), OfContract))]
+    params(("model" = ModelText, Path, description = "Name of the model.", example = "diabetes")),
+    responses((status = 200, description = "It takes no new requests."), errors::Guarded, errors::OfModel, errors::OfBody, errors::OfLoading))]
 pub(crate) async fn unload(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
     // A body means nothing here; reading it refuses what pages of other origins send.
     body::read(&request, payload, &api.limits, &body::CONTROL).await?;
@@ -131,7 +131,7 @@ pub(crate) async fn unload(request: HttpRequest, payload: Payload, api: Data<Api
 /// Only if configured (`contracts.invocations`).
 #[utoipa::path(get, path = "/version", tag = "contracts", operation_id = "mlflow_version",
     responses((status = 200, description = "The version.", body = String, content_type = "text/plain"),
-        OfContract))]
+        errors::Guarded))]
 pub(crate) async fn version() -> HttpResponse {
     HttpResponse::Ok().content_type("text/plain; charset=utf-8").body(env!("CARGO_PKG_VERSION"))
 }

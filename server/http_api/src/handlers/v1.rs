@@ -17,7 +17,10 @@ use crate::{
     body::{self, INFERENCE},
     contracts::{self, ContractCodec, ContractReply, Dialect, Form, ModelNames, Predictions, V1Body},
     error::Answer,
-    openapi::errors::OfContract,
+    openapi::{
+        errors,
+        names::{ModelText, VersionText},
+    },
     wire::ReplyEncoding,
 };
 
@@ -26,9 +29,9 @@ use crate::{
 /// Only if configured (`contracts.v1`). Values are tensors by input; a model's only input or output is not named.
 /// KServe's protocol knows `instances` only.
 #[utoipa::path(post, path = "/v1/models/{model}:predict", tag = "contracts", operation_id = "v1_predict",
-    params(("model" = String, Path, description = "Name of the model.", example = "iris")),
+    params(("model" = ModelText, Path, description = "Name of the model.", example = "iris")),
     request_body(content = V1Body, description = "The tensors.", content_type = "application/json"),
-    responses((status = 200, description = "The predictions.", body = Predictions), OfContract))]
+    responses((status = 200, description = "The predictions.", body = Predictions), errors::Guarded, errors::OfModel, errors::OfBody, errors::OfFitness))]
 pub(crate) async fn predict(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
     let body = body::read(&request, payload, &api.limits, &INFERENCE).await?;
     let encoding = ReplyEncoding::accepted(request.headers().get(header::ACCEPT_ENCODING));
@@ -43,10 +46,10 @@ pub(crate) async fn predict(request: HttpRequest, payload: Payload, api: Data<Ap
 /// Only if configured (`contracts.v1 = "tf_serving"`).
 #[utoipa::path(post, path = "/v1/models/{model}/versions/{version}:predict", tag = "contracts",
     operation_id = "v1_predict_version",
-    params(("model" = String, Path, description = "Name of the model.", example = "iris"),
-           ("version" = String, Path, description = "The version.", example = "1")),
+    params(("model" = ModelText, Path, description = "Name of the model.", example = "iris"),
+           ("version" = VersionText, Path, description = "The version.", example = "1")),
     request_body(content = V1Body, description = "The tensors.", content_type = "application/json"),
-    responses((status = 200, description = "The predictions.", body = Predictions), OfContract))]
+    responses((status = 200, description = "The predictions.", body = Predictions), errors::Guarded, errors::OfModel, errors::OfBody, errors::OfFitness))]
 #[allow(dead_code, reason = "carries the document of the route with a version")]
 pub(crate) fn predict_version() {}
 
@@ -54,7 +57,7 @@ pub(crate) fn predict_version() {}
 ///
 /// Only if configured (`contracts.v1 = "kserve"`).
 #[utoipa::path(get, path = "/v1/models", tag = "contracts", operation_id = "v1_models",
-    responses((status = 200, description = "Their names.", body = ModelNames), OfContract))]
+    responses((status = 200, description = "Their names.", body = ModelNames), errors::Guarded))]
 pub(crate) async fn models(api: Data<Api>) -> HttpResponse {
     let models = api.registry.ready_models().iter().map(ToString::to_string).collect();
     HttpResponse::Ok().json(ModelNames { models })
@@ -64,9 +67,9 @@ pub(crate) async fn models(api: Data<Api>) -> HttpResponse {
 ///
 /// Only if configured (`contracts.v1`).
 #[utoipa::path(get, path = "/v1/models/{model}", tag = "contracts", operation_id = "v1_model",
-    params(("model" = String, Path, description = "Name of the model.", example = "iris")),
+    params(("model" = ModelText, Path, description = "Name of the model.", example = "iris")),
     responses((status = 200, description = "`model_version_status`, or `name` and `ready`.", body = serde_json::Value),
-        OfContract))]
+        errors::Guarded, errors::OfModel))]
 pub(crate) async fn model(request: HttpRequest, api: Data<Api>) -> Answer {
     let (model, version) = target(&request);
     if api.contracts.v1 == V1::Kserve {
@@ -89,9 +92,9 @@ pub(crate) async fn model(request: HttpRequest, api: Data<Api>) -> Answer {
 ///
 /// Only if configured (`contracts.v1 = "tf_serving"`).
 #[utoipa::path(get, path = "/v1/models/{model}/versions/{version}", tag = "contracts", operation_id = "v1_version",
-    params(("model" = String, Path, description = "Name of the model.", example = "iris"),
-           ("version" = String, Path, description = "The version.", example = "1")),
-    responses((status = 200, description = "`model_version_status`.", body = serde_json::Value), OfContract))]
+    params(("model" = ModelText, Path, description = "Name of the model.", example = "iris"),
+           ("version" = VersionText, Path, description = "The version.", example = "1")),
+    responses((status = 200, description = "`model_version_status`.", body = serde_json::Value), errors::Guarded, errors::OfModel))]
 #[allow(dead_code, reason = "carries the document of the route with a version")]
 pub(crate) fn version() {}
 
@@ -99,8 +102,8 @@ pub(crate) fn version() {}
 ///
 /// Only if configured (`contracts.v1 = "tf_serving"`).
 #[utoipa::path(get, path = "/v1/models/{model}/metadata", tag = "contracts", operation_id = "v1_metadata",
-    params(("model" = String, Path, description = "Name of the model.", example = "iris")),
-    responses((status = 200, description = "`model_spec` and `metadata`.", body = serde_json::Value), OfContract))]
+    params(("model" = ModelText, Path, description = "Name of the model.", example = "iris")),
+    responses((status = 200, description = "`model_spec` and `metadata`.", body = serde_json::Value), errors::Guarded, errors::OfModel))]
 pub(crate) async fn metadata(request: HttpRequest, api: Data<Api>) -> Answer {
     let (model, version) = target(&request);
     let lease = api.registry.lease(model, version)?;
@@ -112,14 +115,16 @@ pub(crate) async fn metadata(request: HttpRequest, api: Data<Api>) -> Answer {
 /// Only if configured (`contracts.v1 = "tf_serving"`).
 #[utoipa::path(get, path = "/v1/models/{model}/versions/{version}/metadata", tag = "contracts",
     operation_id = "v1_metadata_version",
-    params(("model" = String, Path, description = "Name of the model.", example = "iris"),
-           ("version" = String, Path, description = "The version.", example = "1")),
-    responses((status = 200, description = "`model_spec` and `metadata`.", body = serde_json::Value), OfContract))]
+    params(("model" = ModelText, Path, description = "Name of the model.", example = "iris"),
+           ("version" = VersionText, Path, description = "The version.", example = "1")),
+    responses((status = 200, description = "`model_spec` and `metadata`.", body = serde_json::Value), errors::Guarded, errors::OfModel))]
 #[allow(dead_code, reason = "carries the document of the route with a version")]
 pub(crate) fn metadata_version() {}
 
 /// What these contracts have and Candor does not.
-pub(crate) async fn unsupported(request: HttpRequest) -> Answer {
+pub(crate) async fn unsupported(request: HttpRequest, api: Data<Api>) -> Answer {
+    let (model, version) = target(&request);
+    api.registry.lease(model, version)?;
     let path = request.path();
     let (what, hint) = if path.contains("/labels/") {
         ("versions have no labels here", "name the version: /v1/models/{model}/versions/{version}")

@@ -80,8 +80,6 @@ sets! {
     OfNative: "400" "406" "500";
     /// Of a route that a model may be unfit for.
     OfFitness: "501";
-    /// Of a route of another server's contract.
-    OfContract: "400" "401" "403" "404" "408" "413" "415" "429" "500" "501" "503";
     /// Of a path that names something that may not be there, other than a model.
     OfName: "404";
 }
