@@ -19,7 +19,7 @@ async fn rows_are_sent_and_predictions_read_in_types() {
     let client = client(&server);
     let body = types::PredictBody {
         rows: vec![json!({"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2})],
-        id: Some("one".into()),
+        id: Some("one".parse().unwrap()),
         ..Default::default()
     };
     let reply = client.predict(&iris(), &body).await.unwrap().into_inner();

@@ -195,14 +195,16 @@ fn unknown_member(key: &str) -> Error {
     }
 }
 
+/// Longest id of a request, in characters.
+pub(super) const ID_CHARS_MAX: usize = 256;
+
 fn read_id<E: de::Error>(id: &serde_json::Value, reading: &Reading<'_>) -> Result<String, E> {
-    let max = reading.limits.name_bytes_max;
-    match id.as_str().filter(|id| id.len() <= max) {
+    match id.as_str().filter(|id| id.chars().nth(ID_CHARS_MAX).is_none()) {
         Some(id) => Ok(id.to_owned()),
         None => Err(reading.trouble.raise(
             Error::invalid("the id is no short text")
                 .at("/id")
-                .expected(format!("a string of at most {max} bytes (limits.name_bytes_max)")),
+                .expected(format!("a string of at most {ID_CHARS_MAX} characters")),
         )),
     }
 }

@@ -11,7 +11,7 @@ use candor_serving::{
 };
 use serde_json::{Map, Value, json};
 
-use super::body::TIMEOUT_MS_MAX;
+use super::body::{ID_CHARS_MAX, TIMEOUT_MS_MAX};
 use super::catalog::filler_value;
 use crate::openapi::errors;
 
@@ -195,7 +195,7 @@ fn request_schema(version: &ReadyVersion, features: &[FeatureSpec]) -> Value {
         "type": "object", "description": "Rows to predict.", "required": ["rows"], "additionalProperties": false,
         "properties": {
             "rows": rows,
-            "id": {"type": "string", "description": "Echoed in the reply.", "maxLength": 256},
+            "id": {"type": "string", "description": "Echoed in the reply.", "maxLength": ID_CHARS_MAX},
             "timeout_ms": {"type": "integer", "minimum": 0, "maximum": TIMEOUT_MS_MAX,
                 "description": "The caller's own limit on time, in milliseconds; 0 means none."},
         },
