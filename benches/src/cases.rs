@@ -1,4 +1,5 @@
-//! The requests that are measured: three sample models, one and 32 rows, as tensors, JSON and bytes.
+//! The requests that are measured: three sample models, one and 32 rows, as tensors, JSON, bytes and rows of
+//! named features.
 //!
 //! Rows come from each model's golden pairs, so they are real inputs. Nothing here runs anything.
 
@@ -9,7 +10,9 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use candor_domain::{Shape, Tensor, TensorData};
+use candor_serving::Manifest;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
 /// The sample models that are measured; each has one FP32 input whose first dimension counts rows.
 pub const MODELS: [&str; 3] = ["iris", "breast_cancer", "digits"];
@@ -27,9 +30,11 @@ pub enum Format {
     Json,
     /// As bytes behind it, both ways.
     Binary,
+    /// As rows of named features, to the native API.
+    Rows,
 }
 
-/// A request in both formats.
+/// A request in all formats.
 #[derive(Debug)]
 pub struct Case {
     /// The model.
@@ -43,6 +48,7 @@ pub struct Case {
     json: Vec<u8>,
     binary: Vec<u8>,
     binary_head_bytes: usize,
+    by_name: Vec<u8>,
 }
 
 impl Case {
@@ -52,8 +58,11 @@ impl Case {
     }
 
     /// The path that it is posted to.
-    pub fn path(&self) -> String {
-        format!("/v2/models/{}/infer", self.model)
+    pub fn path(&self, format: Format) -> String {
+        match format {
+            Format::Json | Format::Binary => format!("/v2/models/{}/infer", self.model),
+            Format::Rows => format!("/api/v1/models/{}/predict", self.model),
+        }
     }
 
     /// The body.
@@ -61,6 +70,7 @@ impl Case {
         match format {
             Format::Json => &self.json,
             Format::Binary => &self.binary,
+            Format::Rows => &self.by_name,
         }
     }
 
@@ -96,8 +106,10 @@ pub fn cases(models_folder: &Path, models: &[String]) -> Result<Vec<Case>> {
         let path = folder.join("golden.json");
         let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let golden: Golden = serde_json::from_slice(&text).with_context(|| format!("{} is broken", path.display()))?;
+        let manifest = fs::read_to_string(models_folder.join(model).join("model.toml")).unwrap_or_default();
+        let names = feature_names(&Manifest::parse(&manifest)?);
         for rows in ROWS {
-            let case = case(model, &folder, &golden, rows);
+            let case = case(model, &folder, &golden, rows, &names);
             cases.push(case.with_context(|| format!("no request can be made from {}", path.display()))?);
         }
     }
@@ -111,7 +123,34 @@ fn highest_version(model: &Path) -> Result<PathBuf> {
     Ok(model.join(highest.to_string()))
 }
 
-fn case(model: &str, folder: &Path, golden: &Golden, rows: usize) -> Result<Case> {
+/// What the first input's columns are called; none if they have no names.
+fn feature_names(manifest: &Manifest) -> Vec<String> {
+    manifest.inputs.first().into_iter().flat_map(|input| &input.features).map(|one| one.name.clone()).collect()
+}
+
+/// The body with named features: columns by their names, or the whole input under its own.
+fn rows_body(input: &str, names: &[String], dims: &[i64], data: &[f32]) -> Result<Vec<u8>> {
+    fn nested(dims: &[i64], data: &[f32]) -> Value {
+        match dims.split_first() {
+            None => data.first().copied().into(),
+            Some((&size, rest)) => {
+                let step = (data.len() / usize::try_from(size).unwrap_or(1).max(1)).max(1);
+                data.chunks(step).map(|piece| nested(rest, piece)).collect()
+            }
+        }
+    }
+    let (rows, row_dims) = dims.split_first().context("no dimension counts rows")?;
+    let each = data.len() / usize::try_from(*rows)?.max(1);
+    let row = |values: &[f32]| -> Map<String, Value> {
+        match names {
+            [] => Map::from_iter([(input.to_owned(), nested(row_dims, values))]),
+            names => names.iter().cloned().zip(values.iter().map(|&value| value.into())).collect(),
+        }
+    };
+    Ok(serde_json::to_vec(&json!({"rows": data.chunks(each).map(row).collect::<Vec<_>>()}))?)
+}
+
+fn case(model: &str, folder: &Path, golden: &Golden, rows: usize, names: &[String]) -> Result<Case> {
     let inputs = || golden.cases.iter().take(TYPICAL_PAIRS).filter_map(|pair| pair.inputs.first());
     let first = inputs().next().context("it has no input")?;
     ensure!(first.datatype == "FP32", "its input is {}, not FP32", first.datatype);
@@ -129,8 +168,10 @@ fn case(model: &str, folder: &Path, golden: &Golden, rows: usize) -> Result<Case
     let mut binary = serde_json::to_vec(&Request::new(head, Some(BinaryOutput { binary_data_output: true })))?;
     let binary_head_bytes = binary.len();
     binary.extend_from_slice(&bytes);
+    let by_name = rows_body(&first.name, names, &dims, &data)?;
     let input = Tensor::new(Shape::new(&dims)?, TensorData::Fp32(data))?;
-    Ok(Case { model: model.to_owned(), folder: folder.to_owned(), rows, input, json, binary, binary_head_bytes })
+    let (model, folder) = (model.to_owned(), folder.to_owned());
+    Ok(Case { model, folder, rows, input, json, binary, binary_head_bytes, by_name })
 }
 
 /// The keys in the order in which `tritonclient` writes them.
@@ -179,13 +220,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rows_are_repeated_and_both_formats_carry_them() {
+    fn rows_are_repeated_and_all_formats_carry_them() {
         let text = r#"{"cases":[
             {"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[1.5,2]}]},
             {"inputs":[{"name":"x","datatype":"FP32","shape":[2,2],"data":[3,4,5,6]}]},
             {"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[0,0]}]}]}"#;
         let golden: Golden = serde_json::from_str(text).unwrap();
-        let case = case("m", Path::new("models/m/1"), &golden, 4).unwrap();
+        let case = case("m", Path::new("models/m/1"), &golden, 4, &["a".to_owned(), "b".to_owned()]).unwrap();
         assert_eq!(*case.input.data(), TensorData::Fp32(vec![1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 1.5, 2.0]));
         assert_eq!(
             std::str::from_utf8(case.body(Format::Json)).unwrap(),
@@ -195,5 +236,11 @@ mod tests {
         assert!(head.ends_with(br#""parameters":{"binary_data_size":32}}],"parameters":{"binary_data_output":true}}"#));
         assert_eq!((bytes.len(), bytes.get(..4)), (32, Some(&1.5_f32.to_le_bytes()[..])));
         assert_eq!((case.head_bytes(Format::Json), case.name()), (None, "m × 4".to_owned()));
+        assert_eq!(
+            std::str::from_utf8(case.body(Format::Rows)).unwrap(),
+            r#"{"rows":[{"a":1.5,"b":2.0},{"a":3.0,"b":4.0},{"a":5.0,"b":6.0},{"a":1.5,"b":2.0}]}"#
+        );
+        let image = rows_body("image", &[], &[1, 2, 2], &[1.0, 2.0, 3.0, 4.0]).unwrap();
+        assert_eq!(std::str::from_utf8(&image).unwrap(), r#"{"rows":[{"image":[[1.0,2.0],[3.0,4.0]]}]}"#);
     }
 }

@@ -62,7 +62,7 @@ impl Wrk {
         let (connections, duration) = (format!("-c{}", self.connections), format!("-d{seconds}s"));
         let mut command = Command::new("wrk");
         command.args(["-t1", &connections, &duration, "--timeout", "10s", "-s"]);
-        command.arg(self.folder.path().join("closed_loop.lua")).arg(format!("http://{addr}{}", case.path()));
+        command.arg(self.folder.path().join("closed_loop.lua")).arg(format!("http://{addr}{}", case.path(format)));
         command.arg("--").arg(body).args(match case.head_bytes(format) {
             None => vec!["application/json".to_owned()],
             Some(bytes) => vec!["application/octet-stream".to_owned(), bytes.to_string()],

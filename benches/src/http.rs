@@ -16,7 +16,7 @@ const REPLY_MAX: Duration = Duration::from_secs(10);
 /// A whole request.
 pub fn request(addr: SocketAddr, case: &Case, format: Format) -> Vec<u8> {
     let body = case.body(format);
-    let mut head = format!("POST {} HTTP/1.1\r\nHost: {addr}\r\nContent-Length: {}\r\n", case.path(), body.len());
+    let mut head = format!("POST {} HTTP/1.1\r\nHost: {addr}\r\nContent-Length: {}\r\n", case.path(format), body.len());
     match case.head_bytes(format) {
         None => head.push_str("Content-Type: application/json\r\n\r\n"),
         Some(bytes) => head.push_str(&format!(

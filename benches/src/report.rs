@@ -51,10 +51,12 @@ const HOW_TO_READ: &str = "\
   It is the floor for JSON over actix, in the same run, on the same core.
 - *added ÷ bare* is (HTTP CPU − engine CPU) ÷ bare CPU: how many bare handlers the server costs beside the
   model. Ratios are taken within each round and then summed up, so what slowed a whole round cancels out.
+- *named rows* are the same rows sent to the native API as objects of named features, answered with labels and
+  probabilities by label, an id and timings: more JSON both ways. The bare handler does not parse these.
 - *closed loop*: `wrk` with one thread keeps each connection busy. Its requests per second are capacity; its
   latencies are those of a saturated server, and flattered, because slow replies delay the next requests.
 - *open loop*: our client sends at a fixed rate, evenly spaced, half of what HTTP JSON managed while warming
-  up (or --rate), the same for all three targets. Latency counts from the moment at which a request was due,
+  up (or --rate), the same for all targets. Latency counts from the moment at which a request was due,
   also when no connection was free. *lag p99* is how late the client itself began to send: a latency below
   a few times that says more of the client than of the server.
 
@@ -149,8 +151,15 @@ fn shown(summary: Option<Summary>) -> Option<String> {
 
 fn ratios(record: &Record<'_>) -> Option<String> {
     let samples = record.samples;
-    let columns =
-        ["JSON added, µs", "JSON added ÷ bare", "JSON ÷ bare", "binary added ÷ bare", "binary ÷ bare", "JSON ÷ engine"];
+    let columns = [
+        "JSON added, µs",
+        "JSON added ÷ bare",
+        "JSON ÷ bare",
+        "binary added ÷ bare",
+        "binary ÷ bare",
+        "JSON ÷ engine",
+        "named rows added ÷ bare",
+    ];
     by_case(record, "Ratios of CPU per request", &columns, |case| {
         vec![
             shown(Summary::of(&samples.added_cpu(case, Target::HttpJson))),
@@ -159,11 +168,12 @@ fn ratios(record: &Record<'_>) -> Option<String> {
             shown(samples.added_cpu_over_bare(case, Target::HttpBinary)),
             shown(samples.cpu_ratio(case, Target::HttpBinary, Target::Bare)),
             shown(samples.cpu_ratio(case, Target::HttpJson, Target::Engine)),
+            shown(samples.added_cpu_over_bare(case, Target::HttpRows)),
         ]
     })
 }
 
-const TARGETS: [Target; 8] = [
+const TARGETS: [Target; 9] = [
     Target::Engine,
     Target::CodecJson,
     Target::CodecBinary,
@@ -171,6 +181,7 @@ const TARGETS: [Target; 8] = [
     Target::NullBinary,
     Target::HttpJson,
     Target::HttpBinary,
+    Target::HttpRows,
     Target::Bare,
 ];
 
@@ -188,7 +199,7 @@ fn wall(record: &Record<'_>) -> Option<String> {
     })
 }
 
-const OVER_HTTP: [Target; 3] = [Target::HttpJson, Target::HttpBinary, Target::Bare];
+const OVER_HTTP: [Target; 4] = [Target::HttpJson, Target::HttpBinary, Target::HttpRows, Target::Bare];
 
 /// A table with a row for each request and target over HTTP.
 fn over_http(

@@ -161,8 +161,12 @@ struct Servers<'a> {
     rates: OnceCell<Vec<f64>>,
 }
 
-const OVER_HTTP: [(Target, Format); 3] =
-    [(Target::HttpJson, Format::Json), (Target::Bare, Format::Json), (Target::HttpBinary, Format::Binary)];
+const OVER_HTTP: [(Target, Format); 4] = [
+    (Target::HttpJson, Format::Json),
+    (Target::Bare, Format::Json),
+    (Target::HttpBinary, Format::Binary),
+    (Target::HttpRows, Format::Rows),
+];
 
 impl<'a> Servers<'a> {
     fn start(plan: &'a Plan, house: &House, pinning: &Pinning) -> Result<Self> {
@@ -197,7 +201,7 @@ impl<'a> Servers<'a> {
         if target == Target::Bare { &self.bare } else { &self.candor }
     }
 
-    /// The server must answer as the engine does, in both formats.
+    /// The server must answer as the engine does, in all formats.
     fn check(&self, cases: &[Case], loaded: &[Loaded], pipeline: &Pipeline) -> Result<()> {
         for (case, loaded) in cases.iter().zip(loaded) {
             for format in [Format::Json, Format::Binary] {
@@ -210,6 +214,10 @@ impl<'a> Servers<'a> {
                 };
                 ensure!(same, "{} over {format:?}: the server does not answer as the engine does", case.name());
             }
+            let by_name = http::ask(self.candor.addr, case, Format::Rows).with_context(|| case.name())?;
+            let tensors = http::ask(self.candor.addr, case, Format::Json)?;
+            let same = probabilities_by_row(&by_name)? == probabilities(&tensors)?;
+            ensure!(same, "{}: named features do not give what tensors give", case.name());
             http::ask(self.bare.addr, case, Format::Json).with_context(|| case.name())?;
         }
         Ok(())
@@ -285,6 +293,23 @@ impl<'a> Servers<'a> {
         };
         Ok(vec![of("Candor, all sample models", &self.candor)?, of("bare handler", &self.bare)?])
     }
+}
+
+/// The probabilities in a reply to named features, in the order of rows and classes.
+fn probabilities_by_row(reply: &[u8]) -> Result<Vec<Value>> {
+    let reply: Value = serde_json::from_slice(reply).context("the reply is not JSON")?;
+    let rows = reply.get("predictions").and_then(Value::as_array).context("the reply has no predictions")?;
+    let classes = rows.iter().filter_map(|row| row.get("probabilities")?.as_object());
+    Ok(classes.flat_map(|classes| classes.values().cloned()).collect())
+}
+
+/// The probabilities in a reply of tensors.
+fn probabilities(reply: &[u8]) -> Result<Vec<Value>> {
+    let outputs = outputs(reply)?;
+    let mut all = outputs.as_array().into_iter().flatten();
+    let own = all.find(|output| output.get("name").is_some_and(|name| name == "probabilities"));
+    let data = own.and_then(|output| output.get("data")).and_then(Value::as_array);
+    data.cloned().context("the reply has no probabilities")
 }
 
 /// The outputs of a reply in JSON.

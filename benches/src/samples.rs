@@ -21,6 +21,8 @@ pub enum Target {
     HttpJson,
     /// A started server, tensors as bytes.
     HttpBinary,
+    /// A started server, rows of named features.
+    HttpRows,
     /// The handler that only parses the JSON.
     Bare,
 }
@@ -36,6 +38,7 @@ impl Target {
             Self::NullBinary => "null pipeline, binary",
             Self::HttpJson => "HTTP JSON",
             Self::HttpBinary => "HTTP binary",
+            Self::HttpRows => "HTTP named rows",
             Self::Bare => "bare handler",
         }
     }

@@ -4,7 +4,13 @@
 //! Settings ─► engine ─► registry ─► pipeline ─► Api ─► Gate ─► HttpServer
 //! ```
 
-use std::{io, net::SocketAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use actix_web::{
     App, HttpServer,
@@ -40,7 +46,7 @@ pub struct RunningServer {
 pub fn start(settings: &Settings) -> Result<(RunningServer, Server)> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
     let data = settings.data_dir.as_deref().map(DataFolder::open).transpose()?;
-    let tokens = settings.tokens_file.as_ref().map(read_tokens).transpose()?;
+    let tokens = settings.tokens_file.as_deref().map(read_tokens).transpose()?;
     let repository = Repository::open(&settings.repository_dir, settings.model_bytes_max)?;
     let engine = engine(settings)?;
     let registry = Registry::start(engine, repository, Arc::clone(&clock), registry_settings(settings));
@@ -56,6 +62,7 @@ pub fn start(settings: &Settings) -> Result<(RunningServer, Server)> {
         pipeline,
         registry: Arc::clone(&registry),
         limits: settings.http_limits.clone(),
+        contracts: settings.contracts.clone(),
         tokens,
         quota: settings.requests_per_second_max.map(Quota::per_second),
         strict_readiness: settings.strict_readiness,
@@ -76,16 +83,20 @@ fn registry_settings(settings: &Settings) -> RegistrySettings {
     }
 }
 
-fn engine(settings: &Settings) -> Result<Arc<dyn Engine>> {
-    let binary = std::env::current_exe().ok().and_then(|path| path.canonicalize().ok());
-    let beside = binary.as_deref().and_then(|path| path.parent()).map(|folder| folder.to_path_buf());
-    let folders: Vec<PathBuf> =
-        beside.iter().cloned().chain(beside.iter().map(|folder| folder.join("../lib"))).collect();
-    OrtEngine::try_new(settings.ort_library.as_deref(), &folders, settings.intra_op_threads)
+/// The engine that serves; the command line checks models on the same one.
+pub(crate) fn engine(settings: &Settings) -> Result<Arc<dyn Engine>> {
+    OrtEngine::try_new(settings.ort_library.as_deref(), &library_folders(), settings.intra_op_threads)
         .map(|engine| Arc::new(engine) as Arc<dyn Engine>)
 }
 
-fn read_tokens(path: &PathBuf) -> Result<Tokens> {
+/// Where an engine's library is looked for before the system's folders: beside the binary, and in `../lib`.
+pub(crate) fn library_folders() -> Vec<PathBuf> {
+    let binary = std::env::current_exe().ok().and_then(|path| path.canonicalize().ok());
+    let beside = binary.as_deref().and_then(Path::parent).map(Path::to_path_buf);
+    beside.iter().cloned().chain(beside.iter().map(|folder| folder.join("../lib"))).collect()
+}
+
+pub(crate) fn read_tokens(path: &Path) -> Result<Tokens> {
     let shown = path.display();
     let text = std::fs::read_to_string(path)
         .map_err(|error| Error::invalid(format!("the tokens file {shown} cannot be read: {error}")))?;
@@ -122,7 +133,7 @@ fn listen(settings: &Settings, api: &Arc<Api>) -> Result<(Server, Vec<SocketAddr
     Ok((server.run(), bound))
 }
 
-fn cannot_bind(addrs: &[SocketAddr], error: &io::Error) -> Error {
+pub(crate) fn cannot_bind(addrs: &[SocketAddr], error: &io::Error) -> Error {
     let shown = addrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let problem = Error::new(ErrorCode::Internal, format!("cannot listen on {shown}: {error}"));
     let hint = [

@@ -10,12 +10,21 @@ use candor_tests::{
 
 use super::refusal::still_answers;
 
+/// One with tokens, and with the contracts of other servers on.
 fn server() -> TestServer {
-    Plan::with(Models::copies(&["iris", "simple"])).with_tokens().start()
+    server_with("tf_serving")
+}
+
+fn server_with(v1: &str) -> TestServer {
+    Plan::with(Models::copies(&["iris", "simple"])).with_tokens().with_contracts(v1).start()
 }
 
 fn concrete(pattern: &str) -> String {
-    pattern.replace("{model}", "iris").replace("{version}", "1").replace("{file:.*}", "index.html")
+    pattern
+        .replace("{model}", "iris")
+        .replace("{version}", "1")
+        .replace("{file:.*}", "index.html")
+        .replace("{name}", "not-found")
 }
 
 fn knock(server: &TestServer, route: &Route, with: impl FnOnce(Request) -> Request) -> Reply {
@@ -29,29 +38,34 @@ fn is_let_in(reply: &Reply) -> bool {
 
 #[test]
 fn every_route_asks_for_what_it_declares() {
-    let server = server();
-    for route in ROUTES {
-        let name = format!("{} {}", route.method, route.path);
-        for access in Access::ALL.into_iter().filter(|access| *access > Access::Public) {
-            let reply = knock(&server, route, |request| request.token(&token_of(access)));
-            if access >= route.access {
-                assert!(is_let_in(&reply), "{name} with {access}: {} {}", reply.status, reply.text());
-            } else {
-                let says = format!("'{access}' may not do this; expected access '{}', got '{access}'", route.access);
-                assert_eq!((reply.status, reply.error()), (403, says), "{name}");
-                assert_eq!(reply.header("candor-reason"), Some("forbidden"));
-            }
-        }
-        let nobody = knock(&server, route, |request| request);
-        if route.access == Access::Public {
-            assert!(is_let_in(&nobody), "{name} is public: {}", nobody.status);
-            continue;
-        }
-        assert_eq!(nobody.status, 401, "{name} without a token");
-        assert_eq!(nobody.header("www-authenticate"), Some("Bearer realm=\"candor\""));
-        assert!(nobody.error().contains(&format!("a token with access '{}'", route.access)), "{}", nobody.error());
+    for v1 in ["tf_serving", "kserve"] {
+        let server = server_with(v1);
+        // The few that only the other contract has are not there: that asks for what most routes ask for.
+        ROUTES.iter().for_each(|route| asks_for_what_it_declares(&server, route));
+        server.stop_and_expect_clean();
     }
-    server.stop_and_expect_clean();
+}
+
+fn asks_for_what_it_declares(server: &TestServer, route: &Route) {
+    let name = format!("{} {}", route.method, route.path);
+    for access in Access::ALL.into_iter().filter(|access| *access > Access::Public) {
+        let reply = knock(server, route, |request| request.token(&token_of(access)));
+        if access >= route.access {
+            assert!(is_let_in(&reply), "{name} with {access}: {} {}", reply.status, reply.text());
+        } else {
+            let says = format!("'{access}' may not do this; expected access '{}', got '{access}'", route.access);
+            assert_eq!((reply.status, reply.error()), (403, says), "{name}");
+            assert_eq!(reply.header("candor-reason"), Some("forbidden"));
+        }
+    }
+    let nobody = knock(server, route, |request| request);
+    if route.access == Access::Public {
+        assert!(is_let_in(&nobody), "{name} is public: {}", nobody.status);
+        return;
+    }
+    assert_eq!(nobody.status, 401, "{name} without a token");
+    assert_eq!(nobody.header("www-authenticate"), Some("Bearer realm=\"candor\""));
+    assert!(nobody.error().contains(&format!("a token with access '{}'", route.access)), "{}", nobody.error());
 }
 
 #[test]
@@ -60,10 +74,27 @@ fn what_strangers_may_see_and_what_operators_may_do_is_this_list() {
         let routes = ROUTES.iter().filter(|route| route.access == access);
         routes.map(|route| format!("{} {}", route.method, route.path)).collect()
     };
-    let public = ["/v2/health/live", "/v2/health/ready", "/health", "/health/ready", "/openapi.json", "/docs"];
+    let public = [
+        "/vertex/health",
+        "/v2/health/live",
+        "/v2/health/ready",
+        "/health",
+        "/health/ready",
+        "/ping",
+        "/openapi.json",
+        "/openapi.yaml",
+        "/openapi-3.0.json",
+        "/problems/{name}",
+        "/docs",
+    ];
     let public: Vec<String> = public.iter().chain(&["/docs/{file:.*}"]).map(|path| format!("GET {path}")).collect();
     assert_eq!(of(Access::Public), public);
-    let operate = ["POST /v2/repository/models/{model}/load", "POST /v2/repository/models/{model}/unload"];
+    let operate = [
+        "POST /models",
+        "DELETE /models/{model}",
+        "POST /v2/repository/models/{model}/load",
+        "POST /v2/repository/models/{model}/unload",
+    ];
     assert_eq!(of(Access::Operate), operate);
 }
 

@@ -94,7 +94,8 @@ fn no_spelling_of_a_way_out_leads_anywhere() {
     let folder = Models::copies(&["iris"]);
     let inside = folder.path("inside");
     copy(&samples().join("iris"), &inside.join("iris"));
-    let server = Plan::with(folder).set(&format!("repository.dir={}", inside.display())).start();
+    let server =
+        Plan::with(folder).set(&format!("repository.dir={}", inside.display())).with_contracts("tf_serving").start();
     for route in ROUTES.iter().filter(|route| route.path.contains("{model}")) {
         for key in ["{model}", "{version}"].into_iter().filter(|key| route.path.contains(key)) {
             for name in HOSTILE {

@@ -8,12 +8,17 @@
 //! | `compression` | compressed requests and replies |
 //! | `bad_tensors`, `bad_json`, `bad_http`, `bad_names` | everything that can be wrong with a request |
 //! | `refusal` | how those are written down and checked |
+//! | `predict` | the native API: named features in every form, what is served, versions of the API |
+//! | `wrong_requests` | a table of wrong requests with their exact messages; every problem as documented |
 //! | `slow` | clients that trickle, stop, or leave |
 //! | `access` | every route with every kind of token; quotas |
 //! | `registry`, `files` | load, unload, index; broken and hostile files; polling |
+//! | `repositories` | what was laid out for Triton, TF Serving or MLflow |
 //! | `swaps` | one version swapped again and again under load |
 //! | `lifecycle`, `cli` | signals, draining, limits of connections; the command line |
+//! | `cli_help`, `cli_model`, `cli_infer`, `cli_doctor` | what the subcommands say, as snapshots |
 //! | `openapi` | the document and the server say the same |
+//! | `contracts` | the wire contracts of other servers, by what their own documents say |
 //! | `counting` | statistics and metrics rise by what was sent |
 #![allow(
     clippy::unwrap_used,
@@ -31,14 +36,22 @@ mod bad_names;
 mod bad_tensors;
 mod binary;
 mod cli;
+mod cli_doctor;
+mod cli_help;
+mod cli_infer;
+mod cli_model;
 mod compression;
+mod contracts;
 mod counting;
 mod files;
 mod golden;
 mod infer;
 mod lifecycle;
 mod openapi;
+mod predict;
 mod refusal;
 mod registry;
+mod repositories;
 mod slow;
 mod swaps;
+mod wrong_requests;

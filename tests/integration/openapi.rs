@@ -41,8 +41,10 @@ fn documented(path: &str) -> Option<String> {
 
 #[test]
 fn routes_and_document_name_the_same_paths() {
+    // Contracts of other servers are off by default; `contracts` shows them documented where they are on.
+    let own = ROUTES.iter().filter(|route| route.contract.is_none());
     let routes: BTreeSet<_> =
-        ROUTES.iter().filter_map(|route| Some((documented(route.path)?, route.method.to_string()))).collect();
+        own.filter_map(|route| Some((documented(route.path)?, route.method.to_string()))).collect();
     let written: BTreeSet<_> = operations(&document()).into_iter().map(|(path, method, _)| (path, method)).collect();
     assert_eq!(routes, written);
 }

@@ -139,13 +139,17 @@ impl Reply {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {} {}", self.status, self.text()))
     }
 
-    /// The message of an error in the form of the Open Inference Protocol.
+    /// The message of an error in the form of the Open Inference Protocol, or of a problem (RFC 9457).
     ///
     /// # Panics
-    /// When the body is not `{"error": "..."}` and nothing else.
+    /// When the body is neither `{"error": "..."}` and nothing else nor a problem.
     #[must_use]
     pub fn error(&self) -> String {
         let body = self.json();
+        if self.header("content-type") == Some("application/problem+json") {
+            assert_eq!(body["status"], self.status, "{body}");
+            return body["detail"].as_str().unwrap_or_else(|| panic!("no detail: {body}")).to_owned();
+        }
         let object = body.as_object().unwrap_or_else(|| panic!("not an object: {body}"));
         assert_eq!(object.len(), 1, "{body}");
         object["error"].as_str().unwrap_or_else(|| panic!("no text: {body}")).to_owned()

@@ -8,6 +8,7 @@
 //! | [`infer`] | infer requests in JSON and in bytes, and their replies read back |
 //! | [`models`] | [`Models`]: a model repository in a temporary folder; golden pairs |
 //! | [`counters`] | `/metrics` and `/v2/…/stats` read back |
+//! | [`stub`] | [`Stub`]: a server that says what it is told to |
 //! | [`patience`] | waiting for a condition, with an end |
 //!
 //! Everything panics when it fails, because a test is its only caller.
@@ -27,9 +28,11 @@ pub mod models;
 pub mod patience;
 pub mod process;
 pub mod server;
+pub mod stub;
 
 pub use http::{Connection, Reply, Request};
 pub use models::Models;
 pub use patience::until;
 pub use process::Process;
 pub use server::{Plan, TestServer};
+pub use stub::Stub;

@@ -2,6 +2,7 @@
 
 use std::{
     fs::File,
+    io::Write as _,
     net::SocketAddr,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -51,7 +52,21 @@ fn command(binary: &Path, args: &[&str]) -> Command {
 /// When it cannot be started.
 #[must_use]
 pub fn run(binary: &str, args: &[&str], env: &[(&str, &str)]) -> Said {
-    let output = command(Path::new(binary), args).envs(env.iter().copied()).output().unwrap();
+    run_with_input(binary, args, env, "")
+}
+
+/// Runs the command line to its end with a standard input.
+///
+/// # Panics
+/// When it cannot be started.
+#[must_use]
+pub fn run_with_input(binary: &str, args: &[&str], env: &[(&str, &str)], input: &str) -> Said {
+    let mut command = command(Path::new(binary), args);
+    command.envs(env.iter().copied()).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    // A command that does not read its input may have ended before it was written.
+    let _ = child.stdin.take().unwrap().write_all(input.as_bytes());
+    let output = child.wait_with_output().unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     Said { code: output.status.code(), out: text(&output.stdout), err: text(&output.stderr) }
 }

@@ -116,6 +116,13 @@ impl Plan {
         self.set(&format!("auth.tokens_file={}", path.display()))
     }
 
+    /// Turns the contracts of other servers on: that of `v1` below `/v1/models`, and all others.
+    #[must_use]
+    pub fn with_contracts(self, v1: &str) -> Self {
+        let plan = self.set(&format!("contracts.v1={v1}")).set("contracts.default_model=iris");
+        plan.set("contracts.invocations=true").set("contracts.vertex=true")
+    }
+
     /// Leaves all models unloaded.
     #[must_use]
     pub fn empty(mut self) -> Self {

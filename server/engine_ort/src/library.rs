@@ -11,6 +11,9 @@ use std::{
 
 use sha2::{Digest as _, Sha256};
 
+/// The oldest ONNX Runtime that this crate's bindings can use.
+pub const VERSION_MIN: [u32; 2] = [1, 24];
+
 /// Folders of the system that are searched last.
 pub const SYSTEM_FOLDERS: [&str; 6] = [
     "/usr/local/lib",

@@ -53,6 +53,21 @@ pub(crate) const PREDICTION: Accepts = Accepts {
     forms: Forms::AsJson,
 };
 
+/// Bodies of `/invocations` and its like: JSON in several forms, or a table.
+pub(crate) const INVOCATION: Accepts = Accepts {
+    media_types: &[
+        "application/json",
+        "text/csv",
+        "application/csv",
+        "application/jsonlines",
+        "application/jsonl",
+        "application/x-ndjson",
+        "application/x-jsonlines",
+    ],
+    expected: "application/json, text/csv or application/jsonlines",
+    forms: Forms::AsJson,
+};
+
 /// What curl and Python's urllib call every body that nobody named.
 const FORM: &str = "application/x-www-form-urlencoded";
 

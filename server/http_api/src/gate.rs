@@ -52,7 +52,8 @@ where
     type Future = Ready<Result<Self::Transform, ()>>;
 
     fn new_transform(&self, service: S) -> Self::Future {
-        let resources = routes::resources().map(|(path, routes)| (ResourceDef::new(path), routes)).collect();
+        let resources = routes::resources(&self.api.contracts);
+        let resources = resources.map(|resource| (ResourceDef::new(resource.path), resource.routes)).collect();
         let responses = self.api.responses.for_worker();
         let anybody = Principal::anonymous(Access::Admin);
         ready(Ok(GateService { api: Arc::clone(&self.api), resources, responses, anybody, service }))

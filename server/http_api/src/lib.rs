@@ -10,6 +10,7 @@
 //! | `tokens`, `quota` | static tokens; requests per second of a caller |
 //! | `body` | bodies within limits: size, time, compression, media type |
 //! | [`wire`] | the Open Inference Protocol: tensors in and out of JSON and bytes |
+//! | [`contracts`] | what clients of other servers say and expect, each optional |
 //! | `native` | the native API: named features, predictions, typed documents |
 //! | `handlers` | one file per noun |
 //! | `error`, `problem` | error codes to status codes, once; RFC 9457 problems and their pages |
@@ -17,6 +18,7 @@
 //! | [`openapi`] | the API document |
 
 mod body;
+pub mod contracts;
 mod error;
 pub mod gate;
 mod handlers;
@@ -39,8 +41,10 @@ use std::sync::{
 use actix_web::web::{self, ServiceConfig};
 use candor_serving::{Pipeline, Registry};
 
+pub use contracts::{Contracts, V1};
 pub use gate::Gate;
 pub use limits::HttpLimits;
+pub use native::{Described, ModelDescription};
 pub use quota::Quota;
 pub use tokens::Tokens;
 
@@ -49,6 +53,7 @@ pub struct Api {
     pipeline: Pipeline,
     registry: Arc<Registry>,
     limits: Arc<HttpLimits>,
+    contracts: Contracts,
     tokens: Option<Tokens>,
     quota: Option<Quota>,
     strict_readiness: bool,
@@ -65,6 +70,8 @@ pub struct ApiParts {
     pub registry: Arc<Registry>,
     /// Limits of this door.
     pub limits: HttpLimits,
+    /// Which contracts of others are on.
+    pub contracts: Contracts,
     /// Who may do what; without it everybody may do everything.
     pub tokens: Option<Tokens>,
     /// Requests per second of one caller; without it any number.
@@ -77,18 +84,20 @@ impl Api {
     /// The shared state of this door.
     #[must_use]
     pub fn new(parts: ApiParts) -> Self {
-        let ApiParts { pipeline, registry, limits, tokens, quota, strict_readiness } = parts;
+        let ApiParts { pipeline, registry, limits, contracts, tokens, quota, strict_readiness } = parts;
+        let documents = handlers::docs::Documents::new(&contracts);
         let (limits, stopping) = (Arc::new(limits), AtomicBool::new(false));
         Self {
             pipeline,
             registry,
             limits,
+            contracts,
             tokens,
             quota,
             strict_readiness,
             stopping,
             responses: responses::Responses::default(),
-            documents: handlers::docs::Documents::new(),
+            documents,
         }
     }
 
@@ -105,5 +114,5 @@ impl Api {
 /// Registers every route; called once per worker. The caller wraps the app in [`Gate`].
 pub fn configure(api: &Arc<Api>, config: &mut ServiceConfig) {
     config.app_data(web::Data::from(Arc::clone(api)));
-    routes::register(config);
+    routes::register(&api.contracts, config);
 }

@@ -4,14 +4,18 @@
 //! cannot exist, and a test knocks on every line of it with every kind of token.
 
 use actix_web::{
-    Resource, Route as ActixRoute, guard,
+    Resource as ActixResource, Route as ActixRoute, guard,
     http::Method,
     web::{self, ServiceConfig},
 };
 use candor_domain::Access;
 
-use crate::handlers::{
-    catalog, docs, fallback, health, infer, metrics, models, predict, problems, repository, server, statistics,
+use crate::{
+    contracts::{Contract, Contracts},
+    handlers::{
+        catalog, docs, fallback, health, infer, invocations, metrics, models, predict, problems, repository, server,
+        statistics, v1,
+    },
 };
 
 /// One route.
@@ -22,6 +26,8 @@ pub struct Route {
     pub method: Method,
     /// What a caller must hold.
     pub access: Access,
+    /// Whose contract it belongs to; such a route is there only if the configuration says so.
+    pub contract: Option<Contract>,
     handler: fn() -> ActixRoute,
 }
 
@@ -32,12 +38,13 @@ impl Route {
 }
 
 macro_rules! routes {
-    ($($method:ident $path:literal $access:ident $handler:path;)*) => {
+    ($($method:ident $path:literal $access:ident $handler:path $(, if $contract:ident)?;)*) => {
         /// All routes, those of clients first. Lines of one path stand together.
         pub static ROUTES: &[Route] = &[$(Route {
             path: $path,
             method: Method::$method,
             access: Access::$access,
+            contract: [$(Contract::$contract,)?].first().copied(),
             handler: || web::to($handler),
         }),*];
     };
@@ -49,6 +56,24 @@ routes! {
     POST "/v2/models/{model}/versions/{version}/infer"    Infer   infer::infer;
     POST "/api/v1/models/{model}/predict"                 Infer   predict::predict;
     POST "/api/v1/models/{model}/versions/{version}/predict" Infer predict::predict;
+
+    // Inference in the words of others. Vertex's paths can be configured, and so come before those of others.
+    POST "/vertex/predict"                                Infer   invocations::vertex, if Vertex;
+    GET  "/vertex/health"                                 Public  health::ping, if Vertex;
+    POST "/v1/models/{model}:predict"                     Infer   v1::predict, if V1;
+    POST "/v1/models/{model}/versions/{version}:predict"  Infer   v1::predict, if TfServing;
+    POST "/invocations"                                   Infer   invocations::invoke, if Invocations;
+    POST "/models/{model}/invoke"                         Infer   invocations::invoke, if Invocations;
+
+    // What those contracts have and Candor does not: answered with the reason.
+    POST "/v1/models/{model}:classify"                    Infer   v1::unsupported, if TfServing;
+    POST "/v1/models/{model}:regress"                     Infer   v1::unsupported, if TfServing;
+    POST "/v1/models/{model}/versions/{version}:classify" Infer   v1::unsupported, if TfServing;
+    POST "/v1/models/{model}/versions/{version}:regress"  Infer   v1::unsupported, if TfServing;
+    POST "/v1/models/{model}/labels/{label}:predict"      Infer   v1::unsupported, if TfServing;
+    GET  "/v1/models/{model}/labels/{label}"              Infer   v1::unsupported, if TfServing;
+    GET  "/v1/models/{model}/labels/{label}/metadata"     Infer   v1::unsupported, if TfServing;
+    POST "/v1/models/{model}:explain"                     Infer   v1::unsupported, if Kserve;
 
     // What is served, in the native API's words.
     GET  "/api/v1/models"                                 Infer   catalog::models;
@@ -71,11 +96,24 @@ routes! {
     GET  "/v2/models/{model}/stats"                       Observe statistics::of_model;
     GET  "/v2/models/{model}/versions/{version}/stats"    Observe statistics::of_model;
 
+    // What is served, in the words of others.
+    GET  "/v1/models"                                     Infer   v1::models, if Kserve;
+    GET  "/v1/models/{model}"                             Infer   v1::model, if V1;
+    GET  "/v1/models/{model}/metadata"                    Infer   v1::metadata, if TfServing;
+    GET  "/v1/models/{model}/versions/{version}"          Infer   v1::model, if TfServing;
+    GET  "/v1/models/{model}/versions/{version}/metadata" Infer   v1::metadata, if TfServing;
+    GET  "/models"                                        Infer   invocations::models, if Invocations;
+    POST "/models"                                        Operate invocations::load, if Invocations;
+    GET  "/models/{model}"                                Infer   invocations::model, if Invocations;
+    DELETE "/models/{model}"                              Operate invocations::unload, if Invocations;
+    GET  "/version"                                       Infer   invocations::version, if Invocations;
+
     // Health.
     GET  "/v2/health/live"                                Public  health::live;
     GET  "/v2/health/ready"                               Public  health::ready;
     GET  "/health"                                        Public  health::live;
     GET  "/health/ready"                                  Public  health::components;
+    GET  "/ping"                                          Public  health::ping, if Invocations;
 
     // Operators.
     POST "/v2/repository/index"                           Observe repository::index;
@@ -92,21 +130,35 @@ routes! {
     GET  "/docs/{file:.*}"                                Public  docs::ui;
 }
 
-/// The routes of each path, in the order of [`ROUTES`].
-pub fn resources() -> impl Iterator<Item = (&'static str, &'static [Route])> {
-    ROUTES.chunk_by(|a, b| a.path == b.path).filter_map(|routes| Some((routes.first()?.path, routes)))
+/// The routes of one path.
+pub struct Resource {
+    /// Path pattern.
+    pub path: String,
+    /// Its routes, one for each method.
+    pub routes: &'static [Route],
 }
 
-/// Registers every route.
-pub(crate) fn register(config: &mut ServiceConfig) {
-    for (path, routes) in resources() {
+/// The routes that are there under `contracts`, path by path, in the order of [`ROUTES`].
+pub fn resources(contracts: &Contracts) -> impl Iterator<Item = Resource> {
+    // A path's lines belong to one contract, or to none.
+    let lines = ROUTES.chunk_by(|a, b| a.path == b.path);
+    lines.filter_map(move |routes| {
+        let first = routes.first()?;
+        let on = first.contract.is_none_or(|contract| contracts.has(contract));
+        on.then(|| Resource { path: contracts.path_of(first.path).to_owned(), routes })
+    })
+}
+
+/// Registers every route that is there under `contracts`.
+pub(crate) fn register(contracts: &Contracts, config: &mut ServiceConfig) {
+    for Resource { path, routes } in resources(contracts) {
         let resource = routes.iter().fold(web::resource(path), add_route);
         config.service(resource.default_service(web::to(fallback::method_not_allowed)));
     }
     config.default_service(web::to(fallback::not_found));
 }
 
-fn add_route(resource: Resource, route: &'static Route) -> Resource {
+fn add_route(resource: ActixResource, route: &'static Route) -> ActixResource {
     resource.route((route.handler)().guard(guard::fn_guard(|context| route.answers(&context.head().method))))
 }
 
@@ -116,20 +168,36 @@ mod tests {
     use std::collections::BTreeSet;
 
     #[test]
-    fn lines_of_one_path_stand_together() {
-        let paths: Vec<_> = resources().map(|(path, _)| path).collect();
-        let distinct: BTreeSet<_> = paths.iter().collect();
-        assert_eq!(paths.len(), distinct.len());
+    fn lines_of_one_path_stand_together_and_belong_together() {
+        let lines: Vec<_> = ROUTES.chunk_by(|a, b| a.path == b.path).collect();
+        let distinct: BTreeSet<_> = ROUTES.iter().map(|route| route.path).collect();
+        assert_eq!(lines.len(), distinct.len());
+        for routes in lines {
+            assert!(routes.iter().all(|route| route.contract == routes[0].contract), "{}", routes[0].path);
+        }
+    }
+
+    #[test]
+    fn contracts_are_off_until_somebody_turns_them_on() {
+        assert!(resources(&Contracts::default()).all(|resource| resource.routes[0].contract.is_none()));
     }
 
     #[test]
     fn changing_the_world_asks_for_more_than_reading_it() {
+        const READING: [&str; 10] = [
+            "/infer",
+            "/predict",
+            "/index",
+            ":predict",
+            ":classify",
+            ":regress",
+            ":explain",
+            "/invocations",
+            "/invoke",
+            "/vertex/predict",
+        ];
         for route in ROUTES {
-            if route.method != Method::GET
-                && !route.path.ends_with("/infer")
-                && !route.path.ends_with("/predict")
-                && !route.path.ends_with("/index")
-            {
+            if route.method != Method::GET && !READING.iter().any(|reading| route.path.ends_with(reading)) {
                 assert!(route.access >= Access::Operate, "{}", route.path);
             }
         }

@@ -25,5 +25,5 @@ pub mod repository;
 pub use facts::{FactsTotals, LATENCY_BUCKETS_NANOS};
 pub use pipeline::{Call, Codec, InferRequest, Pipeline, PipelineSettings, Ran};
 pub use pool::{Pending, Pool};
-pub use registry::{IndexEntry, Lease, ReadyVersion, Registry, RegistrySettings, VersionView};
+pub use registry::{IndexEntry, Lease, Meaning, Opened, ReadyVersion, Registry, RegistrySettings, VersionView};
 pub use repository::{Manifest, Repository, Role, VersionPolicy};

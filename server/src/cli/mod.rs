@@ -1,32 +1,63 @@
-//! Subcommands of the binary: `serve`, `config`, `openapi`, `reference`.
+//! Subcommands of the binary; docs/CLI.md is their page.
 //!
 //! Reads arguments, calls one thing, prints for people. Exit codes: 0 well, 1 failed, 2 wrong arguments or
 //! configuration.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is what the user reads")]
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `serve` | starts, says what it serves, stops in order |
+//! | `model` | lists, shows and checks models, on disk or on a server |
+//! | `infer` | sends rows to a server and prints what it predicts |
+//! | `doctor` | what would keep `serve` from starting or from serving well |
+//! | `configuration`, `openapi` | the configuration; the API document |
+//! | `args`, `client` | arguments that several share; the HTTP client |
+//! | `screen`, `problem`, `report` | styles and tables; errors; marked lists |
 
+mod args;
+mod client;
+mod configuration;
+mod doctor;
+mod infer;
+mod model;
+mod openapi;
+mod problem;
+mod report;
+mod screen;
 mod serve;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap_complete::Shell;
 
-use crate::config::{self, Layers, Settings};
+use args::{Color, ConfigArgs};
+use configuration::{ConfigCommand, Page};
+use problem::Done;
 
 /// A model server that accounts for every prediction.
 #[derive(Parser)]
 #[command(
     name = "candor",
+    bin_name = "candor",
     version,
     max_term_width = 100,
     after_help = "Start here:
   candor serve                 serve ./models on 127.0.0.1:8080
-  candor serve DIR --http-addr 127.0.0.1:9000
-  curl localhost:8080/v2/models/iris
-  candor config show           what is in force, and who set it"
+  candor infer iris sepal_length=5.1 sepal_width=3.5 petal_length=1.4 petal_width=0.2
+  candor model check DIR       is this model right? signature, manifest, golden pairs
+  candor doctor                what would keep `serve` from starting
+  candor config show           what is in force, and who set it
+
+Every command has a --help of its own with examples; docs/CLI.md tells the whole.
+
+Exit codes: 0 well; 1 it failed; 2 wrong arguments or configuration."
 )]
 struct Cli {
     #[command(subcommand)]
     command: Command,
+    /// Colour the output; auto: on a terminal, unless NO_COLOR is set.
+    #[arg(long, value_enum, global = true, value_name = "WHEN", default_value_t, hide_possible_values = true)]
+    color: Color,
 }
 
 #[derive(Subcommand)]
@@ -37,17 +68,48 @@ enum Command {
   <model>/<version>/model.onnx   versions 1, 2, … or 1.4.0
   <model>/model.toml             optional: title, labels, which versions
   <model>/<version>/golden.json  optional: inputs and the outputs they must give
+  <model>/config.pbtxt, MLmodel  optional: Triton's and MLflow's own files (docs/REPOSITORIES.md)
 
-Every flag is also an environment variable and a key of the configuration file; docs/CONFIG.md lists them.
+Examples:
+  candor serve
+  candor serve DIR --http-addr 127.0.0.1:9000 --poll-s 5
+  candor serve DIR --http-addr 0.0.0.0:8080 --tokens-file tokens.toml
+
+Every flag is also an environment variable and a key of the configuration file:
+docs/CONFIG.md lists them.
 SIGTERM: not ready, drain, stop. A second signal ends at once.")]
     Serve(ConfigArgs),
+    /// List, show or check models.
+    Model {
+        #[command(subcommand)]
+        command: model::ModelCommand,
+    },
+    /// Send rows to a running server and print what it predicts.
+    #[command(after_help = infer::EXAMPLES)]
+    Infer(infer::InferArgs),
+    /// Look at everything that `serve` needs, and say what would go wrong.
+    #[command(after_help = doctor::EXAMPLES)]
+    Doctor(doctor::DoctorArgs),
     /// Show or check the configuration without serving.
     Config {
         #[command(subcommand)]
         command: ConfigCommand,
     },
-    /// Print the API document.
-    Openapi(OpenapiArgs),
+    /// Print the API document (OpenAPI).
+    #[command(after_help = "Examples:
+  candor openapi > openapi.json
+  npx openapi-typescript openapi.json -o candor.d.ts")]
+    Openapi(openapi::OpenapiArgs),
+    /// Print a script that completes this command line in a shell.
+    #[command(after_help = "Examples:
+  candor completions bash > ~/.local/share/bash-completion/completions/candor
+  candor completions zsh > \"${fpath[1]}/_candor\"
+  candor completions fish > ~/.config/fish/completions/candor.fish
+  candor completions powershell >> $PROFILE")]
+    Completions {
+        /// Which shell.
+        shell: Shell,
+    },
     /// Print a page of the documentation that is made from the code.
     #[command(hide = true)]
     Reference {
@@ -56,168 +118,41 @@ SIGTERM: not ready, drain, stop. A second signal ends at once.")]
     },
 }
 
-#[derive(Subcommand)]
-enum ConfigCommand {
-    /// Print every key with its value in force and who set it.
-    Show(ConfigArgs),
-    /// Report all problems at once; exit code 2 if there are any.
-    Check(ConfigArgs),
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum Page {
-    Config,
-    Metrics,
-}
-
-#[derive(Args)]
-struct OpenapiArgs {
-    /// Version of OpenAPI; 3.0 is a mechanical twin for generators that do not read 3.1.
-    #[arg(long, value_enum, default_value = "3.1")]
-    version: OpenapiVersion,
-    /// As JSON or YAML; 3.0 comes as JSON only.
-    #[arg(long, value_enum, default_value = "json")]
-    format: OpenapiFormat,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum OpenapiVersion {
-    #[value(name = "3.1")]
-    V31,
-    #[value(name = "3.0")]
-    V30,
-}
-
-#[derive(Clone, Copy, ValueEnum)]
-enum OpenapiFormat {
-    Json,
-    Yaml,
-}
-
-#[derive(Args)]
-struct ConfigArgs {
-    /// Folder of models [default: models].
-    models_dir: Option<String>,
-    /// Address to listen on [default: 127.0.0.1:8080]; port 0 takes a free one.
-    #[arg(long, value_name = "HOST:PORT")]
-    http_addr: Option<String>,
-    /// Folder for what the server writes: a lock, and serving.json with its address.
-    #[arg(long, value_name = "DIR")]
-    data: Option<String>,
-    /// Engine: auto or ort [default: auto].
-    #[arg(long)]
-    engine: Option<String>,
-    /// ONNX Runtime library, 1.24 or newer [default: beside the binary, ../lib, the system's folders].
-    #[arg(long, value_name = "PATH")]
-    ort_library: Option<String>,
-    /// File of tokens and what they may do; without one everybody may do everything.
-    #[arg(long, value_name = "FILE")]
-    tokens_file: Option<String>,
-    /// Listen beyond loopback without tokens.
-    #[arg(long)]
-    insecure: bool,
-    /// Seconds between two looks at the folder for changes; 0 means never [default: 0].
-    #[arg(long, value_name = "SECONDS")]
-    poll_s: Option<String>,
-    /// What is loaded at the start: all or none [default: all].
-    #[arg(long)]
-    load_at_start: Option<String>,
-    /// error, warn, info, debug, or per crate [default: info].
-    #[arg(long, value_name = "LEVEL")]
-    log_level: Option<String>,
-    /// Configuration file (TOML).
-    #[arg(long, value_name = "FILE", env = "CANDOR_CONFIG")]
-    config: Option<PathBuf>,
-    /// Set any key of the configuration; may be repeated.
-    #[arg(long = "set", value_name = "KEY=VALUE")]
-    assignments: Vec<String>,
-}
-
-impl ConfigArgs {
-    fn layers(&self) -> Layers {
-        let mut layers = Layers::default();
-        if let Some(file) = &self.config {
-            layers.add_file(file);
-        }
-        #[allow(clippy::disallowed_methods, reason = "the configuration is where the environment is read")]
-        layers.add_environment(std::env::vars().filter(|(name, _)| name != "CANDOR_CONFIG"));
-        for (flag, value) in [
-            ("[MODELS_DIR]", &self.models_dir),
-            ("--http-addr", &self.http_addr),
-            ("--data", &self.data),
-            ("--engine", &self.engine),
-            ("--ort-library", &self.ort_library),
-            ("--tokens-file", &self.tokens_file),
-            ("--poll-s", &self.poll_s),
-            ("--load-at-start", &self.load_at_start),
-            ("--log-level", &self.log_level),
-        ] {
-            if let Some(value) = value {
-                layers.add_flag(flag, value);
-            }
-        }
-        if self.insecure {
-            layers.add_flag("--insecure", "true");
-        }
-        for assignment in &self.assignments {
-            layers.add_assignment(assignment);
-        }
-        layers
-    }
-}
-
 /// Runs the command line.
 #[must_use]
 pub fn main() -> ExitCode {
-    match Cli::parse().command {
-        Command::Serve(args) => with_settings(&args, |settings| serve::run(&settings)),
-        Command::Config { command: ConfigCommand::Check(args) } => with_settings(&args, |_| {
-            println!("the configuration is valid");
-            ExitCode::SUCCESS
-        }),
-        Command::Config { command: ConfigCommand::Show(args) } => {
-            print!("{}", config::show(&args.layers()));
-            with_settings(&args, |_| ExitCode::SUCCESS)
-        }
-        Command::Openapi(args) => print_document(&args),
-        Command::Reference { page } => {
-            print!(
-                "{}",
-                match page {
-                    Page::Config => config::reference(),
-                    Page::Metrics => candor_http_api::metrics::reference(),
-                }
-            );
-            ExitCode::SUCCESS
-        }
+    let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
+    let color = Color::of_arguments(words).apply();
+    let cli = Cli::from_arg_matches(&Cli::command().color(color).get_matches()).unwrap_or_else(|error| error.exit());
+    run(&cli.command).unwrap_or_else(|failure| failure.report())
+}
+
+fn run(command: &Command) -> Done {
+    match command {
+        Command::Serve(args) => Ok(serve::run(&args::settings(args.layers())?)),
+        Command::Model { command } => model::run(command),
+        Command::Infer(args) => infer::run(args),
+        Command::Doctor(args) => doctor::run(args),
+        Command::Config { command } => configuration::run(command),
+        Command::Openapi(args) => openapi::run(args),
+        Command::Completions { shell } => completions(*shell),
+        Command::Reference { page } => configuration::reference(*page),
     }
 }
 
-fn print_document(args: &OpenapiArgs) -> ExitCode {
-    use candor_http_api::openapi;
-    let text = match (args.version, args.format) {
-        (OpenapiVersion::V31, OpenapiFormat::Json) => openapi::document_json(),
-        (OpenapiVersion::V31, OpenapiFormat::Yaml) => openapi::document_yaml(),
-        (OpenapiVersion::V30, OpenapiFormat::Json) => openapi::document_30_json(),
-        (OpenapiVersion::V30, OpenapiFormat::Yaml) => {
-            eprintln!("error: OpenAPI 3.0 comes as JSON only; leave --format out, or take --version 3.1");
-            return ExitCode::from(2);
-        }
-    };
-    print!("{text}");
-    ExitCode::SUCCESS
+fn completions(shell: Shell) -> Done {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut Cli::command(), "candor", &mut script);
+    screen::print(&String::from_utf8_lossy(&script));
+    Ok(ExitCode::SUCCESS)
 }
 
-fn with_settings(args: &ConfigArgs, then: impl FnOnce(Settings) -> ExitCode) -> ExitCode {
-    let mut layers = args.layers();
-    for warning in &layers.warnings {
-        eprintln!("warning: {warning}");
-    }
-    match Settings::read(&mut layers) {
-        Ok(settings) => then(settings),
-        Err(report) => {
-            eprintln!("error: {report}");
-            ExitCode::from(2)
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_arguments_do_not_contradict_each_other() {
+        Cli::command().debug_assert();
     }
 }

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use candor_domain::{Error, ErrorCode, Lifecycle, Result};
 use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
+use super::{problem::Failure, screen};
 use crate::{
     config::{LogFormat, Settings},
     shutdown::Signals,
@@ -13,13 +14,12 @@ use crate::{
 
 pub(super) fn run(settings: &Settings) -> ExitCode {
     if let Err(error) = start_log(settings) {
-        eprintln!("error: {error}");
-        return ExitCode::from(2);
+        return Failure::of_arguments(error).report();
     }
     let code = match actix_web::rt::System::new().block_on(serve(settings)) {
         Ok(()) => 0,
         Err(error) => {
-            eprintln!("error: {error}");
+            Failure::from(error).report();
             1
         }
     };
@@ -57,7 +57,7 @@ async fn serve(settings: &Settings) -> Result<()> {
         why = signals.next() => why,
         loaded = running.load(settings.load_all_at_start) => {
             loaded?;
-            print!("{}", banner(&running)?);
+            screen::print(&banner(&running)?);
             signals.next().await
         }
     };

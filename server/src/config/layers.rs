@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, path::Path};
 
 use toml::{Table, Value};
 
-use super::{DEFAULTS, FLAGS, env_name};
+use super::{DEFAULTS, FLAGS, FOREIGN, env_name};
 
 /// One value and who set it.
 #[derive(Debug, Clone)]
@@ -117,7 +117,16 @@ impl Layers {
     /// worth a warning, because Kubernetes sets such for a service called candor.
     pub fn add_environment(&mut self, variables: impl Iterator<Item = (String, String)>) {
         let known: BTreeMap<String, String> = self.entries.keys().map(|key| (env_name(key), key.clone())).collect();
-        for (name, text) in variables.filter(|(name, _)| name.starts_with("CANDOR_")) {
+        let foreign = |name: &str| FOREIGN.iter().find(|(known, _)| *known == name).map(|(_, key)| *key);
+        let (own, others): (Vec<_>, Vec<_>) = variables
+            .filter(|(name, _)| name.starts_with("CANDOR_") || foreign(name).is_some())
+            .partition(|(name, _)| name.starts_with("CANDOR_"));
+        for (name, text) in others {
+            if let Some(key) = foreign(&name) {
+                self.set_text(key, &text, Source::Environment(name));
+            }
+        }
+        for (name, text) in own {
             match known.get(&name) {
                 Some(key) => self.set_text(key, &text, Source::Environment(name)),
                 None => {

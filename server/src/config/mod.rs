@@ -35,6 +35,14 @@ pub const FLAGS: [(&str, &str); 10] = [
     ("--log-level", "log.level"),
 ];
 
+/// Variables of others that set a key: those that Vertex AI sets in its containers. They are below
+/// `CANDOR_…`, and mean nothing while `contracts.vertex` is off.
+pub const FOREIGN: [(&str, &str); 3] = [
+    ("AIP_HEALTH_ROUTE", "contracts.vertex_health_route"),
+    ("AIP_PREDICT_ROUTE", "contracts.vertex_predict_route"),
+    ("AIP_HTTP_PORT", "contracts.vertex_http_port"),
+];
+
 /// The environment variable of a key: `http.addr` is `CANDOR_HTTP_ADDR`.
 #[must_use]
 pub fn env_name(key: &str) -> String {

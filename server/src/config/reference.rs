@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{DEFAULTS, FLAGS, Layers, env_name};
+use super::{DEFAULTS, FLAGS, FOREIGN, Layers, env_name};
 
 /// docs/CONFIG.md.
 #[must_use]
@@ -32,8 +32,10 @@ pub fn reference() -> String {
             let key = format!("{section}.{key}");
             let flag = FLAGS.iter().find(|(_, known)| *known == key);
             let flag = flag.map_or("–".to_owned(), |(flag, _)| format!("`{flag}`"));
+            let foreign = FOREIGN.iter().find(|(_, known)| *known == key);
+            let foreign = foreign.map(|(name, _)| format!(", `{name}`")).unwrap_or_default();
             let env = env_name(&key);
-            let _ = writeln!(text, "| `{key}` | `{default}` | `{env}` | {flag} | {why} |");
+            let _ = writeln!(text, "| `{key}` | `{default}` | `{env}`{foreign} | {flag} | {why} |");
             why.clear();
         }
     }

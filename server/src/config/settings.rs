@@ -10,8 +10,11 @@ use std::{
     time::Duration,
 };
 
-use candor_domain::tensor::RANK_MAX;
-use candor_http_api::HttpLimits;
+use candor_domain::{ModelName, tensor::RANK_MAX};
+use candor_http_api::{
+    Contracts, HttpLimits, V1,
+    contracts::{VertexPaths, fault_of_path},
+};
 use candor_serving::VersionPolicy;
 use toml::Value;
 
@@ -45,6 +48,7 @@ pub struct Settings {
     pub keep_alive: Duration,
     pub header_read_max: Duration,
     pub http_limits: HttpLimits,
+    pub contracts: Contracts,
     pub repository_dir: PathBuf,
     pub version_policy: VersionPolicy,
     pub load_all_at_start: bool,
@@ -87,7 +91,12 @@ impl Settings {
         let mut read = Reader(layers);
         let insecure = read.boolean("auth.insecure");
         let tokens_file = read.path("auth.tokens_file");
-        let http_addrs = read.addresses("http.addr");
+        let mut http_addrs = read.addresses("http.addr");
+        let contracts = read_contracts(&mut read);
+        if contracts.vertex.is_some() {
+            let port = u16::try_from(read.whole("contracts.vertex_http_port", 0..=65_535)).unwrap_or(0);
+            http_addrs.iter_mut().filter(|_| port > 0).for_each(|addr| addr.set_port(port));
+        }
         if tokens_file.is_none() && !insecure && http_addrs.iter().any(|addr| !addr.ip().is_loopback()) {
             read.complain(
                 "http.addr",
@@ -127,6 +136,7 @@ impl Settings {
             data_dir: read.path("data.dir"),
             log_level: read.text("log.level"),
             log_format: read.word("log.format", &[("text", LogFormat::Text), ("json", LogFormat::Json)]),
+            contracts,
             tokens_file,
             http_addrs,
         };
@@ -148,6 +158,35 @@ fn read_http_limits(read: &mut Reader<'_>) -> HttpLimits {
         name_bytes_max: read.size("limits.name_bytes_max", 1..=1 << 20),
         compress_bytes_min: read.size("http.compress_bytes_min", 0..=64 * GIB),
     }
+}
+
+fn read_contracts(read: &mut Reader<'_>) -> Contracts {
+    let default_model = Some(read.text("contracts.default_model")).filter(|name| !name.is_empty());
+    if let Some(Err(error)) = default_model.as_deref().map(ModelName::parse) {
+        read.complain("contracts.default_model", error);
+    }
+    Contracts {
+        v1: read.word("contracts.v1", &[("off", V1::Off), ("tf_serving", V1::TfServing), ("kserve", V1::Kserve)]),
+        invocations: read.boolean("contracts.invocations"),
+        default_model,
+        // While it is off, what variables of the same names say is meant for others.
+        vertex: read.boolean("contracts.vertex").then(|| read_vertex_paths(read)),
+    }
+}
+
+fn read_vertex_paths(read: &mut Reader<'_>) -> VertexPaths {
+    let mut path = |key: &str| {
+        let path = read.text(key);
+        if let Some(fault) = fault_of_path(&path) {
+            read.complain(key, fault);
+        }
+        path
+    };
+    let (health, predict) = (path("contracts.vertex_health_route"), path("contracts.vertex_predict_route"));
+    if health == predict {
+        read.complain("contracts.vertex_predict_route", "must not be contracts.vertex_health_route");
+    }
+    VertexPaths { health, predict }
 }
 
 /// Reads values and collects complaints; gives a harmless value after each complaint.
@@ -338,6 +377,55 @@ mod tests {
         };
         assert!(with("--insecure", "true").is_ok());
         assert!(with("--tokens-file", "tokens.toml").is_ok());
+    }
+
+    #[test]
+    fn what_vertex_says_counts_only_where_it_is_asked() {
+        let variables = |layers: &mut Layers| {
+            let env = [
+                ("CANDOR_CONTRACTS_VERTEX_HEALTH_ROUTE", "/alive"),
+                ("AIP_HEALTH_ROUTE", "/overruled"),
+                ("AIP_PREDICT_ROUTE", "/v1/endpoints/1/deployedModels/2:predict"),
+                ("AIP_HTTP_PORT", "9090"),
+                ("AIP_STORAGE_URI", "gs://x"),
+            ];
+            layers.add_environment(env.into_iter().map(|(name, value)| (name.into(), value.into())));
+        };
+        let off = read(variables).unwrap();
+        assert!(off.contracts.vertex.is_none());
+        assert_eq!(off.http_addrs[0].port(), 8080);
+        let on = read(|layers| {
+            variables(layers);
+            layers.add_assignment("contracts.vertex=true");
+        });
+        let on = on.unwrap();
+        let paths = on.contracts.vertex.unwrap();
+        assert_eq!((&*paths.health, &*paths.predict), ("/alive", "/v1/endpoints/1/deployedModels/2:predict"));
+        assert_eq!(on.http_addrs, ["127.0.0.1:9090".parse().unwrap()]);
+        // Where it is off, even nonsense is nobody's business.
+        let nonsense = |layers: &mut Layers| {
+            layers.add_environment([("AIP_HTTP_PORT".to_owned(), "many".to_owned())].into_iter());
+        };
+        assert!(read(nonsense).is_ok());
+    }
+
+    #[test]
+    fn paths_of_vertex_are_paths_and_not_candors_own() {
+        let with = |path: &'static str| {
+            read(move |layers| {
+                layers.add_assignment("contracts.vertex=true");
+                layers.add_assignment(&format!("contracts.vertex_predict_route={path}"));
+            })
+        };
+        for good in ["/predict", "/v1/models/iris:predict", "/invocations", "/health"] {
+            assert!(with(good).is_ok(), "{good}");
+        }
+        for bad in
+            ["", "/", "predict", "/a b", "/{model}", "/a/*", "//x", "/a/../b", "/v2", "/v2/x", "/metrics", "/docs"]
+        {
+            assert!(with(bad).unwrap_err().contains("contracts.vertex_predict_route"), "{bad}");
+        }
+        assert!(with("/vertex/health").unwrap_err().contains("must not be contracts.vertex_health_route"));
     }
 
     #[test]

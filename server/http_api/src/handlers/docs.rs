@@ -10,7 +10,7 @@ use actix_web::{
 use candor_domain::{Error, ErrorCode};
 use utoipa_swagger_ui::Config;
 
-use crate::{Api, error::Answer, openapi};
+use crate::{Api, contracts::Contracts, error::Answer, openapi};
 
 /// What the page may load and call: this server, and nothing else. Its components set styles in place.
 const PAGE_POLICY: (HeaderName, &str) = (
@@ -27,11 +27,12 @@ pub(crate) struct Documents {
 }
 
 impl Documents {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(contracts: &Contracts) -> Self {
+        let document = openapi::document_under(contracts);
         Self {
-            json: openapi::document_json().into(),
-            yaml: openapi::document_yaml().into(),
-            json_30: openapi::document_30_json().into(),
+            json: openapi::json(&document).into(),
+            yaml: openapi::yaml(&document).into(),
+            json_30: openapi::json_30(&document).into(),
         }
     }
 }

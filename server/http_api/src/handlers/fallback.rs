@@ -3,16 +3,17 @@
 use actix_web::{
     HttpRequest, HttpResponse,
     http::header::{self, HeaderValue},
+    web::Data,
 };
 use candor_domain::{Error, ErrorCode, names::quoted};
 
-use crate::{error::response_at, routes};
+use crate::{Api, contracts, error::response_at, routes};
 
 /// When paths without a version were declared deprecated, which was from the start: RFC 9745 §2.1, a date in
 /// seconds since the Unix epoch (2026-11-21).
 const DEPRECATED_SINCE: HeaderValue = HeaderValue::from_static("@1795219200");
 
-pub(crate) async fn not_found(request: HttpRequest) -> HttpResponse {
+pub(crate) async fn not_found(request: HttpRequest, api: Data<Api>) -> HttpResponse {
     if let Some(newer) = with_version(request.path()) {
         let query = request.query_string();
         let place = if query.is_empty() { newer } else { format!("{newer}?{query}") };
@@ -24,7 +25,9 @@ pub(crate) async fn not_found(request: HttpRequest) -> HttpResponse {
         }
     }
     let error = Error::new(ErrorCode::NotFound, format!("there is nothing at {}", quoted(request.path())));
-    response_at(request.path(), error.hint("the routes are listed at /docs"))
+    let hint = contracts::hint_of_off(&api.contracts, request.path()).map(|hint| format!("{hint}; "));
+    let hint = format!("{}the routes are listed at /docs", hint.unwrap_or_default());
+    response_at(request.path(), error.hint(hint))
 }
 
 /// `/api/v1/x` for `/api/x`; `None` for what names a version, and for everything else.
@@ -36,10 +39,11 @@ fn with_version(path: &str) -> Option<String> {
     (!first.is_empty() && !is_version).then(|| format!("/api/v1/{rest}"))
 }
 
-pub(crate) async fn method_not_allowed(request: HttpRequest) -> HttpResponse {
+pub(crate) async fn method_not_allowed(request: HttpRequest, api: Data<Api>) -> HttpResponse {
     let pattern = request.match_pattern().unwrap_or_default();
-    let allowed = routes::ROUTES.iter().filter(|route| route.path == pattern);
-    let allowed: Vec<_> = allowed.map(|route| route.method.as_str()).collect();
+    let resource = routes::resources(&api.contracts).find(|resource| resource.path == pattern);
+    let routes = resource.map(|resource| resource.routes).unwrap_or_default();
+    let allowed: Vec<_> = routes.iter().map(|route| route.method.as_str()).collect();
     let allowed = allowed.join(", ");
     let error = Error::new(ErrorCode::MethodNotAllowed, "this path does not take this method")
         .expected(&*allowed)

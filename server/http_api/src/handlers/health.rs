@@ -76,6 +76,25 @@ pub(crate) async fn ready(api: Data<Api>) -> HttpResponse {
     HttpResponse::build(status(ready)).json(Ready { ready })
 }
 
+/// Readiness as SageMaker and MLflow ask for it: by status alone.
+///
+/// Only if configured (`contracts.invocations`).
+#[utoipa::path(get, path = "/ping", tag = "contracts", security(()), responses(
+    (status = 200, description = "Send traffic."),
+    (status = 503, description = "Starting or stopping: send no traffic.")))]
+pub(crate) async fn ping(api: Data<Api>) -> HttpResponse {
+    HttpResponse::build(status(is_ready(&[server(&api), startup(&api), models(&api)]))).finish()
+}
+
+/// Readiness as Vertex AI asks for it: by status alone.
+///
+/// Only if configured (`contracts.vertex`), at the path that the configuration or Vertex itself says.
+#[utoipa::path(get, path = "/vertex/health", tag = "contracts", security(()), responses(
+    (status = 200, description = "Send traffic."),
+    (status = 503, description = "Starting or stopping: send no traffic.")))]
+#[allow(dead_code, reason = "carries the document of the route; the handler is the same")]
+pub(crate) fn vertex() {}
+
 /// Readiness by component.
 ///
 /// For people: which part of the server is not well, and what it says about it.

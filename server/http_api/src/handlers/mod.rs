@@ -6,6 +6,7 @@ pub(crate) mod docs;
 pub(crate) mod fallback;
 pub(crate) mod health;
 pub(crate) mod infer;
+pub(crate) mod invocations;
 pub(crate) mod metrics;
 pub(crate) mod models;
 pub(crate) mod predict;
@@ -13,6 +14,7 @@ pub(crate) mod problems;
 pub(crate) mod repository;
 pub(crate) mod server;
 pub(crate) mod statistics;
+pub(crate) mod v1;
 
 use actix_web::HttpRequest;
 

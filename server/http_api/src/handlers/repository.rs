@@ -76,7 +76,7 @@ pub(crate) async fn unload(request: HttpRequest, payload: Payload, api: Data<Api
 }
 
 /// The work goes on when the caller leaves; this only waits for it.
-async fn done(pending: Pending<Result<()>>) -> Answer {
+pub(crate) async fn done(pending: Pending<Result<()>>) -> Answer {
     match pending.wait().await {
         Some(outcome) => outcome?,
         None => return Err(Error::new(ErrorCode::Internal, "the load was lost; see the server's log").into()),

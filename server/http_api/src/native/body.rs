@@ -13,11 +13,14 @@ use candor_serving::{
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::cells::ValueSeed;
-use crate::wire::{Trouble, Word, syntax_error};
+use crate::{
+    limits::HttpLimits,
+    wire::{Trouble, Word, syntax_error},
+};
 
 /// How the table of this request is written, which decides how a place in it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Layout {
+pub(crate) enum Layout {
     /// `rows` of objects.
     Objects,
     /// `rows` of lists.
@@ -34,7 +37,7 @@ pub(super) enum Layout {
 }
 
 /// A place as the caller would look for it: a JSON pointer (RFC 6901), or a line.
-pub(super) fn locate(layout: Layout, set: &FeatureSet, spot: Spot<'_>) -> String {
+pub(crate) fn locate(layout: Layout, set: &FeatureSet, spot: Spot<'_>) -> String {
     let member = |name: &str| name.replace('~', "~0").replace('/', "~1");
     let short = |name: &str| member(quoted(name).trim_matches('"'));
     match (layout, spot.row, spot.feature) {
@@ -61,48 +64,53 @@ pub(super) fn locate(layout: Layout, set: &FeatureSet, spot: Spot<'_>) -> String
 }
 
 /// The place of a gap that was filled.
-pub(super) fn filled_at(layout: Layout, set: &FeatureSet, gap: Filled) -> String {
+pub(crate) fn filled_at(layout: Layout, set: &FeatureSet, gap: Filled) -> String {
     let name = set.all().get(gap.feature).map_or("", |feature| &feature.name);
+    // A gap is told by the name of its feature, which says more than the number of its column.
+    let layout = if layout == Layout::Lists { Layout::Objects } else { layout };
     locate(layout, set, Spot { row: Some(gap.row), feature: Some(name) })
 }
 
 /// What all seeds of one body share.
-pub(super) struct Reading<'a> {
-    pub(super) trouble: Trouble,
-    pub(super) layout: &'a Slot<Layout>,
+pub(crate) struct Reading<'a> {
+    pub(crate) trouble: Trouble,
+    pub(crate) layout: &'a Slot<Layout>,
+    pub(crate) limits: &'a HttpLimits,
     stopped: Slot<bool>,
 }
 
 impl<'a> Reading<'a> {
-    pub(super) fn new(layout: &'a Slot<Layout>) -> Self {
-        Self { trouble: Trouble::default(), layout, stopped: Slot::new(false) }
+    pub(crate) fn new(layout: &'a Slot<Layout>, limits: &'a HttpLimits) -> Self {
+        Self { trouble: Trouble::default(), layout, limits, stopped: Slot::new(false) }
     }
 
     /// Makes the parser give up; the table knows why.
-    pub(super) fn stop<E: de::Error>(&self, _: Stop) -> E {
+    pub(crate) fn stop<E: de::Error>(&self, _: Stop) -> E {
         self.stopped.set(true);
         E::custom("")
     }
 
     /// What made the parser give up. `None` means that the table says it.
-    pub(super) fn explain(&self, error: &serde_json::Error, body: &[u8]) -> Option<Error> {
+    pub(crate) fn explain(&self, error: &serde_json::Error, body: &[u8]) -> Option<Error> {
         match self.trouble.take() {
             Some(error) => Some(error),
             None if self.stopped.get() => None,
-            None => Some(syntax_error(error, body)),
+            None => Some(syntax_error(error, body, NO_NAN)),
         }
     }
 }
 
+const NO_NAN: &str = "JSON has no NaN or Infinity; send null for a gap, where the model declares `impute`";
+
 /// What stands beside the table.
 #[derive(Debug, Default)]
-pub(super) struct Head {
-    pub(super) id: Option<String>,
-    pub(super) timeout_ms: Option<u64>,
+pub(crate) struct Head {
+    pub(crate) id: Option<String>,
+    pub(crate) timeout_ms: Option<u64>,
 }
 
 /// Reads a body into `table`.
-pub(super) fn read(body: &[u8], table: &mut Table<'_>, reading: &Reading<'_>) -> Result<Head> {
+pub(crate) fn read(body: &[u8], table: &mut Table<'_>, reading: &Reading<'_>) -> Result<Head> {
     let mut parser = serde_json::Deserializer::from_slice(body);
     let head = BodySeed { table, reading }.deserialize(&mut parser);
     match head.and_then(|head| parser.end().map(|()| head)) {
@@ -214,13 +222,14 @@ fn read_timeout(value: &serde_json::Value) -> Result<Option<u64>> {
         Some(_) | None => Err(Error::invalid("there is no such timeout")
             .at("/timeout_ms")
             .expected(format!("whole milliseconds, 0 to {TIMEOUT_MS_MAX}"))
-            .got(quoted(&value.to_string()))),
+            .got(quoted(&value.to_string()).trim_matches('"'))),
     }
 }
 
-struct RowsSeed<'t, 's, 'r> {
-    table: &'t mut Table<'s>,
-    reading: &'r Reading<'r>,
+/// A list of rows.
+pub(crate) struct RowsSeed<'t, 's, 'r> {
+    pub(crate) table: &'t mut Table<'s>,
+    pub(crate) reading: &'r Reading<'r>,
 }
 
 impl<'de> DeserializeSeed<'de> for RowsSeed<'_, '_, '_> {
@@ -251,9 +260,9 @@ impl<'de> Visitor<'de> for RowsSeed<'_, '_, '_> {
 }
 
 /// One row: an object of features, or a list of values in the order of the features.
-pub(super) struct RowSeed<'t, 's, 'r> {
-    pub(super) table: &'t mut Table<'s>,
-    pub(super) reading: &'r Reading<'r>,
+pub(crate) struct RowSeed<'t, 's, 'r> {
+    pub(crate) table: &'t mut Table<'s>,
+    pub(crate) reading: &'r Reading<'r>,
 }
 
 impl<'de> DeserializeSeed<'de> for RowSeed<'_, '_, '_> {
@@ -288,6 +297,9 @@ impl<'de> Visitor<'de> for RowSeed<'_, '_, '_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut row: A) -> Result<(), A::Error> {
         let Self { table, reading } = self;
+        if reading.layout.get() == Layout::Lists {
+            reading.layout.set(Layout::Objects);
+        }
         let stop = |stop| reading.stop::<A::Error>(stop);
         table.open_row().map_err(stop)?;
         let at = table.rows().saturating_sub(1);
@@ -351,9 +363,10 @@ impl<'de> Visitor<'de> for RowSeed<'_, '_, '_> {
     }
 }
 
-struct ColumnsSeed<'t, 's, 'r> {
-    table: &'t mut Table<'s>,
-    reading: &'r Reading<'r>,
+/// An object with a list of values for each feature.
+pub(crate) struct ColumnsSeed<'t, 's, 'r> {
+    pub(crate) table: &'t mut Table<'s>,
+    pub(crate) reading: &'r Reading<'r>,
 }
 
 impl<'de> DeserializeSeed<'de> for ColumnsSeed<'_, '_, '_> {

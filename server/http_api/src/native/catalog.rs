@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use candor_domain::{Dim, Lifecycle, ModelName};
+use candor_domain::{Dim, EngineInfo, Lifecycle, ModelName, Result, Signature, Version};
 use candor_serving::{
-    IndexEntry, ReadyVersion, Registry, Role,
-    features::{FeatureSpec, OutputNotes, Place, RowCount},
+    IndexEntry, Manifest, ReadyVersion, Registry, Role,
+    features::{Answers, FeatureSet, FeatureSpec, OutputNotes, Place, RowCount},
     repository::Filler,
 };
 use serde::{Deserialize, Serialize};
@@ -279,10 +279,46 @@ fn version_summary(entry: &IndexEntry) -> Option<VersionSummary> {
     Some(VersionSummary { version: entry.version.as_ref()?.to_string(), state, reason })
 }
 
+/// What a description is made of: a version in memory, or one that is only looked at.
+#[allow(missing_docs, reason = "the fields of ReadyVersion say what each is")]
+pub struct Described<'a> {
+    pub model: &'a ModelName,
+    pub version: &'a Version,
+    pub ready_versions: &'a [Version],
+    pub manifest: &'a Manifest,
+    pub signature: &'a Signature,
+    pub features: &'a Result<FeatureSet>,
+    pub answers: &'a Answers,
+    pub engine: &'a EngineInfo,
+    pub sha256: &'a str,
+    pub file_bytes: u64,
+    pub load_ms: u64,
+    pub properties: &'a BTreeMap<String, String>,
+}
+
 impl ModelDescription {
     /// Describes one version of a model that has the ready versions `ready`.
-    pub(crate) fn new(version: &ReadyVersion, ready: &[candor_domain::Version]) -> Self {
-        let (manifest, signature) = (&version.manifest, &version.signature);
+    pub(crate) fn new(version: &ReadyVersion, ready: &[Version]) -> Self {
+        Self::of(&Described {
+            model: &version.model,
+            version: &version.version,
+            ready_versions: ready,
+            manifest: &version.manifest,
+            signature: &version.signature,
+            features: &version.features,
+            answers: &version.answers,
+            engine: &version.engine,
+            sha256: &version.sha256,
+            file_bytes: version.file_bytes,
+            load_ms: version.load_ms,
+            properties: &version.properties,
+        })
+    }
+
+    /// Describes a version.
+    #[must_use]
+    pub fn of(version: &Described<'_>) -> Self {
+        let (manifest, signature) = (version.manifest, version.signature);
         let set = version.features.as_ref().ok();
         let rows_fixed = set.and_then(|set| match set.rows() {
             RowCount::Free => None,
@@ -294,13 +330,13 @@ impl ModelDescription {
             name: version.model.to_string(),
             version: version.version.to_string(),
             state: "ready".to_owned(),
-            ready_versions: ready.iter().map(ToString::to_string).collect(),
+            ready_versions: version.ready_versions.iter().map(ToString::to_string).collect(),
             title: manifest.title.clone(),
             description: manifest.description.clone(),
             licence: manifest.licence.clone(),
             task: manifest.task.clone(),
             engine: EngineBody { name: version.engine.name.to_owned(), version: version.engine.version.clone() },
-            sha256: version.sha256.clone(),
+            sha256: version.sha256.to_owned(),
             file_bytes: version.file_bytes,
             load_ms: version.load_ms,
             rows_max: rows_fixed.or(manifest.batch_rows_max),

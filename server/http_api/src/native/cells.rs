@@ -8,11 +8,11 @@ use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqA
 use super::body::Reading;
 
 /// Reads the value of a feature in a row.
-pub(super) struct ValueSeed<'t, 's, 'r> {
-    pub(super) table: &'t mut Table<'s>,
-    pub(super) reading: &'r Reading<'r>,
-    pub(super) row: usize,
-    pub(super) feature: usize,
+pub(crate) struct ValueSeed<'t, 's, 'r> {
+    pub(crate) table: &'t mut Table<'s>,
+    pub(crate) reading: &'r Reading<'r>,
+    pub(crate) row: usize,
+    pub(crate) feature: usize,
 }
 
 impl<'de> DeserializeSeed<'de> for ValueSeed<'_, '_, '_> {

@@ -8,7 +8,7 @@ use serde::de::DeserializeSeed as _;
 use super::body::{Reading, RowSeed};
 
 /// Reads one object or list a line; empty lines do not count.
-pub(super) fn read_json_lines(body: &[u8], table: &mut Table<'_>, reading: &Reading<'_>) -> Result<()> {
+pub(crate) fn read_json_lines(body: &[u8], table: &mut Table<'_>, reading: &Reading<'_>) -> Result<()> {
     for (at, line) in body.split(|&byte| byte == b'\n').enumerate() {
         if line.trim_ascii().is_empty() {
             continue;
@@ -16,14 +16,22 @@ pub(super) fn read_json_lines(body: &[u8], table: &mut Table<'_>, reading: &Read
         let mut parser = serde_json::Deserializer::from_slice(line);
         let row = RowSeed { table, reading }.deserialize(&mut parser);
         if let Err(error) = row.and_then(|()| parser.end()) {
-            return reading.explain(&error, line).map_or(Ok(()), |error| Err(error.at(format!("line {}", at + 1))));
+            let place = format!("line {}, column {}", at + 1, error.column());
+            return match reading.explain(&error, line) {
+                // The table says what is wrong.
+                None => Ok(()),
+                Some(error) if error.details().what.contains(" at line 1 column") => {
+                    Err(Error::invalid("the line is not the JSON that was expected").at(place))
+                }
+                Some(error) => Err(error.at(format!("line {}", at + 1))),
+            };
         }
     }
     Ok(())
 }
 
 /// Reads a table of texts, by names in its first line or in the order of the features.
-pub(super) fn read_csv(body: &[u8], header: bool, table: &mut Table<'_>) -> Result<()> {
+pub(crate) fn read_csv(body: &[u8], header: bool, table: &mut Table<'_>) -> Result<()> {
     let mut reader = ReaderBuilder::new().has_headers(header).flexible(true).from_reader(body);
     let columns = match header {
         true => match columns_of(reader.headers().map_err(unreadable)?, table) {

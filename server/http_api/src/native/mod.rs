@@ -24,9 +24,14 @@ mod reply;
 mod schema;
 mod typed;
 
-pub(crate) use catalog::{Listing, ModelDescription, ModelList, ModelSummary, VersionList, VersionSummary, summaries};
+pub(crate) use body::{ColumnsSeed, Layout, Reading, RowSeed, RowsSeed, locate};
+pub use catalog::{Described, ModelDescription};
+pub(crate) use catalog::{Listing, ModelList, ModelSummary, VersionList, VersionSummary, summaries};
+pub(crate) use cells::ValueSeed;
+pub(crate) use lines::{read_csv, read_json_lines};
 pub(crate) use negotiate::{MEDIA_TYPE, accepted};
 pub(crate) use predict::{Form, PredictCodec};
+pub(crate) use reply::write_predictions;
 pub use schema::{PredictBody, PredictReplyBody};
 pub(crate) use typed::document;
 

@@ -28,9 +28,6 @@ pub(crate) enum Form {
     },
 }
 
-/// Gaps that are told one by one.
-const FILLED_SHOWN_MAX: usize = 1000;
-
 /// One request's way in and out of the native API.
 pub(crate) struct PredictCodec {
     body: Bytes,
@@ -66,7 +63,7 @@ impl Codec for PredictCodec {
         });
         let locate = |spot: candor_serving::features::Spot<'_>| body::locate(layout.get(), set, spot);
         let mut table = Table::new(set, self.limits.tensor_elements_max, &locate);
-        let reading = Reading::new(&layout);
+        let reading = Reading::new(&layout, &self.limits);
         let mut timeout = None;
         match self.form {
             Form::Json => {
@@ -78,10 +75,9 @@ impl Codec for PredictCodec {
             Form::Csv { header } => lines::read_csv(&self.body, header, &mut table)?,
         }
         self.rows = table.rows();
-        let (inputs, filled) = table.finish()?;
-        self.filled_count = filled.len();
-        let shown = filled.iter().take(FILLED_SHOWN_MAX);
-        self.filled = shown.map(|gap| body::filled_at(layout.get(), set, *gap)).collect();
+        let (inputs, gaps) = table.finish()?;
+        self.filled_count = gaps.count;
+        self.filled = gaps.first.iter().map(|gap| body::filled_at(layout.get(), set, *gap)).collect();
         Ok(InferRequest { inputs, outputs: (0..version.signature.outputs.len()).collect(), timeout })
     }
 

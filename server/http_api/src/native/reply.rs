@@ -6,7 +6,7 @@ use candor_serving::{
     features::{Answer, OutputNotes, label_at},
 };
 use half::{bf16, f16};
-use serde::{Serialize, Serializer, ser::SerializeMap as _};
+use serde::{Serialize, Serializer, ser::SerializeMap};
 use uuid::Uuid;
 
 /// What a reply says.
@@ -35,18 +35,34 @@ struct Part<'a> {
 /// # Errors
 /// `InvalidInput` when an output holds what JSON cannot carry.
 pub(super) fn write(reply: &Reply<'_>) -> Result<Vec<u8>> {
-    let answers = &reply.version.answers;
-    let part = |(notes, tensor)| Part { notes, tensor, by_row: answers.per_row(tensor, reply.rows) };
-    let parts: Vec<Part<'_>> = answers.outputs().iter().zip(reply.outputs).map(part).collect();
-    for part in &parts {
-        check(part)?;
-    }
+    let parts = parts(reply.version, reply.outputs, reply.rows)?;
+    to_bytes(&Whole { reply, parts: &parts }, &parts, reply.rows)
+}
+
+/// Writes the predictions alone, and what does not fall apart into rows.
+///
+/// # Errors
+/// As [`write`].
+pub(crate) fn write_predictions(version: &ReadyVersion, outputs: &[Tensor], rows: usize) -> Result<Vec<u8>> {
+    let parts = parts(version, outputs, rows)?;
+    to_bytes(&Bare { parts: &parts, rows }, &parts, rows)
+}
+
+fn parts<'a>(version: &'a ReadyVersion, outputs: &'a [Tensor], rows: usize) -> Result<Vec<Part<'a>>> {
+    let answers = &version.answers;
+    let part = |(notes, tensor)| Part { notes, tensor, by_row: answers.per_row(tensor, rows) };
+    let parts: Vec<Part<'_>> = answers.outputs().iter().zip(outputs).map(part).collect();
+    parts.iter().try_for_each(check)?;
+    Ok(parts)
+}
+
+fn to_bytes(whole: &impl Serialize, parts: &[Part<'_>], rows: usize) -> Result<Vec<u8>> {
     const HEAD_BYTES: usize = 320;
     const BYTES_PER_ELEMENT: usize = 24;
     let elements: usize = parts.iter().map(|part| part.tensor.data().len()).sum();
-    let mut bytes = Vec::with_capacity(HEAD_BYTES + BYTES_PER_ELEMENT * elements + 16 * reply.rows);
+    let mut bytes = Vec::with_capacity(HEAD_BYTES + BYTES_PER_ELEMENT * elements + 16 * rows);
     let cannot = |error| Error::new(candor_domain::ErrorCode::Internal, format!("cannot write the reply: {error}"));
-    serde_json::to_writer(&mut bytes, &Whole { reply, parts: &parts }).map_err(cannot)?;
+    serde_json::to_writer(&mut bytes, whole).map_err(cannot)?;
     Ok(bytes)
 }
 
@@ -114,10 +130,7 @@ impl Serialize for Whole<'_> {
         object.serialize_entry("version", version.version.as_str())?;
         let engine = Engine { name: version.engine.name, version: &version.engine.version };
         object.serialize_entry("engine", &engine)?;
-        object.serialize_entry("predictions", &Rows(self))?;
-        if parts.iter().any(|part| part.by_row.is_none()) {
-            object.serialize_entry("outputs", &Shared(parts))?;
-        }
+        Bare { parts, rows: reply.rows }.write(&mut object)?;
         if reply.filled_count > 0 {
             object.serialize_entry("filled", reply.filled)?;
             object.serialize_entry("filled_count", &reply.filled_count)?;
@@ -128,11 +141,35 @@ impl Serialize for Whole<'_> {
     }
 }
 
-struct Rows<'a>(&'a Whole<'a>);
+/// The predictions, and what does not fall apart into them.
+struct Bare<'a> {
+    parts: &'a [Part<'a>],
+    rows: usize,
+}
+
+impl Bare<'_> {
+    fn write<M: SerializeMap>(&self, object: &mut M) -> Result<(), M::Error> {
+        object.serialize_entry("predictions", &Rows(self))?;
+        if self.parts.iter().any(|part| part.by_row.is_none()) {
+            object.serialize_entry("outputs", &Shared(self.parts))?;
+        }
+        Ok(())
+    }
+}
+
+impl Serialize for Bare<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_map(None)?;
+        self.write(&mut object)?;
+        object.end()
+    }
+}
+
+struct Rows<'a>(&'a Bare<'a>);
 
 impl Serialize for Rows<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq((0..self.0.reply.rows).map(|row| Row { parts: self.0.parts, row }))
+        serializer.collect_seq((0..self.0.rows).map(|row| Row { parts: self.0.parts, row }))
     }
 }
 

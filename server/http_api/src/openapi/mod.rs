@@ -5,11 +5,13 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | `contracts` | routes of other servers' contracts, where they are on |
 //! | `errors` | error answers that operations share |
 //! | `names` | names in paths |
 //! | `twin` | a 3.1 document as 3.0.3 |
 //! | `schema` | a schema of 3.1 as one of 3.0.3 |
 
+mod contracts;
 pub(crate) mod errors;
 pub(crate) mod names;
 mod schema;
@@ -27,7 +29,7 @@ use utoipa::{
     },
 };
 
-use crate::{handlers, problem::ProblemBody, wire};
+use crate::{contracts::Contracts, handlers, problem::ProblemBody, wire};
 pub use twin::twin;
 
 #[derive(OpenApi)]
@@ -110,22 +112,45 @@ pub(crate) fn document() -> &'static serde_json::Value {
     &DOCUMENT
 }
 
-/// The document as pretty JSON with a line feed at its end.
+/// The document of a server whose `contracts` are on.
+pub(crate) fn document_under(contracts: &Contracts) -> utoipa::openapi::OpenApi {
+    let mut document = Document::openapi();
+    contracts::add(&mut document, contracts);
+    document
+}
+
+/// A document as pretty JSON with a line feed at its end.
+pub(crate) fn json(document: &utoipa::openapi::OpenApi) -> String {
+    with_line_feed(document.to_pretty_json().unwrap_or_default())
+}
+
+/// A document as YAML.
+pub(crate) fn yaml(document: &utoipa::openapi::OpenApi) -> String {
+    document.to_yaml().unwrap_or_default()
+}
+
+/// A document's twin in OpenAPI 3.0.3, as pretty JSON with a line feed at its end.
+pub(crate) fn json_30(document: &utoipa::openapi::OpenApi) -> String {
+    let document = serde_json::to_value(document).unwrap_or_default();
+    with_line_feed(serde_json::to_string_pretty(&twin(&document)).unwrap_or_default())
+}
+
+/// The document of a server as it is by default, as pretty JSON.
 #[must_use]
 pub fn document_json() -> String {
-    with_line_feed(Document::openapi().to_pretty_json().unwrap_or_default())
+    json(&Document::openapi())
 }
 
-/// The document as YAML.
+/// The same as YAML.
 #[must_use]
 pub fn document_yaml() -> String {
-    Document::openapi().to_yaml().unwrap_or_default()
+    yaml(&Document::openapi())
 }
 
-/// The document's twin in OpenAPI 3.0.3, as pretty JSON with a line feed at its end.
+/// Its twin in OpenAPI 3.0.3, as pretty JSON.
 #[must_use]
 pub fn document_30_json() -> String {
-    with_line_feed(serde_json::to_string_pretty(&twin(document())).unwrap_or_default())
+    json_30(&Document::openapi())
 }
 
 fn with_line_feed(mut text: String) -> String {

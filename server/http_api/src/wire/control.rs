@@ -69,7 +69,7 @@ fn parse_or_default<T: Default + DeserializeOwned>(body: &[u8]) -> Result<T> {
     if body.iter().all(|byte| b" \t\r\n".contains(byte)) {
         return Ok(T::default());
     }
-    let wrong = |error: serde_json::Error| syntax_error(&error, body);
+    let wrong = |error: serde_json::Error| syntax_error(&error, body, super::NO_NAN);
     // For serde an array of values is as good as an object of fields.
     if !body.trim_ascii_start().starts_with(b"{") {
         serde_json::from_slice::<Map<String, Value>>(body).map_err(wrong)?;

@@ -102,7 +102,7 @@ impl DataSeed<'_> {
     }
 }
 
-fn expectation(datatype: Datatype) -> &'static str {
+pub(crate) fn expectation(datatype: Datatype) -> &'static str {
     match datatype {
         Datatype::Bool => "true or false",
         Datatype::Uint8 => "a whole number from 0 to 255",
@@ -121,7 +121,7 @@ fn expectation(datatype: Datatype) -> &'static str {
 }
 
 /// A JSON scalar as an element; `None` when it is not one of that type.
-trait Element: Copy {
+pub(crate) trait Element: Copy {
     fn from_unsigned(value: u64) -> Option<Self>;
     fn from_signed(value: i64) -> Option<Self>;
     fn from_float(_: f64) -> Option<Self> {

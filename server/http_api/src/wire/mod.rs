@@ -31,6 +31,8 @@ mod schema;
 mod skip;
 mod statistics;
 
+pub(crate) use data::{Element, expectation};
+
 pub use control::{IndexRequest, IndexRow, LoadRequest};
 pub use describe::{ModelConfig, ModelMetadata};
 pub use reply::{ReplyBody, ReplyEncoding};
@@ -62,12 +64,15 @@ impl Trouble {
 
     /// The error that was left, or what the parser itself has to say.
     pub(crate) fn explain(&self, parser: &serde_json::Error, body: &[u8]) -> Error {
-        self.take().unwrap_or_else(|| syntax_error(parser, body))
+        self.take().unwrap_or_else(|| syntax_error(parser, body, NO_NAN))
     }
 }
 
-/// A JSON syntax error with its place, and a hint for the usual suspects.
-pub(crate) fn syntax_error(parser: &serde_json::Error, body: &[u8]) -> Error {
+const NO_NAN: &str = "JSON has no NaN or Infinity; send the tensor as bytes (binary_tensor_data)";
+
+/// A JSON syntax error with its place, and a hint for the usual suspects; `no_nan` is the one for numbers that
+/// JSON does not have.
+pub(crate) fn syntax_error(parser: &serde_json::Error, body: &[u8], no_nan: &'static str) -> Error {
     let error =
         Error::invalid(format!("the body is not the JSON that was expected: {}", shortened(&parser.to_string())));
     let line = body.split(|&byte| byte == b'\n').nth(parser.line().saturating_sub(1)).unwrap_or_default();
@@ -77,7 +82,7 @@ pub(crate) fn syntax_error(parser: &serde_json::Error, body: &[u8]) -> Error {
     if body.is_empty() {
         error.hint("the body is empty")
     } else if says(b"NaN") || says(b"Infinity") || says(b"nan") || says(b"inf") {
-        error.hint("JSON has no NaN or Infinity; send the tensor as bytes (binary_tensor_data)")
+        error.hint(no_nan)
     } else {
         error
     }

@@ -23,7 +23,7 @@ use candor_domain::{Datatype, Dim, Error, ErrorCode, Result, Signature, TensorSp
 pub use answers::{Answer, Answers, OutputNotes, label_at};
 pub use cell::Cell;
 pub use spec::{FeatureKind, FeatureSpec, Place};
-pub use table::{Filled, Spot, Stop, Table};
+pub use table::{Filled, GAPS_TOLD_MAX, Gaps, Spot, Stop, Table};
 
 use crate::repository::{Feature, Manifest, TensorNotes};
 

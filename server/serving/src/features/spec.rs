@@ -146,7 +146,7 @@ impl FeatureSpec {
             Datatype::Int16 => whole(i16::MIN.into(), i16::MAX.into()),
             Datatype::Int32 => whole(i32::MIN.into(), i32::MAX.into()),
             Datatype::Int64 => whole(i64::MIN.into(), i64::MAX.into()),
-            Datatype::Fp16 | Datatype::Bf16 | Datatype::Fp32 => format!("a number within {}", self.datatype),
+            Datatype::Fp16 | Datatype::Bf16 | Datatype::Fp32 => format!("a number that fits {}", self.datatype),
             Datatype::Fp64 => "a number".to_owned(),
         };
         let unit = self.notes.unit.as_deref().map(|unit| format!(" ({unit})")).unwrap_or_default();

@@ -6,7 +6,7 @@
 use candor_domain::{Error, Result, Shape, Tensor};
 
 use super::{
-    FeatureSet, FeatureSpec, RowCount,
+    FeatureKind, FeatureSet, FeatureSpec, RowCount,
     cell::{Cell, Store},
     spec::{Place, filler_cell},
 };
@@ -32,6 +32,18 @@ pub struct Filled {
     pub feature: usize,
 }
 
+/// The gaps of a table.
+#[derive(Debug, Default)]
+pub struct Gaps {
+    /// The first [`GAPS_TOLD_MAX`] of them.
+    pub first: Vec<Filled>,
+    /// How many there were.
+    pub count: usize,
+}
+
+/// Gaps that are told one by one.
+pub const GAPS_TOLD_MAX: usize = 1000;
+
 /// Reading should stop; [`Table::finish`] says why.
 #[derive(Debug)]
 pub struct Stop;
@@ -51,7 +63,7 @@ pub struct Table<'a> {
     seen_in_row: usize,
     /// The feature that comes next if this row is like the last one.
     next: usize,
-    filled: Vec<Filled>,
+    gaps: Gaps,
     problems: Vec<Error>,
 }
 
@@ -76,7 +88,7 @@ impl<'a> Table<'a> {
             seen: vec![0; set.features.len()],
             seen_in_row: 0,
             next: 0,
-            filled: Vec::new(),
+            gaps: Gaps::default(),
             problems: Vec::new(),
         }
     }
@@ -210,7 +222,13 @@ impl<'a> Table<'a> {
         let index = row.saturating_mul(width).saturating_add(column);
         let fits = self.stores.get_mut(spec.input).is_some_and(|store| store.set(index, cell));
         if !fits {
-            return self.wrong_type(row, spec, &cell.to_string());
+            let number = matches!(cell, Cell::Unsigned(_) | Cell::Signed(_) | Cell::Float(_));
+            if !number || !matches!(spec.kind(), FeatureKind::Number | FeatureKind::Integer) {
+                return self.wrong_type(row, spec, &cell.to_string());
+            }
+            let error = Error::invalid(format!("feature '{}' has a value that does not fit", spec.name));
+            let error = error.expected(spec.expectation()).got(cell.to_string());
+            return self.problem(Spot { row: Some(row), feature: Some(&spec.name) }, error);
         }
         match spec.refusal_of(cell) {
             None => Ok(()),
@@ -250,7 +268,7 @@ impl<'a> Table<'a> {
 
     fn put_gap(&mut self, row: usize, feature: usize, spec: &FeatureSpec, cell: &Cell<'_>) -> Result<(), Stop> {
         let Some(filler) = &spec.notes.impute else {
-            let error = Error::invalid(format!("feature '{}' is {}", spec.name, gap_word(cell)))
+            let error = Error::invalid(format!("feature '{}' {}", spec.name, gap_word(cell)))
                 .expected(spec.expectation())
                 .got(cell.to_string())
                 .hint("gaps are filled only where the model's model.toml declares `impute` for the feature");
@@ -266,7 +284,10 @@ impl<'a> Table<'a> {
         let index = row.saturating_mul(width).saturating_add(column);
         // The filler was tried when the version was loaded.
         if self.stores.get_mut(spec.input).is_some_and(|store| store.set(index, cell)) {
-            self.filled.push(Filled { row, feature });
+            self.gaps.count += 1;
+            if self.gaps.first.len() < GAPS_TOLD_MAX {
+                self.gaps.first.push(Filled { row, feature });
+            }
         }
     }
 
@@ -401,7 +422,7 @@ impl<'a> Table<'a> {
     ///
     /// # Errors
     /// `InvalidInput` with all problems; the first one leads.
-    pub fn finish(mut self) -> Result<(Vec<Tensor>, Vec<Filled>)> {
+    pub fn finish(mut self) -> Result<(Vec<Tensor>, Gaps)> {
         let (expected, right) = match self.set.rows {
             RowCount::Free => ("at least 1 row".to_owned(), self.rows > 0),
             RowCount::Exactly(rows) => (format!("{rows} rows, no more and no fewer"), self.rows == rows),
@@ -427,12 +448,12 @@ impl<'a> Table<'a> {
             let dims = rows.into_iter().chain(row_dims).map(|size| i64::try_from(size).unwrap_or(i64::MAX));
             tensors.push(Tensor::new(Shape::new(&dims.collect::<Vec<_>>())?, store.into_data())?);
         }
-        Ok((tensors, self.filled))
+        Ok((tensors, self.gaps))
     }
 }
 
 fn gap_word(cell: &Cell<'_>) -> &'static str {
-    if matches!(cell, Cell::Null) { "null" } else { "not a number" }
+    if matches!(cell, Cell::Null) { "has no value" } else { "is not a number" }
 }
 
 fn too_large(elements_max: usize) -> Error {

@@ -1,11 +1,11 @@
 //! From files to a ready version: read, open, verify against the manifest and the golden pairs, warm up,
 //! measure. Runs on the load pool; publishes nothing.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
 
 use candor_domain::{
-    Clock, Error, ErrorCode, LoadedModel, ModelName, ModelSource, RequestRules, Result, Session, Shape, Signature,
-    Tensor, TensorData, TensorSpec,
+    Clock, Engine, Error, ErrorCode, LoadedModel, ModelName, ModelSource, RequestRules, Result, Session, Shape,
+    Signature, Tensor, TensorData, TensorSpec,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -15,55 +15,120 @@ use super::{
 };
 use crate::{
     features::{Answers, FeatureSet, RowCount},
-    repository::{FoundVersion, Golden, Manifest},
+    repository::{Fitted, FoundModel, FoundVersion, Golden, GoldenCase, Manifest, Origin, Reshaped},
 };
 
 /// Runs that measure the cost of a row; stops early when they are slow.
 const WARM_UP_RUNS: usize = 5;
 const WARM_UP_NANOS_MAX: u64 = 200_000_000;
 
-impl Core {
-    /// Makes one version ready.
-    pub(super) fn make_ready(
-        &self,
-        model: &ModelName,
-        manifest: &Manifest,
-        found: &FoundVersion,
-    ) -> Result<ReadyVersion> {
-        let began = self.clock.now();
-        let bytes = self.repository.read_model(found)?;
-        let golden = self.repository.read_golden(found)?;
-        let source = ModelSource { bytes: &bytes, folder: &found.folder };
-        let LoadedModel { session, signature, properties, cost_depends_on_values } =
-            guarded(|| self.engine.load(source))?;
-        manifest.check(&signature)?;
-        let features = match FeatureSet::new(&signature, manifest) {
+/// A version whose graph is open, before it is verified and before anybody may lease it. The registry makes it
+/// ready; `candor model check` looks at it and lets it go.
+pub struct Opened {
+    /// What it takes and gives.
+    pub signature: Signature,
+    /// What its file says: producer, description, custom metadata.
+    pub properties: BTreeMap<String, String>,
+    /// sha256 of its file, in hex.
+    pub sha256: String,
+    /// Size of its file.
+    pub file_bytes: u64,
+    cost_depends_on_values: bool,
+    session: Reshaped,
+}
+
+/// What a version is to people and callers, by its graph and by all that its folder says of it.
+pub struct Meaning {
+    /// `model.toml`, filled up from what other servers' files say.
+    pub manifest: Manifest,
+    /// How it lies on disk.
+    pub origin: Origin,
+    /// What people call its features; an error where rows cannot be told.
+    pub features: Result<FeatureSet>,
+    /// What its outputs are.
+    pub answers: Answers,
+}
+
+impl Opened {
+    /// Hands the bytes of a version's file to the engine.
+    ///
+    /// # Errors
+    /// `InvalidModel` with the reason when it cannot be served.
+    pub fn open(engine: &dyn Engine, bytes: &[u8], found: &FoundVersion) -> Result<Self> {
+        let source = ModelSource { bytes, folder: &found.graph_folder() };
+        let LoadedModel { session, signature, properties, cost_depends_on_values } = guarded(|| engine.load(source))?;
+        let session = Reshaped::new(session);
+        let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { signature, properties, sha256, file_bytes: bytes.len() as u64, cost_depends_on_values, session })
+    }
+
+    /// Compares it with what the files of its model say, and reads what they mean together. From then on its
+    /// signature and its runs are those that callers see.
+    ///
+    /// # Errors
+    /// `InvalidModel` that names what contradicts the graph; then nothing has changed.
+    pub fn read(&mut self, model: &FoundModel, found: &FoundVersion) -> Result<Meaning> {
+        let Fitted { signature, manifest, properties, reshapes, origin } = model.fit(found, self.signature.clone())?;
+        let features = match FeatureSet::new(&signature, &manifest) {
             Err(error) if error.code() == ErrorCode::InvalidModel => return Err(error),
             features => features,
         };
         let rows = features.as_ref().map_or(RowCount::Single, FeatureSet::rows);
-        let answers = Answers::new(&signature, manifest, rows);
-        let rows_tell_size = signature.rows_tell_size();
-        let per_row = guarded(|| warm_up(&*session, &signature, manifest.rules(), golden.as_ref(), &*self.clock))?;
-        let facts = self.book().facts_of(model, &found.version, self.settings.inference_threads);
+        let answers = Answers::new(&signature, &manifest, rows);
+        self.signature = signature;
+        self.properties.extend(properties);
+        self.session.reshape(reshapes);
+        Ok(Meaning { manifest, origin, features, answers })
+    }
+
+    /// Runs one golden pair and compares.
+    ///
+    /// # Errors
+    /// `InvalidModel` that names the case, the output, the element, what was wanted and what came.
+    pub fn verify(&self, manifest: &Manifest, golden: &Golden, case: &GoldenCase) -> Result<()> {
+        guarded(|| case.verify(&self.session, &self.signature, manifest.rules(), golden.tolerance))
+    }
+
+    /// Runs it a few times and measures what a row costs, in nanoseconds; `None` when nothing could be run.
+    ///
+    /// # Errors
+    /// When the inputs to warm up with are wrong.
+    pub fn warm_up(&self, manifest: &Manifest, golden: Option<&Golden>, clock: &dyn Clock) -> Result<Option<u64>> {
+        guarded(|| warm_up(&self.session, &self.signature, manifest.rules(), golden, clock))
+    }
+}
+
+impl Core {
+    /// Makes one version ready.
+    pub(super) fn make_ready(&self, model: &FoundModel, found: &FoundVersion) -> Result<ReadyVersion> {
+        let began = self.clock.now();
+        let bytes = self.repository.read_model(found)?;
+        let golden = self.repository.read_golden(found)?;
+        let mut opened = Opened::open(&*self.engine, &bytes, found)?;
+        let Meaning { manifest, origin, features, answers } = opened.read(model, found)?;
+        if let Some(golden) = &golden {
+            golden.cases.iter().try_for_each(|case| opened.verify(&manifest, golden, case))?;
+        }
+        let per_row = opened.warm_up(&manifest, golden.as_ref(), &*self.clock)?;
+        let facts = self.book().facts_of(&model.name, &found.version, self.settings.inference_threads);
         if let Some(per_row) = per_row {
             facts.start_cost(per_row);
         }
-        let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(ReadyVersion {
-            model: model.clone(),
+            model: model.name.clone(),
             version: found.version.clone(),
-            signature,
             features,
             answers,
-            manifest: manifest.clone(),
-            properties,
+            manifest,
+            origin,
             engine: self.engine.info().clone(),
-            sha256,
-            file_bytes: bytes.len() as u64,
             load_ms: self.clock.now().nanos_since(began) / 1_000_000,
-            cost_is_per_row: !cost_depends_on_values && rows_tell_size,
-            session,
+            cost_is_per_row: !opened.cost_depends_on_values && opened.signature.rows_tell_size(),
+            signature: opened.signature,
+            properties: opened.properties,
+            sha256: opened.sha256,
+            file_bytes: opened.file_bytes,
+            session: opened.session.into_session(),
             facts,
             fingerprint: found.fingerprint.clone(),
             leases: Leases::new(self.settings.inflight_max, self.retired.clone()),
@@ -76,7 +141,7 @@ fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     std::panic::catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Error::model("the engine panicked")))
 }
 
-/// Verifies the golden pairs and measures what a row costs; `None` when nothing could be run.
+/// Measures what a row costs; `None` when nothing could be run.
 fn warm_up(
     session: &dyn Session,
     signature: &Signature,
@@ -84,9 +149,6 @@ fn warm_up(
     golden: Option<&Golden>,
     clock: &dyn Clock,
 ) -> Result<Option<u64>> {
-    for case in golden.into_iter().flat_map(|golden| &golden.cases) {
-        case.verify(session, signature, rules, golden.map_or(0.0, |golden| golden.tolerance))?;
-    }
     let first_case = golden.and_then(|golden| golden.cases.first());
     let inputs = match first_case {
         Some(case) => case.inputs_for(signature)?,

@@ -32,6 +32,7 @@ use candor_domain::{Clock, Engine, EngineInfo, Error, ErrorCode, ModelName, Resu
 use crossbeam_channel::{Sender, unbounded};
 
 pub use book::IndexEntry;
+pub use load::{Meaning, Opened};
 pub use version::{Lease, ReadyVersion};
 
 use crate::{
@@ -230,6 +231,16 @@ impl Registry {
             .get(name)
             .map(|versions| versions.keys().cloned().collect())
             .unwrap_or_default()
+    }
+
+    /// Models that have a ready version, in order of their names.
+    #[must_use]
+    pub fn ready_models(&self) -> Vec<ModelName> {
+        let snapshot = self.core.snapshot.load();
+        let ready = snapshot.models.iter().filter(|(_, versions)| !versions.is_empty());
+        let mut names: Vec<ModelName> = ready.map(|(name, _)| name.clone()).collect();
+        names.sort();
+        names
     }
 
     /// Every version that is in the repository or was ever seen, with its state and the reason for it.

@@ -235,9 +235,17 @@ fn check_side(side: &str, notes: &[TensorNotes], specs: &[TensorSpec]) -> Result
                 .at(at)
                 .expected(names.join(", ")));
         };
+        let mut labels: Vec<&String> = note.labels.iter().collect();
+        labels.sort();
+        if let Some(pair) = labels.windows(2).find(|pair| pair.first() == pair.last()) {
+            let twice = pair.first().map_or("", |label| label.as_str());
+            return Err(Error::model(format!("two classes of '{}' are called '{twice}'", note.name)).at(at));
+        }
         let last = spec.dims.as_ref().and_then(|dims| dims.last());
         for (what, count) in [("features", note.features.len()), ("labels", note.labels.len())] {
             match last {
+                // One column of classes holds the class itself, by its index in the labels.
+                Some(Dim::Fixed(1)) if what == "labels" => {}
                 Some(Dim::Fixed(size)) if count > 0 && i64::try_from(count) != Ok(*size) => {
                     return Err(Error::model(format!("{what} of '{}' do not fit the graph", note.name))
                         .at(at)
@@ -281,5 +289,17 @@ mod tests {
     fn unknown_keys_are_refused_with_their_line() {
         let error = Manifest::parse("title = \"x\"\nbatch_row_max = 3\n").unwrap_err().to_string();
         assert!(error.contains("line 2") && error.contains("batch_row_max"), "{error}");
+    }
+
+    #[test]
+    fn classes_have_names_of_their_own() {
+        let spec = TensorSpec { name: "y".into(), datatype: candor_domain::Datatype::Fp32, dims: None };
+        let signature = Signature { inputs: vec![], outputs: vec![spec] };
+        let check = |labels: &str| {
+            Manifest::parse(&format!("[[outputs]]\nname = \"y\"\nlabels = {labels}")).unwrap().check(&signature)
+        };
+        assert!(check(r#"["a", "b"]"#).is_ok());
+        let error = check(r#"["a", "b", "a"]"#).unwrap_err().to_string();
+        assert_eq!(error, "model.toml outputs[0]: two classes of 'y' are called 'a'");
     }
 }

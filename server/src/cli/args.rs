@@ -1,0 +1,192 @@
+//! Arguments that several subcommands share, and the configuration that they make.
+
+use std::path::PathBuf;
+
+use clap::{Args, ColorChoice};
+
+use super::problem::{self, Failure, MISUSED, Problem};
+use crate::config::{Layers, Settings};
+
+/// Variables that are ours and no keys of the configuration.
+const OTHER_VARIABLES: [&str; 2] = ["CANDOR_CONFIG", TOKEN_VARIABLE];
+
+/// Holds the token that a client sends.
+pub(super) const TOKEN_VARIABLE: &str = "CANDOR_TOKEN";
+
+/// Everything that `serve` takes.
+#[derive(Args)]
+pub(super) struct ConfigArgs {
+    /// Folder of models [default: models].
+    models_dir: Option<String>,
+    /// Address to listen on [default: 127.0.0.1:8080]; port 0 takes a free one.
+    #[arg(long, value_name = "HOST:PORT")]
+    http_addr: Option<String>,
+    /// Folder for what the server writes: a lock, and serving.json with its address.
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// Engine: auto or ort [default: auto].
+    #[arg(long)]
+    engine: Option<String>,
+    /// File of tokens and what they may do; without one everybody may do everything.
+    #[arg(long, value_name = "FILE")]
+    tokens_file: Option<String>,
+    /// Listen beyond loopback without tokens.
+    #[arg(long)]
+    insecure: bool,
+    /// Seconds between two looks at the folder for changes; 0 means never [default: 0].
+    #[arg(long, value_name = "SECONDS")]
+    poll_s: Option<String>,
+    /// What is loaded at the start: all or none [default: all].
+    #[arg(long)]
+    load_at_start: Option<String>,
+    /// error, warn, info, debug, or per crate [default: info].
+    #[arg(long, value_name = "LEVEL")]
+    log_level: Option<String>,
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+/// What every subcommand takes that looks at models itself.
+#[derive(Args)]
+pub(super) struct CommonArgs {
+    /// ONNX Runtime library, 1.24 or newer [default: beside the binary, ../lib, the system's folders].
+    #[arg(long, value_name = "PATH")]
+    ort_library: Option<String>,
+    /// Configuration file (TOML).
+    #[arg(long, value_name = "FILE", env = "CANDOR_CONFIG")]
+    config: Option<PathBuf>,
+    /// Set any key of the configuration; may be repeated.
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    assignments: Vec<String>,
+}
+
+impl ConfigArgs {
+    pub(super) fn layers(&self) -> Layers {
+        let insecure = self.insecure.then(|| "true".to_owned());
+        self.common.layers_with(&[
+            ("[MODELS_DIR]", &self.models_dir),
+            ("--http-addr", &self.http_addr),
+            ("--data", &self.data),
+            ("--engine", &self.engine),
+            ("--tokens-file", &self.tokens_file),
+            ("--poll-s", &self.poll_s),
+            ("--load-at-start", &self.load_at_start),
+            ("--log-level", &self.log_level),
+            ("--insecure", &insecure),
+        ])
+    }
+}
+
+impl CommonArgs {
+    fn layers_with(&self, flags: &[(&str, &Option<String>)]) -> Layers {
+        let mut layers = Layers::default();
+        if let Some(file) = &self.config {
+            layers.add_file(file);
+        }
+        #[allow(clippy::disallowed_methods, reason = "the configuration is where the environment is read")]
+        let variables = std::env::vars();
+        layers.add_environment(variables.filter(|(name, _)| !OTHER_VARIABLES.contains(&name.as_str())));
+        for (flag, value) in flags.iter().chain([&("--ort-library", &self.ort_library)]) {
+            if let Some(value) = value {
+                layers.add_flag(flag, value);
+            }
+        }
+        for assignment in &self.assignments {
+            layers.add_assignment(assignment);
+        }
+        layers
+    }
+
+    /// The settings, over the models of `folder` if it is given.
+    pub(super) fn settings(&self, folder: Option<&String>) -> Result<Settings, Failure> {
+        settings(self.layers_with(&[("[MODELS_DIR]", &folder.cloned())]))
+    }
+}
+
+/// Checks everything; prints what is worth a warning.
+pub(super) fn settings(mut layers: Layers) -> Result<Settings, Failure> {
+    for warning in &layers.warnings {
+        problem::warn(warning);
+    }
+    Settings::read(&mut layers).map_err(|report| Failure::misused(Problem::new(report.to_string())))
+}
+
+/// Where a running server is, and who asks.
+#[derive(Args)]
+pub(super) struct TokenArgs {
+    /// File that holds the token to send; without one, the variable CANDOR_TOKEN.
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+}
+
+impl TokenArgs {
+    pub(super) fn token(&self) -> Result<Option<String>, Failure> {
+        let Some(file) = &self.token_file else {
+            #[allow(clippy::disallowed_methods, reason = "a secret: an argument would show it to every process")]
+            return Ok(std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.is_empty()));
+        };
+        let text = std::fs::read_to_string(file).map_err(|error| {
+            Failure::misused(Problem::new(format!("cannot read the token file {}", file.display())).cause(error))
+        })?;
+        Ok(Some(text.trim().to_owned()))
+    }
+}
+
+/// When output is coloured.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub(super) enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    #[default]
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+impl Color {
+    /// Looks for `--color` before the arguments are read, because help and errors about arguments have colours too.
+    pub(super) fn of_arguments(arguments: impl Iterator<Item = String>) -> Self {
+        let mut color = Self::Auto;
+        let mut arguments = arguments.peekable();
+        while let Some(argument) = arguments.next() {
+            let value = match argument.split_once('=') {
+                Some(("--color", value)) => value.to_owned(),
+                _ if argument == "--color" => arguments.peek().cloned().unwrap_or_default(),
+                _ if argument == "--" => break,
+                _ => continue,
+            };
+            // A word that is no colour choice is refused where the arguments are read.
+            color = <Self as clap::ValueEnum>::from_str(&value, false).unwrap_or(color);
+        }
+        color
+    }
+
+    /// For the argument reader; sets it for everything else too.
+    pub(super) fn apply(self) -> ColorChoice {
+        let (ours, theirs) = match self {
+            Self::Auto => (anstream::ColorChoice::Auto, ColorChoice::Auto),
+            Self::Always => (anstream::ColorChoice::Always, ColorChoice::Always),
+            Self::Never => (anstream::ColorChoice::Never, ColorChoice::Never),
+        };
+        ours.write_global();
+        theirs
+    }
+}
+
+const _: () = assert!(MISUSED == 2, "clap ends with 2 for wrong arguments");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_choice_of_colour_counts_and_a_wrong_one_changes_nothing() {
+        let of = |words: &str| Color::of_arguments(words.split_whitespace().map(str::to_owned));
+        assert_eq!(of("serve"), Color::Auto);
+        assert_eq!(of("--color=never serve --color always"), Color::Always);
+        assert_eq!(of("--color=never serve --color=pink"), Color::Never);
+        assert_eq!(of("infer -- --color=never"), Color::Auto);
+        assert_eq!(of("serve --color"), Color::Auto);
+    }
+}

@@ -1,0 +1,140 @@
+//! What the configuration names: engine, models, addresses, tokens, data folder.
+
+use std::{
+    fs,
+    net::{SocketAddr, TcpListener},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use candor_engine_ort::library;
+use candor_serving::Repository;
+use rustix::fs::{Access, access};
+
+use super::machine;
+use crate::{
+    cli::report::{Check, number},
+    config::Settings,
+    data::DataFolder,
+    wiring,
+};
+
+pub(super) fn look(settings: &Settings) -> Vec<Check> {
+    let mut checks = engine(settings);
+    checks.extend(models(settings));
+    checks.extend(settings.http_addrs.iter().map(|addr| address(*addr, settings)));
+    checks.push(settings.tokens_file.as_deref().map_or_else(|| no_tokens(settings), tokens));
+    checks.extend(data(settings.data_dir.as_deref()));
+    checks
+}
+
+fn engine(settings: &Settings) -> Vec<Check> {
+    let engine = match wiring::engine(settings) {
+        Ok(engine) => engine,
+        Err(error) => return vec![Check::from_error("engine", &error)],
+    };
+    let info = engine.info();
+    let path = info.library.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+    let sha256 = info.library_sha256.as_deref().unwrap_or("unknown");
+    let [major, minor] = library::VERSION_MIN;
+    let text = format!("ONNX Runtime {} ({major}.{minor} or newer is needed)\n{path}\nsha256 {sha256}", info.version);
+    let numbers: Vec<u32> = info.version.split('.').filter_map(|piece| piece.parse().ok()).collect();
+    let mut checks = vec![if numbers.as_slice() < library::VERSION_MIN.as_slice() {
+        Check::warn("engine", text).fix("its version cannot be told; it works, and nobody has tried it")
+    } else {
+        Check::ok("engine", text)
+    }];
+    let others = library::candidates(settings.ort_library.as_deref(), &wiring::library_folders());
+    let same = |other: &PathBuf| other.canonicalize().ok() == info.library;
+    let others: Vec<String> =
+        others.iter().filter(|other| !same(other)).map(|other| other.display().to_string()).collect();
+    if !others.is_empty() {
+        checks.push(Check::ok("engine", format!("not used, because found later: {}", others.join(", "))));
+    }
+    checks
+}
+
+fn models(settings: &Settings) -> Vec<Check> {
+    let opened = Repository::open(&settings.repository_dir, settings.model_bytes_max)
+        .and_then(|repository| Ok((repository.models()?, repository)));
+    let ((names, ignored), repository) = match opened {
+        Ok(opened) => opened,
+        Err(error) => return vec![Check::from_error("models", &error)],
+    };
+    let shown = repository.root().display();
+    let mut checks = vec![if names.is_empty() {
+        Check::warn("models", format!("no model in {shown}")).fix("put a file at <model>/<version>/model.onnx")
+    } else {
+        Check::ok("models", format!("{} in {shown}", number(names.len(), "model")))
+    }];
+    checks.extend(ignored.into_iter().map(|why| Check::warn("models", format!("ignored: {why}"))));
+    for name in &names {
+        match repository.find(name) {
+            Ok(model) => {
+                let policy = model.manifest.versions.as_ref().unwrap_or(&settings.version_policy);
+                let versions: Vec<_> = model.versions.iter().map(|found| found.version.clone()).collect();
+                checks.extend(policy.select(&versions).err().map(|error| ill(name.as_str(), &error.to_string())));
+                checks.extend(model.ignored.iter().map(|why| Check::warn("models", format!("{name}: ignored: {why}"))));
+            }
+            Err(error) => checks.push(ill(name.as_str(), &error.to_string())),
+        }
+    }
+    checks
+}
+
+fn ill(name: &str, why: &str) -> Check {
+    Check::warn("models", format!("{name} would not be served: {why}"))
+        .fix(format!("`candor model check` with the folder of {name} tells more"))
+}
+
+fn address(addr: SocketAddr, settings: &Settings) -> Check {
+    match TcpListener::bind(addr) {
+        Ok(_) if !addr.ip().is_loopback() && settings.tokens_file.is_none() => {
+            Check::warn("address", format!("{addr} is free, and whoever reaches it may do everything"))
+                .fix("a tokens file (docs/OPERATIONS.md), unless the whole network is trusted")
+        }
+        Ok(_) if addr.port() == 0 => Check::ok("address", format!("{addr}: a free port will be taken")),
+        Ok(_) => Check::ok("address", format!("{addr} is free")),
+        Err(error) => Check::from_error("address", &wiring::cannot_bind(&[addr], &error)),
+    }
+}
+
+fn no_tokens(settings: &Settings) -> Check {
+    let where_ = if settings.http_addrs.iter().all(|addr| addr.ip().is_loopback()) { " on this machine" } else { "" };
+    Check::ok("tokens", format!("no tokens file: everybody{where_} may do everything"))
+}
+
+fn tokens(path: &Path) -> Check {
+    let shown = path.display();
+    if let Err(error) = wiring::read_tokens(path) {
+        return Check::from_error("tokens", &error);
+    }
+    /// Whoever may write the file may add a token.
+    const WRITABLE_BY_OTHERS: u32 = 0o022;
+    let mode = fs::metadata(path).map_or(0, |metadata| metadata.permissions().mode()) & 0o777;
+    if mode & WRITABLE_BY_OTHERS == 0 {
+        Check::ok("tokens", format!("{shown} is valid, mode {mode:o}"))
+    } else {
+        Check::warn("tokens", format!("{shown} can be written by others (mode {mode:o}), who could add a token"))
+            .fix(format!("chmod go-w {shown}"))
+    }
+}
+
+fn data(folder: Option<&Path>) -> Vec<Check> {
+    let Some(folder) = folder else {
+        return vec![Check::ok("data", "no data folder: the server writes nothing")];
+    };
+    let shown = folder.display();
+    if folder.exists() {
+        return vec![match DataFolder::open(folder) {
+            Ok(_) => Check::ok("data", format!("{shown} can be written")),
+            Err(error) => Check::from_error("data", &error),
+        }];
+    }
+    let above = machine::existing(folder);
+    vec![match access(&above, Access::WRITE_OK) {
+        Ok(()) => Check::ok("data", format!("{shown} will be made")),
+        Err(error) => Check::fail("data", format!("{shown} cannot be made in {}: {error}", above.display()))
+            .fix("name a folder that can be written with --data"),
+    }]
+}

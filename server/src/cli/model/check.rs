@@ -1,0 +1,340 @@
+//! `candor model check`: everything that a load verifies, and what it only would be glad of, said aloud.
+
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use candor_domain::{Clock, Datatype, Engine, Error, ErrorCode, ModelName, Result, Signature, TensorSpec, Version};
+use candor_serving::{
+    Manifest, Meaning, Opened, Repository, Role,
+    features::{FeatureSpec, Place},
+    repository::{FoundModel, FoundVersion, Golden, MODEL_FILE},
+};
+use clap::Args;
+use serde_json::{Value, json};
+
+use super::{describe, served};
+use crate::{
+    cli::{
+        args::CommonArgs,
+        problem::{Done, FAILED, Failure},
+        report::{self, Check, Mark, number},
+        screen::{self, DIM, GREEN, RED, styled},
+    },
+    clock::SystemClock,
+    config::Settings,
+    wiring,
+};
+
+#[derive(Args)]
+pub(in crate::cli) struct CheckArgs {
+    /// Folder of a model, of a version, or of models; several may be named.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+    /// Print JSON.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+/// What a path names.
+struct Target {
+    repository: Repository,
+    models: Vec<ModelName>,
+    /// Things in the folder that are no models.
+    ignored: Vec<String>,
+    only: Option<Version>,
+}
+
+/// What was found about one model.
+struct ModelReport {
+    name: String,
+    folder: PathBuf,
+    checks: Vec<Check>,
+    versions: Vec<VersionReport>,
+}
+
+struct VersionReport {
+    version: String,
+    served: bool,
+    checks: Vec<Check>,
+}
+
+pub(super) fn run(args: &CheckArgs) -> Done {
+    let settings = args.common.settings(None)?;
+    let targets = args.paths.iter().map(|path| target(path, settings.model_bytes_max)).collect::<Result<Vec<_>>>();
+    let targets = targets.map_err(Failure::of_arguments)?;
+    let engine = wiring::engine(&settings)?;
+    let (mut reports, mut ignored) = (Vec::new(), Vec::new());
+    for target in targets {
+        let checker = Checker { target: &target, settings: &settings, engine: &*engine, clock: &SystemClock::start() };
+        reports.extend(target.models.iter().map(|name| checker.model(name)));
+        ignored.extend(target.ignored);
+    }
+    let all: Vec<&Check> = reports.iter().flat_map(ModelReport::all).collect();
+    let (failed, warnings) =
+        (report::count(all.iter().copied(), Mark::Fail), report::count(all.iter().copied(), Mark::Warn));
+    if args.json {
+        let models: Vec<Value> = reports.iter().map(ModelReport::json).collect();
+        screen::print_json(&json!({"models": models, "ignored": ignored, "failed": failed, "warnings": warnings}));
+    } else {
+        let mut text: String = reports.iter().map(ModelReport::text).collect();
+        text.extend(ignored.iter().map(|why| Check::warn("ignored", why).line(0)));
+        let versions = number(reports.iter().map(|model| model.versions.len()).sum(), "version");
+        let of = number(reports.len(), "model");
+        let verdict = match failed {
+            0 => styled(GREEN, "nothing would keep them from being served"),
+            some => styled(RED, number(some, "failed check")),
+        };
+        text.push_str(&format!("{versions} of {of}: {verdict}, {}\n", number(warnings, "warning")));
+        screen::print(&text);
+    }
+    Ok(ExitCode::from(if failed == 0 { 0 } else { FAILED }))
+}
+
+/// A version, a model, or a repository: the first that the path can be.
+fn target(path: &Path, model_bytes_max: u64) -> Result<Target> {
+    let shown = path.display();
+    let full = path.canonicalize().map_err(|error| {
+        Error::new(ErrorCode::NotFound, format!("cannot open {shown}: {error}")).hint("name the folder of a model")
+    })?;
+    if !full.is_dir() {
+        return Err(Error::invalid(format!("{shown} is not a folder"))
+            .hint("name the folder that holds it: a model's, a version's, or the model repository"));
+    }
+    let name = |folder: &Path| folder.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+    // The model of this name, if the folder above counts it as one.
+    let model = |folder: &Path| -> Option<(Repository, ModelName)> {
+        let repository = Repository::open(folder.parent()?, model_bytes_max).ok()?;
+        let wanted = ModelName::parse(&name(folder)?).ok()?;
+        repository.models().ok()?.0.contains(&wanted).then_some((repository, wanted))
+    };
+    let version = name(&full).and_then(|name| Version::parse(&name).ok());
+    if let (Some(version), Some((repository, name))) = (version, full.parent().and_then(model)) {
+        return Ok(Target { repository, models: vec![name], ignored: Vec::new(), only: Some(version) });
+    }
+    if let Some((repository, name)) = model(&full) {
+        return Ok(Target { repository, models: vec![name], ignored: Vec::new(), only: None });
+    }
+    let repository = Repository::open(&full, model_bytes_max)?;
+    let (models, ignored) = repository.models()?;
+    if models.is_empty() {
+        let why = if ignored.is_empty() { String::new() } else { format!(" ({})", ignored.join("; ")) };
+        return Err(Error::new(ErrorCode::NotFound, format!("{shown} holds no model{why}"))
+            .expected(format!("a folder with {MODEL_FILE}, with version folders, or with models")));
+    }
+    Ok(Target { repository, models, ignored, only: None })
+}
+
+/// What a check needs.
+struct Checker<'a> {
+    target: &'a Target,
+    settings: &'a Settings,
+    engine: &'a dyn Engine,
+    clock: &'a dyn Clock,
+}
+
+impl Checker<'_> {
+    fn model(&self, name: &ModelName) -> ModelReport {
+        let folder = self.target.repository.root().join(name.as_str());
+        let mut report = ModelReport { name: name.to_string(), folder, checks: Vec::new(), versions: Vec::new() };
+        let model = match self.target.repository.find(name) {
+            Ok(model) => model,
+            Err(error) => {
+                report.checks.push(Check::from_error("folder", &error));
+                return report;
+            }
+        };
+        let served = served(&model, &self.settings.version_policy).unwrap_or_else(|error| {
+            report.checks.push(Check::from_error("versions", &error));
+            Vec::new()
+        });
+        report.checks.push(about(&model.manifest));
+        report.checks.extend(model.ignored.iter().map(|why| Check::warn("ignored", why)));
+        let wanted = |found: &&FoundVersion| self.target.only.as_ref().is_none_or(|only| *only == found.version);
+        for found in model.versions.iter().filter(wanted) {
+            report.versions.push(VersionReport {
+                version: found.version.to_string(),
+                served: served.contains(&found.version),
+                checks: self.version(&model, found),
+            });
+        }
+        if report.versions.is_empty() {
+            let only = self.target.only.as_ref().map_or("", Version::as_str);
+            report.checks.push(Check::fail("versions", format!("version {only} holds no file {MODEL_FILE}")));
+        }
+        report
+    }
+
+    fn version(&self, model: &FoundModel, found: &FoundVersion) -> Vec<Check> {
+        let mut checks = Vec::new();
+        let bytes = match self.target.repository.read_model(found) {
+            Ok(bytes) => bytes,
+            Err(error) => return vec![Check::from_error("file", &error)],
+        };
+        let mut opened = match Opened::open(self.engine, &bytes, found) {
+            Ok(opened) => opened,
+            Err(error) => {
+                checks.push(Check::ok("file", screen::size(bytes.len() as u64)));
+                checks.push(Check::from_error("graph", &error));
+                return checks;
+            }
+        };
+        checks.push(Check::ok("file", format!("{}, sha256 {}", screen::size(opened.file_bytes), opened.sha256)));
+        checks.push(Check::ok("signature", signature(&opened.signature)));
+        let meaning = opened.read(model, found);
+        checks.push(match &meaning {
+            Ok(_) => Check::ok("manifest", "agrees with the graph"),
+            Err(error) => Check::from_error("manifest", error),
+        });
+        let notes = meaning.iter().flat_map(|meaning| &meaning.origin.notes);
+        checks.extend(notes.map(|note| Check::warn("passed over", note)));
+        let manifest = meaning.as_ref().map_or(&model.manifest, |meaning| &meaning.manifest);
+        let golden = match self.target.repository.read_golden(found) {
+            Ok(golden) => golden,
+            Err(error) => {
+                checks.push(Check::from_error("golden", &error));
+                None
+            }
+        };
+        if let Some(golden) = &golden {
+            checks.extend(cases(&opened, manifest, golden));
+        } else if !checks.iter().any(|check| check.what == "golden") {
+            checks.push(Check::warn("golden", "no golden pairs: nothing shows that it answers rightly").fix(
+                "put inputs and the outputs they must give into golden.json beside the file; they are run at every load",
+            ));
+        }
+        checks.push(self.warm_up(&opened, manifest, golden.as_ref()));
+        if let Ok(meaning) = &meaning {
+            checks.extend(features(meaning, &opened.signature));
+            checks.extend(labels(meaning, manifest.task.as_deref()));
+        }
+        checks
+    }
+
+    fn warm_up(&self, opened: &Opened, manifest: &Manifest, golden: Option<&Golden>) -> Check {
+        match opened.warm_up(manifest, golden, self.clock) {
+            Ok(Some(nanos)) => Check::ok("warm-up", format!("{:.3} ms a row", millis(nanos))),
+            Ok(None) => Check::warn("warm-up", "zeros are no input that it takes, so its cost is not known in advance")
+                .fix("add golden pairs; the first of them is what it is warmed up with"),
+            // The case has been reported where it was run.
+            Err(_) if golden.is_some() => Check::warn("warm-up", "not done, because a golden pair has failed"),
+            Err(error) => Check::from_error("warm-up", &error),
+        }
+    }
+}
+
+#[allow(clippy::cast_precision_loss, reason = "shown with three digits")]
+fn millis(nanos: u64) -> f64 {
+    nanos as f64 / 1e6
+}
+
+fn cases(opened: &Opened, manifest: &Manifest, golden: &Golden) -> Vec<Check> {
+    let failed = golden.cases.iter().filter_map(|case| opened.verify(manifest, golden, case).err());
+    let mut checks: Vec<Check> = failed.map(|error| Check::from_error("golden", &error)).collect();
+    let (all, right) = (golden.cases.len(), golden.cases.len() - checks.len());
+    let by = if golden.made_by.is_empty() { String::new() } else { format!(", made by {}", golden.made_by) };
+    let text = format!("{right} of {} answered rightly{by}", number(all, "pair"));
+    if checks.is_empty() {
+        checks.push(Check::ok("golden", text));
+    } else if let Some(last) = checks.last_mut() {
+        last.text.push_str(&format!("\n{text}"));
+        last.fix =
+            Some("the model, the file or the library has changed: find out which before you remove a case".into());
+    }
+    checks
+}
+
+/// What the manifest tells people.
+fn about(manifest: &Manifest) -> Check {
+    let told = [
+        ("title", &manifest.title),
+        ("description", &manifest.description),
+        ("licence", &manifest.licence),
+        ("task", &manifest.task),
+    ];
+    let missing: Vec<&str> = told.iter().filter(|(_, value)| value.is_none()).map(|(key, _)| *key).collect();
+    if missing.is_empty() {
+        return Check::ok("about", manifest.title.clone().unwrap_or_default());
+    }
+    Check::warn("about", format!("no {}", missing.join(", no ")))
+        .fix("say so in the model's model.toml; documents, `model show` and the API pass it on")
+}
+
+fn signature(signature: &Signature) -> String {
+    let side = |specs: &[TensorSpec]| {
+        let one = |spec: &TensorSpec| format!("{} {} {}", spec.name, spec.datatype, describe::shape_text(spec));
+        specs.iter().map(one).collect::<Vec<_>>().join(", ")
+    };
+    format!("{}\n→ {}", side(&signature.inputs), side(&signature.outputs))
+}
+
+/// Which columns have names, and which are called f0, f1, …
+fn features(meaning: &Meaning, signature: &Signature) -> Vec<Check> {
+    let set = match &meaning.features {
+        Ok(set) => set,
+        Err(error) => return vec![Check { mark: Mark::Warn, ..Check::from_error("features", error) }],
+    };
+    let nameless: Vec<&FeatureSpec> = set.all().iter().filter(|feature| is_nameless(feature)).collect();
+    let (Some(first), Some(last)) = (nameless.first(), nameless.last()) else {
+        return vec![Check::ok("features", screen::wrapped(&set.names(), 80))];
+    };
+    let input = signature.inputs.get(first.input).map_or("", |spec| &*spec.name);
+    let text =
+        format!("{} have no names of their own: {} … {}", number(nameless.len(), "column"), first.name, last.name);
+    vec![
+        Check::warn("features", text)
+            .fix(format!("name them in model.toml: [[inputs]] name = \"{input}\", features = [{{ name = \"…\" }}, …]")),
+    ]
+}
+
+/// A column of several that the manifest does not name; the only one is called as its input is.
+fn is_nameless(feature: &FeatureSpec) -> bool {
+    let Place::Column(column) = feature.place else { return false };
+    !feature.declared && feature.name.ends_with(&format!("f{column}"))
+}
+
+/// Classes with and without names.
+fn labels(meaning: &Meaning, task: Option<&str>) -> Option<Check> {
+    let outputs = meaning.answers.outputs();
+    let labelled: Vec<&str> =
+        outputs.iter().filter(|output| !output.labels.is_empty()).map(|output| &*output.name).collect();
+    if !labelled.is_empty() {
+        return Some(Check::ok("labels", format!("named for {}", labelled.join(", "))));
+    }
+    let has_texts = outputs.iter().any(|output| output.datatype == Datatype::Bytes);
+    let of_classes =
+        outputs.iter().any(|output| matches!(output.role, Role::Label | Role::Probabilities | Role::Scores));
+    (!has_texts && (task == Some("classification") || of_classes)).then(|| {
+        Check::warn("labels", "its classes have no names").fix(
+            "name them in model.toml: [[outputs]] name = \"…\", labels = [\"…\", …], in the order of the class index",
+        )
+    })
+}
+
+impl ModelReport {
+    fn all(&self) -> impl Iterator<Item = &Check> {
+        self.checks.iter().chain(self.versions.iter().flat_map(|version| &version.checks))
+    }
+
+    fn text(&self) -> String {
+        let mut text =
+            report::heading(&format!("{}{}", self.name, styled(DIM, format_args!("  {}", self.folder.display()))));
+        text.extend(self.checks.iter().map(|check| check.line(2)));
+        for version in &self.versions {
+            let note = if version.served { "" } else { " (the version policy does not serve it)" };
+            text.push_str(&format!("  version {}{note}\n", version.version));
+            text.extend(version.checks.iter().map(|check| check.line(4)));
+        }
+        text + "\n"
+    }
+
+    fn json(&self) -> Value {
+        let checks = |checks: &[Check]| checks.iter().map(Check::json).collect::<Vec<_>>();
+        let version = |version: &VersionReport| json!({"version": version.version, "served": version.served, "checks": checks(&version.checks)});
+        let versions: Vec<Value> = self.versions.iter().map(version).collect();
+        json!({"model": self.name, "path": self.folder.display().to_string(), "checks": checks(&self.checks), "versions": versions})
+    }
+}
