@@ -26,7 +26,7 @@ STOP_S_MAX = 30
 class Server:
     """A server that this process started."""
 
-    def __init__(self, data: Path):
+    def __init__(self, data: Path, *arguments: str):
         target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
         binary = Path(os.environ.get("CANDOR_BINARY", target / "debug" / "candor"))
         if not binary.exists():
@@ -37,7 +37,7 @@ class Server:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("CANDOR_")}
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [binary, "serve", models(), "--http-addr", "127.0.0.1:0", "--data", data],
+                [binary, "serve", models(), "--http-addr", "127.0.0.1:0", "--data", data, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
