@@ -244,7 +244,7 @@ fn what_is_wrong_is_said_where_it_is() {
         ("text", TfServing, r#"{"instances":[{"b64":"","x":1}]}"#, "more than \"b64\""),
         ("text", TfServing, r#"{"instances":[1]}"#, "expected a string, or {\"b64\": …}, got 1"),
         ("text", TfServing, r#"{"instances":[{"b46":""}]}"#, "the model has no input \"b46\""),
-        ("half", TfServing, r#"{"instances":[[1e6]]}"#, "expected a number, got 1000000.0"),
+        ("half", TfServing, r#"{"instances":[[1e6]]}"#, "expected a number within its range, got 1000000.0"),
         ("fixed", TfServing, r#"{"instances":[{"x":1,"y":[true,false]}]}"#, "input 'x' has the wrong shape"),
         ("fixed", TfServing, r#"{"inputs":{"x":[1,2],"y":[[true,1]]}}"#, "is not BOOL; expected true or false, got 1"),
         ("one", Kserve, r#"{"inputs":[[1,2]]}"#, "there is no member \"inputs\" here; expected instances"),
