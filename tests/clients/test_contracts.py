@@ -8,6 +8,7 @@ import os
 import urllib.request
 
 import httpx
+import pandas
 import pytest
 from conftest import Server
 from kserve import InferenceRESTClient, RESTConfig
@@ -48,12 +49,17 @@ def test_kserve_v1_predicts(contracts):
 
 def test_kserve_v1_asks_whether_a_model_is_ready(contracts):
     assert ask(lambda client: client.is_model_ready(contracts, "iris")) is True
-    assert ask(lambda client: client.is_model_ready(contracts, "irsi")) is False
+    unload = urllib.request.Request(f"{contracts}/v2/repository/models/simple/unload", method="POST")
+    assert urllib.request.urlopen(unload, timeout=30).status == 200
+    assert ask(lambda client: client.is_model_ready(contracts, "simple")) is False
+    with pytest.raises(httpx.HTTPStatusError) as refused:
+        ask(lambda client: client.is_model_ready(contracts, "irsi"))
+    assert refused.value.response.status_code == 404
 
 
 def test_kserve_v1_cannot_explain(contracts):
     with pytest.raises(httpx.HTTPStatusError) as refused:
-        ask(lambda client: client.explain(contracts, {"instances": FLOWERS}, model_name="iris"))
+        ask(lambda client: client.explain(contracts, "iris", {"instances": FLOWERS}))
     assert refused.value.response.status_code == 501
     assert "explain" in str(refused.value)
 
@@ -65,7 +71,6 @@ def invoke(url, body: str, media_type: str):
 
 
 def test_frames_as_pandas_writes_them(contracts):
-    pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(FLOWERS, columns=NAMES)
     split = invoke(contracts, json.dumps({"dataframe_split": frame.to_dict(orient="split")}), "application/json")
     assert [row["label"] for row in split] == ["setosa", "virginica"]
