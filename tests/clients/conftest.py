@@ -2,6 +2,7 @@
 
 CANDOR_BINARY  the binary to test (default: target/debug/candor)
 CANDOR_MODELS  the model repository (default: models/)
+CANDOR_CLIENTS folder of what is installed and generated (default: target/clients)
 CANDOR_URL     test this running server instead, e.g. 127.0.0.1:8080; it is not stopped
 
 The tests know the wire and nothing of the server's code.
@@ -26,18 +27,19 @@ STOP_S_MAX = 30
 class Server:
     """A server that this process started."""
 
-    def __init__(self, data: Path, *arguments: str):
+    def __init__(self, data: Path, repository: Path | None = None, *more: str | Path):
         target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
         binary = Path(os.environ.get("CANDOR_BINARY", target / "debug" / "candor"))
         if not binary.exists():
             raise RuntimeError(f"{binary} is not there; run `cargo xtask test --only clients`")
         self.log = data / "server.log"
         self.data = data
+        data.mkdir(exist_ok=True)
         # The names above are ours, not the server's: it might refuse them.
         environment = {k: v for k, v in os.environ.items() if not k.startswith("CANDOR_")}
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [binary, "serve", models(), "--http-addr", "127.0.0.1:0", "--data", data, *arguments],
+                [binary, "serve", repository or models(), "--http-addr", "127.0.0.1:0", "--data", data, *more],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,

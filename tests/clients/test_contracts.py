@@ -25,7 +25,7 @@ NAMES = ["sepal_length", "sepal_width", "petal_length", "petal_width"]
 def contracts(tmp_path_factory):
     """The URL of a server with the contracts on."""
     on = ["contracts.v1=kserve", "contracts.invocations=true", "contracts.default_model=iris"]
-    server = Server(tmp_path_factory.mktemp("data"), *(word for key in on for word in ("--set", key)))
+    server = Server(tmp_path_factory.mktemp("data"), None, *(word for key in on for word in ("--set", key)))
     yield f"http://{server.wait_until_ready()}"
     assert server.stop() == 0, server.said()
 

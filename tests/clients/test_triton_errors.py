@@ -102,7 +102,7 @@ def test_text_that_is_no_number(client):
     words = np.array([[b"one"] * 16], object)
     inputs = [tensor(f"INPUT{i}", words, "BYTES") for i in (0, 1)]
     error = refusal(lambda: client.infer("simple_string", inputs))
-    assert error.status() in ("400", "500")
+    assert error.status() == "400"
     assert client.is_server_live() and client.is_model_ready("simple_string")
     good = np.array([[b"1"] * 16], object)
     result = client.infer("simple_string", [tensor(f"INPUT{i}", good, "BYTES") for i in (0, 1)])

@@ -1,7 +1,7 @@
 //! Tensors that are wrong: datatype, shape, rank, name, count, size, values.
 
 use candor_tests::{
-    Request,
+    Models, Plan, Request,
     infer::{body, path, tensor, with_tensors},
 };
 use serde_json::{Value, json};
@@ -384,6 +384,31 @@ fn tensors_in_bytes() {
         refusal("one text too few", text(&[1, 2], &[1, 0, 0, 0, b'a']), 400, &["end within element 1"]),
         refusal("one text too many", text(&[1, 1], &[0; 8]), 400, &["left after the last element", "got 4 bytes more"]),
         refusal("a million texts in four bytes", text(&[1000, 1000], &[0; 4]), 400, &["end within element 1"]),
+    ];
+    check_all(&server, &refusals);
+}
+
+/// What passes every check and is refused in the middle of the graph is still the caller's, whether the
+/// library calls it a failure, an exception or an invalid argument.
+#[test]
+fn values_that_a_node_cannot_work_with() {
+    let models = Models::copies(&["simple_string", "iris"]).with_fixture("reshape").with_fixture("gather");
+    let server = Plan::with(models).start();
+    let metadata = |model: &str| server.get(&format!("/v2/models/{model}")).expect(200).json();
+    let input = |model: &str, shape: &[i64], data: Value| {
+        let input = &metadata(model)["inputs"][0];
+        ask(model, &body(&[tensor(input["name"].as_str().unwrap(), input["datatype"].as_str().unwrap(), shape, data)]))
+    };
+    let words = |name: &str| tensor(name, "BYTES", &[1, 16], json!(vec!["one"; 16]));
+    let refusals = [
+        refusal(
+            "text that is no number",
+            ask("simple_string", &body(&[words("INPUT0"), words("INPUT1")])),
+            400,
+            &["Cast"],
+        ),
+        refusal("three made into rows of four", input("reshape", &[1, 3], json!([1, 2, 3])), 400, &["Reshape"]),
+        refusal("an index beyond the table", input("gather", &[1], json!([3])), 400, &["Gather"]),
     ];
     check_all(&server, &refusals);
 }

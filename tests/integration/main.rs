@@ -13,6 +13,7 @@
 //! | `slow` | clients that trickle, stop, or leave |
 //! | `access` | every route with every kind of token; quotas |
 //! | `registry`, `files` | load, unload, index; broken and hostile files; polling |
+//! | `repositories` | what was laid out for Triton, TF Serving or MLflow |
 //! | `swaps` | one version swapped again and again under load |
 //! | `lifecycle`, `cli` | signals, draining, limits of connections; the command line |
 //! | `cli_help`, `cli_model`, `cli_infer`, `cli_doctor` | what the subcommands say, as snapshots |
@@ -50,6 +51,7 @@ mod openapi;
 mod predict;
 mod refusal;
 mod registry;
+mod repositories;
 mod slow;
 mod swaps;
 mod wrong_requests;

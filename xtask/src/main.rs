@@ -12,12 +12,13 @@
 //! | [`tidy`] | `tidy`: the house rules, as code |
 //! | [`stale`] | `openapi`, `docs`: files that the server itself writes |
 //! | [`mod@bench`] | `bench`: the benchmarks |
-//! | [`house`], [`run`], [`tools`], [`venv`] | where things are; child programs; installed tools; Python |
+//! | [`house`], [`run`], [`tools`], [`venv`], [`node`] | where things are; child programs; installed tools; Python; npm |
 #![allow(clippy::print_stdout, reason = "a command-line tool: what it prints is what it is for")]
 
 mod bench;
 mod help;
 mod house;
+mod node;
 mod run;
 mod runtime;
 mod serve;

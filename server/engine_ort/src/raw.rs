@@ -101,7 +101,7 @@ impl Runner {
         // call fills with values that the guards then own (null stays null on failure). Names, inputs and
         // their data outlive the call; the counts are the lengths of the arrays; the session pointer is
         // valid as long as `self.session`.
-        check(unsafe {
+        let status = unsafe {
             (api().Run)(
                 self.session.ptr().cast_mut().cast::<OrtSession>(),
                 options,
@@ -112,7 +112,10 @@ impl Runner {
                 output_names.len(),
                 outputs.as_mut_ptr().cast::<*mut OrtValue>(),
             )
-        })?;
+        };
+        if let Some((code, message)) = failure(status) {
+            return Err(Error::new(code_of_run(code, &message), format!("ONNX Runtime: {message}")));
+        }
         let failed = |error: Error| Error::new(ErrorCode::EngineFailed, error.to_string());
         outputs.iter().map(|output| output.read().map_err(failed)).collect()
     }
@@ -424,19 +427,41 @@ impl Drop for MemoryInfo {
 
 /// Turns a status into a result and releases it.
 fn check(status: OrtStatusPtr) -> Result<()> {
+    let Some((code, message)) = failure(status) else { return Ok(()) };
+    let ours =
+        if code == OrtErrorCode::ORT_INVALID_ARGUMENT { ErrorCode::InvalidInput } else { ErrorCode::EngineFailed };
+    Err(Error::new(ours, format!("ONNX Runtime: {message}")))
+}
+
+/// Whose fault a failed run is. The graph was accepted when it was loaded, so a node that fails
+/// now was given values or sizes that it cannot work with (text that is no number, shapes that do not
+/// fit); the library calls that an invalid argument, a failure or an exception, as each node likes. What
+/// ran out of memory is not told apart by the code, only by the words.
+fn code_of_run(code: OrtErrorCode, message: &str) -> ErrorCode {
+    const NO_MEMORY: [&str; 3] = ["bad_alloc", "Failed to allocate", "bad allocation"];
+    let by_node = matches!(code, OrtErrorCode::ORT_FAIL | OrtErrorCode::ORT_RUNTIME_EXCEPTION)
+        && message.contains("while running")
+        && !NO_MEMORY.iter().any(|words| message.contains(words));
+    if by_node || code == OrtErrorCode::ORT_INVALID_ARGUMENT {
+        ErrorCode::InvalidInput
+    } else {
+        ErrorCode::EngineFailed
+    }
+}
+
+/// What went wrong in a call, if something did.
+fn failure(status: OrtStatusPtr) -> Option<(OrtErrorCode, String)> {
     let status = status.0;
     if status.is_null() {
-        return Ok(());
+        return None;
     }
     // SAFETY: a status that is not null is live until released below; its message is a C string that
     // lives as long.
-    let (code, message) = unsafe {
+    let told = unsafe {
         let message = CStr::from_ptr((api().GetErrorMessage)(status)).to_string_lossy().into_owned();
         let code = (api().GetErrorCode)(status);
         (api().ReleaseStatus)(status);
         (code, message)
     };
-    let ours =
-        if code == OrtErrorCode::ORT_INVALID_ARGUMENT { ErrorCode::InvalidInput } else { ErrorCode::EngineFailed };
-    Err(Error::new(ours, format!("ONNX Runtime: {message}")))
+    Some(told)
 }

@@ -68,6 +68,7 @@ enum Command {
   <model>/<version>/model.onnx   versions 1, 2, … or 1.4.0
   <model>/model.toml             optional: title, labels, which versions
   <model>/<version>/golden.json  optional: inputs and the outputs they must give
+  <model>/config.pbtxt, MLmodel  optional: Triton's and MLflow's own files (docs/REPOSITORIES.md)
 
 Examples:
   candor serve

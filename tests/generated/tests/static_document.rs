@@ -19,7 +19,7 @@ async fn rows_are_sent_and_predictions_read_in_types() {
     let client = client(&server);
     let body = types::PredictBody {
         rows: vec![json!({"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2})],
-        id: Some("one".into()),
+        id: Some("one".parse().unwrap()),
         ..Default::default()
     };
     let reply = client.predict(&iris(), &body).await.unwrap().into_inner();
@@ -37,14 +37,15 @@ async fn tensors_are_sent_and_read_in_types() {
         name: "features".into(),
         shape: vec![1, 4],
         datatype: "FP32".into(),
-        data: Some(vec![json!(5.1), json!(3.5), json!(1.4), json!(0.2)]),
-        parameters: None,
+        data: vec![json!(5.1), json!(3.5), json!(1.4), json!(0.2)],
+        parameters: Default::default(),
     };
-    let body = types::InferBody { id: Some("one".into()), inputs: vec![input], outputs: None, parameters: None };
+    let (outputs, parameters) = Default::default();
+    let body = types::InferBody { id: Some("one".into()), inputs: vec![input], outputs, parameters };
     let reply = client(&server).infer(&iris(), &body).await.unwrap().into_inner();
     assert_eq!((reply.id.as_deref(), &*reply.model_name), (Some("one"), "iris"));
     let label = reply.outputs.iter().find(|output| output.name == "label").unwrap();
-    assert_eq!(label.data, Some(vec![json!(0)]));
+    assert_eq!(label.data, [json!(0)]);
 }
 
 #[tokio::test]

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use crate::{bench, house::House, run, runtime, stale, tidy, tools, venv};
+use crate::{bench, house::House, node, run, runtime, stale, tidy, tools, venv};
 
 /// One check. `run` gives a note for the closing table.
 pub struct Step {
@@ -35,7 +35,11 @@ pub static STEPS: [Step; 12] = [
     usual("tidy", "the house rules hold", tidy_step),
     usual("stale", "files that the server writes are up to date", stale_step),
     deep("models", "the sample models rebuild to the same answers", models),
-    usual("clients", "tritonclient, KServe's SDK and plain HTTP against a real server", clients),
+    usual(
+        "clients",
+        "other people's clients, generated ones, schemathesis and a browser against a real server",
+        clients,
+    ),
     deep("deny", "licences, bans and sources of dependencies", deny),
     deep("coverage", "how much of the code the tests run", coverage),
     deep("bench", "the benchmarks", bench_step),
@@ -92,11 +96,13 @@ fn models(house: &House) -> Result<String> {
 fn clients(house: &House) -> Result<String> {
     runtime::ensure(house, "debug")?;
     run::visible(&mut run::cargo(house, &["build", "--locked", "-p", "candor"]))?;
+    node::ensure(house, "clients/node", "tests/clients/ts")?;
     let python = venv::ensure(house, "clients/venv", "tests/clients/requirements.txt")?;
     let mut command = Command::new(python);
     command
         .args(["-m", "pytest", "tests/clients"])
         .env("CANDOR_BINARY", house.target("debug/candor"))
+        .env("CANDOR_CLIENTS", house.target("clients"))
         .env("CANDOR_MODELS", house.path("models"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .current_dir(house.root());

@@ -195,26 +195,33 @@ fn unknown_member(key: &str) -> Error {
     }
 }
 
+/// Longest id of a request, in characters.
+pub(super) const ID_CHARS_MAX: usize = 256;
+
 fn read_id<E: de::Error>(id: &serde_json::Value, reading: &Reading<'_>) -> Result<String, E> {
-    let max = reading.limits.name_bytes_max;
-    match id.as_str().filter(|id| id.len() <= max) {
+    match id.as_str().filter(|id| id.chars().nth(ID_CHARS_MAX).is_none()) {
         Some(id) => Ok(id.to_owned()),
         None => Err(reading.trouble.raise(
             Error::invalid("the id is no short text")
                 .at("/id")
-                .expected(format!("a string of at most {max} bytes (limits.name_bytes_max)")),
+                .expected(format!("a string of at most {ID_CHARS_MAX} characters")),
         )),
     }
 }
 
+/// Longest limit on time that a caller may set: a day. (Longer ones are likely to be in another unit.)
+pub(super) const TIMEOUT_MS_MAX: u64 = 24 * 60 * 60 * 1000;
+
 /// A limit on time; 0 means none of the caller's own.
 fn read_timeout(value: &serde_json::Value) -> Result<Option<u64>> {
-    match value.as_u64() {
+    // In JSON 250.0 is as whole as 250 (JSON Schema 2020-12 §6.1.1).
+    let whole = || value.as_f64().filter(|millis| *millis >= 0.0 && millis.fract() == 0.0).map(|millis| millis as u64);
+    match value.as_u64().or_else(whole) {
         Some(0) => Ok(None),
-        Some(millis) => Ok(Some(millis)),
-        None => Err(Error::invalid("the timeout is no whole number")
+        Some(millis) if millis <= TIMEOUT_MS_MAX => Ok(Some(millis)),
+        Some(_) | None => Err(Error::invalid("there is no such timeout")
             .at("/timeout_ms")
-            .expected("milliseconds, 0 or more")
+            .expected(format!("whole milliseconds, 0 to {TIMEOUT_MS_MAX}"))
             .got(quoted(&value.to_string()).trim_matches('"'))),
     }
 }

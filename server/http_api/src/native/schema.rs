@@ -23,11 +23,11 @@ pub struct PredictBody {
     pub columns: Option<BTreeMap<String, Vec<Value>>>,
     /// Echoed in the reply.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[schema(nullable = false, max_length = 256)]
     pub id: Option<String>,
     /// The caller's own limit on time, in milliseconds; 0 means none.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[schema(nullable = false, maximum = 86400000)]
     pub timeout_ms: Option<u64>,
 }
 

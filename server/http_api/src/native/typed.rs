@@ -11,6 +11,7 @@ use candor_serving::{
 };
 use serde_json::{Map, Value, json};
 
+use super::body::{ID_CHARS_MAX, TIMEOUT_MS_MAX};
 use super::catalog::filler_value;
 use crate::openapi::errors;
 
@@ -116,7 +117,9 @@ fn element_schema(feature: &FeatureSpec) -> Value {
     let notes = &feature.notes;
     let mut schema = Map::from_iter([("type".to_owned(), json!(feature.kind().word()))]);
     let (format, natural) = match feature.datatype {
-        D::Fp16 | D::Bf16 | D::Fp32 => (Some("float"), None),
+        // Half floats' own bounds need more digits than they have; whoever comes near them is told.
+        D::Fp16 | D::Bf16 => (Some("float"), None),
+        D::Fp32 => (Some("float"), Some((json!(f64::from(f32::MIN)), json!(f64::from(f32::MAX))))),
         D::Fp64 => (Some("double"), None),
         D::Int64 => (Some("int64"), Some((json!(i64::MIN), json!(i64::MAX)))),
         D::Int32 => (Some("int32"), Some((json!(i32::MIN), json!(i32::MAX)))),
@@ -192,8 +195,8 @@ fn request_schema(version: &ReadyVersion, features: &[FeatureSpec]) -> Value {
         "type": "object", "description": "Rows to predict.", "required": ["rows"], "additionalProperties": false,
         "properties": {
             "rows": rows,
-            "id": {"type": "string", "description": "Echoed in the reply.", "maxLength": 256},
-            "timeout_ms": {"type": "integer", "format": "int64", "minimum": 0,
+            "id": {"type": "string", "description": "Echoed in the reply.", "maxLength": ID_CHARS_MAX},
+            "timeout_ms": {"type": "integer", "minimum": 0, "maximum": TIMEOUT_MS_MAX,
                 "description": "The caller's own limit on time, in milliseconds; 0 means none."},
         },
         "example": {"rows": example_rows},

@@ -23,7 +23,8 @@ pub struct ModelMetadata {
     pub inputs: Vec<TensorMetadata>,
     /// What it gives.
     pub outputs: Vec<TensorMetadata>,
-    /// Facts about the version that is described: title, licence, engine, digest, what its file says.
+    /// Facts about the version that is described: title, licence, engine, digest, what its file says; `notes` tell
+    /// what the files of the model say that means nothing here.
     #[schema(example = json!({"title": "Iris species", "version": "2", "engine": "ort 1.31.1"}))]
     pub properties: BTreeMap<String, String>,
 }
@@ -64,6 +65,7 @@ impl ModelMetadata {
             ("engine", Some(engine)),
             ("sha256", Some(version.sha256.clone())),
             ("file_bytes", Some(version.file_bytes.to_string())),
+            ("notes", Some(version.origin.notes.join("; ")).filter(|notes| !notes.is_empty())),
         ];
         properties.extend(facts.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
         Self {
@@ -119,6 +121,10 @@ pub struct TensorConfig {
     /// Sizes of its dimensions; −1 stands for any size.
     #[schema(example = json!([16]))]
     pub dims: Vec<i64>,
+    /// The file that holds the labels of an output's classes, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub label_filename: Option<String>,
 }
 
 impl TensorConfig {
@@ -127,7 +133,7 @@ impl TensorConfig {
         let data_type = if is_text { "TYPE_STRING".to_owned() } else { format!("TYPE_{}", spec.datatype) };
         let dims = spec.dims.as_deref().unwrap_or(&[Dim::Any(None)]);
         let dims = dims.iter().skip(usize::from(without_batch)).map(Dim::wire).collect();
-        Self { name: spec.name.to_string(), data_type, dims }
+        Self { name: spec.name.to_string(), data_type, dims, label_filename: None }
     }
 }
 
@@ -147,7 +153,11 @@ impl ModelConfig {
             }
             None => ("latest", serde_json::json!({"num_versions": 1})),
         };
-        let config = |spec| TensorConfig::new(spec, max_batch_size > 0);
+        let config = |spec: &TensorSpec| TensorConfig::new(spec, max_batch_size > 0);
+        let labelled = |spec: &TensorSpec| TensorConfig {
+            label_filename: version.origin.label_files.get(&*spec.name).cloned(),
+            ..config(spec)
+        };
         Self {
             name: version.model.to_string(),
             platform: version.engine.platform.to_owned(),
@@ -155,8 +165,8 @@ impl ModelConfig {
             version_policy: BTreeMap::from([(policy.0.to_owned(), policy.1)]),
             max_batch_size,
             input: signature.inputs.iter().map(config).collect(),
-            output: signature.outputs.iter().map(config).collect(),
-            default_model_filename: "model.onnx".to_owned(),
+            output: signature.outputs.iter().map(labelled).collect(),
+            default_model_filename: version.origin.file.clone(),
         }
     }
 }

@@ -15,11 +15,13 @@ pub struct InferBody {
     pub id: Option<String>,
     /// `binary_data_output` (boolean): outputs as bytes; `timeout` (microseconds).
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub parameters: Option<Map<String, Value>>,
     /// Every input of the model, in any order.
     pub inputs: Vec<InputTensor>,
     /// The outputs that are wanted; all of them if left out.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub outputs: Option<Vec<WantedOutput>>,
 }
 
@@ -37,10 +39,11 @@ pub struct InputTensor {
     pub datatype: String,
     /// `binary_data_size`: bytes of this tensor behind the JSON, in place of `data`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub parameters: Option<Map<String, Value>>,
     /// Elements in row-major order, flat or nested as the shape says.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = json!([5.1, 3.5, 1.4, 0.2]))]
+    #[schema(nullable = false, example = json!([5.1, 3.5, 1.4, 0.2]))]
     pub data: Option<Vec<Value>>,
 }
 
@@ -52,6 +55,7 @@ pub struct WantedOutput {
     pub name: String,
     /// `binary_data` (boolean): as bytes; `classification` (n): its n best classes.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub parameters: Option<Map<String, Value>>,
 }
 
@@ -62,6 +66,7 @@ pub struct WantedOutput {
 pub struct InferReplyBody {
     /// The id of the request, if it had one.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub id: Option<String>,
     /// The model that answered.
     pub model_name: String,
@@ -82,9 +87,11 @@ pub struct OutputTensor {
     pub shape: Vec<i64>,
     /// `binary_data_size`: bytes of this tensor behind the JSON, in place of `data`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub parameters: Option<Map<String, Value>>,
     /// Elements in row-major order, flat.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub data: Option<Vec<Value>>,
 }
 

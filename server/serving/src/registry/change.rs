@@ -56,7 +56,7 @@ impl Core {
         })?;
         let before = self.snapshot.load().models.get(name).cloned().unwrap_or_default();
         let mut after = before.clone();
-        let mut failures = Vec::new();
+        let (mut failures, mut told) = (Vec::new(), BTreeSet::new());
         for found_version in found.versions.iter().filter(|found| wanted.contains(&found.version)) {
             let version = &found_version.version;
             if before.get(version).is_some_and(|ready| ready.fingerprint == found_version.fingerprint) {
@@ -65,8 +65,11 @@ impl Core {
                 continue;
             }
             self.note_loading(name, version);
-            match self.make_ready(name, &found.manifest, found_version) {
+            match self.make_ready(found, found_version) {
                 Ok(ready) => {
+                    for note in ready.origin.notes.iter().filter(|note| told.insert((*note).clone())) {
+                        tracing::info!(model = %name, "{note}");
+                    }
                     tracing::info!(model = %name, %version, load_ms = ready.load_ms, "ready");
                     after.insert(version.clone(), Arc::new(ready));
                 }

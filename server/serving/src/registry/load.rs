@@ -15,7 +15,7 @@ use super::{
 };
 use crate::{
     features::{Answers, FeatureSet, RowCount},
-    repository::{FoundVersion, Golden, GoldenCase, Manifest},
+    repository::{Fitted, FoundModel, FoundVersion, Golden, GoldenCase, Manifest, Origin, Reshaped},
 };
 
 /// Runs that measure the cost of a row; stops early when they are slow.
@@ -34,11 +34,15 @@ pub struct Opened {
     /// Size of its file.
     pub file_bytes: u64,
     cost_depends_on_values: bool,
-    session: Box<dyn Session>,
+    session: Reshaped,
 }
 
-/// What a version's inputs and outputs are to people.
+/// What a version is to people and callers, by its graph and by all that its folder says of it.
 pub struct Meaning {
+    /// `model.toml`, filled up from what other servers' files say.
+    pub manifest: Manifest,
+    /// How it lies on disk.
+    pub origin: Origin,
     /// What people call its features; an error where rows cannot be told.
     pub features: Result<FeatureSet>,
     /// What its outputs are.
@@ -51,25 +55,30 @@ impl Opened {
     /// # Errors
     /// `InvalidModel` with the reason when it cannot be served.
     pub fn open(engine: &dyn Engine, bytes: &[u8], found: &FoundVersion) -> Result<Self> {
-        let source = ModelSource { bytes, folder: &found.folder };
+        let source = ModelSource { bytes, folder: &found.graph_folder() };
         let LoadedModel { session, signature, properties, cost_depends_on_values } = guarded(|| engine.load(source))?;
+        let session = Reshaped::new(session);
         let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
         Ok(Self { signature, properties, sha256, file_bytes: bytes.len() as u64, cost_depends_on_values, session })
     }
 
-    /// Compares it with its manifest, and reads what the two mean to people.
+    /// Compares it with what the files of its model say, and reads what they mean together. From then on its
+    /// signature and its runs are those that callers see.
     ///
     /// # Errors
-    /// `InvalidModel` that names what contradicts the graph.
-    pub fn read(&self, manifest: &Manifest) -> Result<Meaning> {
-        manifest.check(&self.signature)?;
-        let features = match FeatureSet::new(&self.signature, manifest) {
+    /// `InvalidModel` that names what contradicts the graph; then nothing has changed.
+    pub fn read(&mut self, model: &FoundModel, found: &FoundVersion) -> Result<Meaning> {
+        let Fitted { signature, manifest, properties, reshapes, origin } = model.fit(found, self.signature.clone())?;
+        let features = match FeatureSet::new(&signature, &manifest) {
             Err(error) if error.code() == ErrorCode::InvalidModel => return Err(error),
             features => features,
         };
         let rows = features.as_ref().map_or(RowCount::Single, FeatureSet::rows);
-        let answers = Answers::new(&self.signature, manifest, rows);
-        Ok(Meaning { features, answers })
+        let answers = Answers::new(&signature, &manifest, rows);
+        self.signature = signature;
+        self.properties.extend(properties);
+        self.session.reshape(reshapes);
+        Ok(Meaning { manifest, origin, features, answers })
     }
 
     /// Runs one golden pair and compares.
@@ -77,7 +86,7 @@ impl Opened {
     /// # Errors
     /// `InvalidModel` that names the case, the output, the element, what was wanted and what came.
     pub fn verify(&self, manifest: &Manifest, golden: &Golden, case: &GoldenCase) -> Result<()> {
-        guarded(|| case.verify(&*self.session, &self.signature, manifest.rules(), golden.tolerance))
+        guarded(|| case.verify(&self.session, &self.signature, manifest.rules(), golden.tolerance))
     }
 
     /// Runs it a few times and measures what a row costs, in nanoseconds; `None` when nothing could be run.
@@ -85,37 +94,33 @@ impl Opened {
     /// # Errors
     /// When the inputs to warm up with are wrong.
     pub fn warm_up(&self, manifest: &Manifest, golden: Option<&Golden>, clock: &dyn Clock) -> Result<Option<u64>> {
-        guarded(|| warm_up(&*self.session, &self.signature, manifest.rules(), golden, clock))
+        guarded(|| warm_up(&self.session, &self.signature, manifest.rules(), golden, clock))
     }
 }
 
 impl Core {
     /// Makes one version ready.
-    pub(super) fn make_ready(
-        &self,
-        model: &ModelName,
-        manifest: &Manifest,
-        found: &FoundVersion,
-    ) -> Result<ReadyVersion> {
+    pub(super) fn make_ready(&self, model: &FoundModel, found: &FoundVersion) -> Result<ReadyVersion> {
         let began = self.clock.now();
         let bytes = self.repository.read_model(found)?;
         let golden = self.repository.read_golden(found)?;
-        let opened = Opened::open(&*self.engine, &bytes, found)?;
-        let Meaning { features, answers } = opened.read(manifest)?;
+        let mut opened = Opened::open(&*self.engine, &bytes, found)?;
+        let Meaning { manifest, origin, features, answers } = opened.read(model, found)?;
         if let Some(golden) = &golden {
-            golden.cases.iter().try_for_each(|case| opened.verify(manifest, golden, case))?;
+            golden.cases.iter().try_for_each(|case| opened.verify(&manifest, golden, case))?;
         }
-        let per_row = opened.warm_up(manifest, golden.as_ref(), &*self.clock)?;
-        let facts = self.book().facts_of(model, &found.version, self.settings.inference_threads);
+        let per_row = opened.warm_up(&manifest, golden.as_ref(), &*self.clock)?;
+        let facts = self.book().facts_of(&model.name, &found.version, self.settings.inference_threads);
         if let Some(per_row) = per_row {
             facts.start_cost(per_row);
         }
         Ok(ReadyVersion {
-            model: model.clone(),
+            model: model.name.clone(),
             version: found.version.clone(),
             features,
             answers,
-            manifest: manifest.clone(),
+            manifest,
+            origin,
             engine: self.engine.info().clone(),
             load_ms: self.clock.now().nanos_since(began) / 1_000_000,
             cost_is_per_row: !opened.cost_depends_on_values && opened.signature.rows_tell_size(),
@@ -123,7 +128,7 @@ impl Core {
             properties: opened.properties,
             sha256: opened.sha256,
             file_bytes: opened.file_bytes,
-            session: opened.session,
+            session: opened.session.into_session(),
             facts,
             fingerprint: found.fingerprint.clone(),
             leases: Leases::new(self.settings.inflight_max, self.retired.clone()),

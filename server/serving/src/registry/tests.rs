@@ -2,9 +2,11 @@
 //!
 //! | module | what it tests |
 //! |---|---|
+//! | `beside` | what lies beside the graph, on its way into a ready version |
 //! | `loading` | what a load, an unload and a poll make of a folder, and what they say when they cannot |
 //! | `leasing` | leases through swaps and drains, with one thread, with several, and at random |
 
+mod beside;
 mod leasing;
 mod loading;
 

@@ -22,7 +22,7 @@ use crossbeam_channel::Sender;
 use crate::{
     facts::Facts,
     features::{Answers, FeatureSet},
-    repository::{Fingerprint, Manifest},
+    repository::{Fingerprint, Manifest, Origin},
 };
 
 /// One version of a model, loaded, verified and warmed up.
@@ -35,6 +35,8 @@ pub struct ReadyVersion {
     pub signature: Signature,
     /// What its manifest says.
     pub manifest: Manifest,
+    /// How it lies on disk.
+    pub origin: Origin,
     /// What people call its features; an error where rows cannot be told.
     pub features: Result<FeatureSet>,
     /// What its outputs are to people.

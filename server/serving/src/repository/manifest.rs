@@ -244,6 +244,8 @@ fn check_side(side: &str, notes: &[TensorNotes], specs: &[TensorSpec]) -> Result
         let last = spec.dims.as_ref().and_then(|dims| dims.last());
         for (what, count) in [("features", note.features.len()), ("labels", note.labels.len())] {
             match last {
+                // One column of classes holds the class itself, by its index in the labels.
+                Some(Dim::Fixed(1)) if what == "labels" => {}
                 Some(Dim::Fixed(size)) if count > 0 && i64::try_from(count) != Ok(*size) => {
                     return Err(Error::model(format!("{what} of '{}' do not fit the graph", note.name))
                         .at(at)

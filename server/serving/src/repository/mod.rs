@@ -2,23 +2,45 @@
 //!
 //! `<model>/<version>/model.onnx` or `<model>/model.onnx` (which is version 1), optionally with a
 //! `model.toml` beside the versions and a `golden.json` beside the file: the layout that Triton, TF
-//! Serving and MLServer share. Links are not followed: what is served lies where it seems to lie. The
-//! registry asks here what there is; this module does not know what is loaded.
+//! Serving and MLServer share. Triton's `config.pbtxt` and MLflow's `MLmodel` are read where they lie.
+//! Links are not followed: what is served lies where it seems to lie. The registry asks here what there
+//! is; this module does not know what is loaded.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `manifest` | `model.toml` |
+//! | `golden` | `golden.json` |
+//! | `triton`, `pbtxt` | `config.pbtxt`, and the language that it is written in |
+//! | `mlflow` | `MLmodel` |
+//! | `fit` | a graph against all that its folder says of it |
+//! | `layout` | files, folders and links told apart; the graph among them |
+//! | `foreign` | model files of other kinds, and how to get an ONNX file out of them |
 
+mod fit;
+mod foreign;
 mod golden;
+mod layout;
 mod manifest;
+mod mlflow;
+mod pbtxt;
+mod triton;
 
 use std::{
     fs,
     io::{self, Read as _},
     path::{Path, PathBuf},
-    time::UNIX_EPOCH,
 };
 
 use candor_domain::{Error, ErrorCode, ModelName, Result, Version, names::quoted};
 
+pub use fit::{Fitted, Origin};
 pub use golden::{Golden, GoldenCase};
+pub use layout::Fingerprint;
 pub use manifest::{Feature, Filler, Manifest, Role, TensorNotes, VersionPolicy};
+pub use mlflow::MlModel;
+pub use triton::{Reshaped, Reshapes, TritonConfig};
+
+use layout::{Kind, is_graph, kind_of, list, read_text};
 
 /// Name of the file that holds the graph.
 pub const MODEL_FILE: &str = "model.onnx";
@@ -26,9 +48,10 @@ pub const MODEL_FILE: &str = "model.onnx";
 pub const MANIFEST_FILE: &str = "model.toml";
 /// Name of the file with inputs and the outputs that they must give.
 pub const GOLDEN_FILE: &str = "golden.json";
-
-/// Largest manifest or golden file.
-const TEXT_BYTES_MAX: u64 = 16 << 20;
+/// Name of the file that describes a model to Triton.
+pub const CONFIG_FILE: &str = "config.pbtxt";
+/// Name of the file that describes a model to MLflow.
+pub const MLMODEL_FILE: &str = "MLmodel";
 
 /// A folder of models.
 #[derive(Debug, Clone)]
@@ -48,6 +71,9 @@ pub struct FoundModel {
     pub versions: Vec<FoundVersion>,
     /// Things in its folder that look like versions but do not count, and why.
     pub ignored: Vec<String>,
+    /// What its files say but means nothing here, and why.
+    pub notes: Vec<String>,
+    triton: Option<TritonConfig>,
 }
 
 /// A version as it lies on disk.
@@ -57,13 +83,20 @@ pub struct FoundVersion {
     pub version: Version,
     /// The folder that holds its files.
     pub folder: PathBuf,
+    /// The file of its graph, relative to that folder.
+    pub file: PathBuf,
     /// Changes whenever one of its files does.
     pub fingerprint: Fingerprint,
+    mlflow: Option<MlModel>,
 }
 
-/// Size, time and identity of the files of a version.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Fingerprint(Vec<(u64, u128, u64)>);
+impl FoundVersion {
+    /// The folder that the graph may refer to.
+    #[must_use]
+    pub fn graph_folder(&self) -> PathBuf {
+        self.folder.join(&self.file).parent().map_or_else(|| self.folder.clone(), Path::to_path_buf)
+    }
+}
 
 impl Repository {
     /// A repository in `root`.
@@ -100,13 +133,10 @@ impl Repository {
             }
             match (kind, ModelName::parse(&raw)) {
                 (Kind::Link, _) => ignored.push(format!("{} is a link; links are not followed", quoted(&raw))),
-                (_, Ok(name)) => {
-                    if self.looks_like_a_model(&name) {
-                        names.push(name);
-                    } else {
-                        ignored.push(format!("{name} holds neither {MODEL_FILE} nor a version folder"));
-                    }
-                }
+                (_, Ok(name)) => match self.why_no_model(&name) {
+                    None => names.push(name),
+                    Some(reason) => ignored.push(reason),
+                },
                 (_, Err(error)) => ignored.push(error.to_string()),
             }
         }
@@ -114,12 +144,19 @@ impl Repository {
         Ok((names, ignored))
     }
 
-    fn looks_like_a_model(&self, name: &ModelName) -> bool {
-        let Ok(entries) = list(&self.root.join(name.as_str())) else { return true };
-        entries.iter().any(|(raw, kind)| match kind {
-            Kind::Folder | Kind::Link => Version::parse(raw).is_ok(),
-            Kind::File => raw == MODEL_FILE || raw == MANIFEST_FILE,
-        }) || entries.iter().any(|(raw, kind)| *kind == Kind::Link && raw == MODEL_FILE)
+    fn why_no_model(&self, name: &ModelName) -> Option<String> {
+        // What cannot be looked into is tried, so that somebody hears why it does not work.
+        let entries = list(&self.root.join(name.as_str())).ok()?;
+        let counts = |(raw, kind): &(String, Kind)| match kind {
+            Kind::Folder => Version::parse(raw).is_ok(),
+            Kind::Link => Version::parse(raw).is_ok() || is_graph(raw),
+            Kind::File => is_graph(raw) || [MANIFEST_FILE, CONFIG_FILE, MLMODEL_FILE].contains(&&**raw),
+        };
+        if entries.iter().any(counts) {
+            return None;
+        }
+        let nothing = || format!("{name} holds neither {MODEL_FILE} nor a version folder");
+        Some(foreign::reason(&entries, name.as_str()).map_or_else(nothing, |error| error.to_string()))
     }
 
     /// Whether there is a folder of this name.
@@ -137,47 +174,33 @@ impl Repository {
             return Err(Error::new(ErrorCode::NotFound, format!("model '{name}' is not in the repository")));
         }
         let folder = self.root.join(name.as_str());
-        let manifest_path = folder.join(MANIFEST_FILE);
-        let manifest = match read_text(&manifest_path)? {
+        // Looked at before they are read: what changes in between is read again at the next look.
+        let mut shared = Fingerprint::default();
+        shared.add(&folder.join(MANIFEST_FILE));
+        shared.add(&folder.join(CONFIG_FILE));
+        let mut manifest = match read_text(&folder.join(MANIFEST_FILE))? {
             Some(text) => Manifest::parse(&text).map_err(|error| error.at(format!("{name}/{MANIFEST_FILE}")))?,
             None => Manifest::default(),
         };
-        let (mut versions, mut ignored) = (Vec::new(), Vec::new());
-        for (raw, kind) in list(&folder)? {
-            match (kind, Version::parse(&raw)) {
-                (Kind::Folder, Ok(version)) => match self.version(&folder.join(&raw), &manifest_path, version) {
-                    Ok(found) => versions.push(found),
-                    Err(error) => ignored.push(error.to_string()),
-                },
-                (Kind::Link, Ok(_)) => ignored.push(format!("{name}/{raw} is a link; links are not followed")),
-                (Kind::Folder, Err(_)) => ignored.push(format!("{name}/{raw} is not a version number")),
-                (Kind::File | Kind::Link, _) => {}
+        let triton = match read_text(&folder.join(CONFIG_FILE))? {
+            Some(text) => {
+                let mut triton = TritonConfig::parse(&text, name)?;
+                triton.label_files().for_each(|(_, file)| shared.add(&folder.join(file)));
+                triton.read_labels(&folder)?;
+                triton.merge_into(&mut manifest)?;
+                Some(triton)
             }
-        }
-        if versions.is_empty() && kind_of(&folder.join(MODEL_FILE)).is_some() {
-            versions.push(self.version(&folder, &manifest_path, Version::first())?);
-        }
-        versions.sort_by(|a, b| a.version.cmp(&b.version));
+            None => None,
+        };
+        let wanted = triton.as_ref().and_then(|triton| triton.default_model_filename.as_deref());
+        let (versions, ignored) = find_versions(name, &folder, &shared, wanted)?;
         if versions.is_empty() {
             let why = if ignored.is_empty() { String::new() } else { format!(" ({})", ignored.join("; ")) };
             return Err(Error::model(format!("model '{name}' has no version to serve{why}"))
                 .hint("put the file at <model>/1/model.onnx"));
         }
-        Ok(FoundModel { name: name.clone(), manifest, versions, ignored })
-    }
-
-    fn version(&self, folder: &Path, manifest: &Path, version: Version) -> Result<FoundVersion> {
-        match kind_of(&folder.join(MODEL_FILE)) {
-            Some(Kind::File) => {}
-            Some(Kind::Link) => {
-                return Err(Error::model(format!("{version}/{MODEL_FILE} is a link; links are not followed")));
-            }
-            Some(Kind::Folder) | None => return Err(Error::model(format!("{version} holds no file {MODEL_FILE}"))),
-        }
-        // All files of the folder, because a graph may keep its weights in files of any name.
-        let files = list(folder)?.into_iter().filter(|(_, kind)| *kind == Kind::File);
-        let stamps = files.map(|(name, _)| stamp(&folder.join(name))).chain([stamp(manifest)]);
-        Ok(FoundVersion { version, folder: folder.to_path_buf(), fingerprint: Fingerprint(stamps.collect()) })
+        let notes = triton.as_ref().map(|triton| triton.notes.clone()).unwrap_or_default();
+        Ok(FoundModel { name: name.clone(), manifest, versions, ignored, notes, triton })
     }
 
     /// Reads the graph's bytes.
@@ -185,15 +208,16 @@ impl Repository {
     /// # Errors
     /// `InvalidModel` when the file is too large, empty or unreadable.
     pub fn read_model(&self, found: &FoundVersion) -> Result<Vec<u8>> {
-        let path = found.folder.join(MODEL_FILE);
-        let unreadable = |error: io::Error| Error::model(format!("cannot read {MODEL_FILE}: {error}"));
+        let path = found.folder.join(&found.file);
+        let shown = found.file.to_string_lossy();
+        let unreadable = |error: io::Error| Error::model(format!("cannot read {shown}: {error}"));
         let metadata = fs::symlink_metadata(&path).map_err(unreadable)?;
         // It was a file when it was found.
         if !metadata.is_file() {
-            return Err(Error::model(format!("{MODEL_FILE} has become a link or something else; it is not followed")));
+            return Err(Error::model(format!("{shown} has become a link or something else; it is not followed")));
         }
         let too_large = |bytes: u64| {
-            Error::model(format!("{MODEL_FILE} is too large"))
+            Error::model(format!("{shown} is too large"))
                 .expected(format!("at most {} bytes (limits.model_bytes_max)", self.model_bytes_max))
                 .got(format!("{bytes} bytes"))
         };
@@ -205,7 +229,7 @@ impl Repository {
         let file = fs::File::open(&path).map_err(unreadable)?;
         file.take(self.model_bytes_max.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
         match bytes.len() as u64 {
-            0 => Err(Error::model(format!("{MODEL_FILE} is empty"))),
+            0 => Err(Error::model(format!("{shown} is empty"))),
             read if read > self.model_bytes_max => Err(too_large(read)),
             _ => Ok(bytes),
         }
@@ -221,74 +245,63 @@ impl Repository {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    File,
-    Folder,
-    Link,
-}
-
-/// What lies at `path`, without following links. Pipes, sockets and devices are nothing: opening one can
-/// wait for ever.
-fn kind_of(path: &Path) -> Option<Kind> {
-    let kind = fs::symlink_metadata(path).ok()?.file_type();
-    Some(if kind.is_symlink() {
-        Kind::Link
-    } else if kind.is_dir() {
-        Kind::Folder
-    } else if kind.is_file() {
-        Kind::File
-    } else {
-        return None;
-    })
-}
-
-fn list(folder: &Path) -> Result<Vec<(String, Kind)>> {
-    // Callers read this, so it names the folder alone; where it lies stands in the log.
-    let unreadable = |error: io::Error| {
-        tracing::warn!("cannot read {}: {error}", folder.display());
-        let name = folder.file_name().unwrap_or_default().to_string_lossy();
-        Error::model(format!("cannot read the folder {name}: {error}"))
-    };
-    let mut entries = Vec::new();
-    for entry in fs::read_dir(folder).map_err(unreadable)? {
-        let entry = entry.map_err(unreadable)?;
-        if let Some(kind) = kind_of(&entry.path()) {
-            entries.push((entry.file_name().to_string_lossy().into_owned(), kind));
+/// The versions of a model, lowest first, and what looks like one but does not count. `shared` are the files
+/// that all of them depend on, `wanted` is what the graph's file is called.
+fn find_versions(
+    name: &ModelName,
+    folder: &Path,
+    shared: &Fingerprint,
+    wanted: Option<&str>,
+) -> Result<(Vec<FoundVersion>, Vec<String>)> {
+    let entries = list(folder)?;
+    let (mut versions, mut ignored) = (Vec::new(), Vec::new());
+    // The folder of an MLflow model has folders of its own.
+    let is_mlflow = entries.iter().any(|(raw, _)| raw == MLMODEL_FILE);
+    for (raw, kind) in &entries {
+        match (kind, Version::parse(raw)) {
+            (Kind::Folder, Ok(version)) => match find_version(&folder.join(raw), raw, shared, version, wanted) {
+                Ok(found) => versions.push(found),
+                Err(error) => ignored.push(error.to_string()),
+            },
+            (Kind::Link, Ok(_)) => ignored.push(format!("{name}/{raw} is a link; links are not followed")),
+            (Kind::Folder, Err(_)) if !is_mlflow => ignored.push(format!("{name}/{raw} is not a version number")),
+            (Kind::Folder | Kind::File | Kind::Link, _) => {}
         }
     }
-    entries.sort_by(|a, b| a.0.cmp(&b.0));
-    Ok(entries)
-}
-
-fn stamp(path: &Path) -> (u64, u128, u64) {
-    let Ok(metadata) = fs::symlink_metadata(path) else { return (0, 0, 0) };
-    let modified = metadata.modified().ok().and_then(|time| time.duration_since(UNIX_EPOCH).ok());
-    #[cfg(unix)]
-    let identity = std::os::unix::fs::MetadataExt::ino(&metadata);
-    #[cfg(not(unix))]
-    let identity = 0;
-    (metadata.len(), modified.map_or(0, |time| time.as_nanos()), identity)
-}
-
-/// A small text file: `None` when it is not there.
-fn read_text(path: &Path) -> Result<Option<String>> {
-    let shown = path.file_name().unwrap_or_default().to_string_lossy();
-    match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::model(format!("cannot read {shown}: {error}"))),
-        Ok(metadata) if metadata.is_symlink() => {
-            return Err(Error::model(format!("{shown} is a link; links are not followed")));
-        }
-        Ok(metadata) if !metadata.is_file() => return Err(Error::model(format!("{shown} is not a file"))),
-        Ok(metadata) if metadata.len() > TEXT_BYTES_MAX => {
-            return Err(
-                Error::model(format!("{shown} is too large")).expected(format!("at most {TEXT_BYTES_MAX} bytes"))
-            );
-        }
-        Ok(_) => {}
+    let is_flat = |(raw, _): &(String, Kind)| is_graph(raw) || raw == MLMODEL_FILE || Some(&**raw) == wanted;
+    if versions.is_empty() && entries.iter().any(is_flat) {
+        versions.push(find_version(folder, "", shared, Version::first(), wanted)?);
+    } else if versions.is_empty() {
+        ignored.extend(foreign::reason(&entries, name.as_str()).map(|error| error.to_string()));
     }
-    fs::read_to_string(path).map(Some).map_err(|error| Error::model(format!("cannot read {shown}: {error}")))
+    versions.sort_by(|a, b| a.version.cmp(&b.version));
+    Ok((versions, ignored))
+}
+
+/// Looks at one version; `raw` is the name of its folder, empty when that is the model's.
+fn find_version(
+    folder: &Path,
+    raw: &str,
+    shared: &Fingerprint,
+    version: Version,
+    wanted: Option<&str>,
+) -> Result<FoundVersion> {
+    let mut fingerprint = shared.clone();
+    fingerprint.add_files_of(folder)?;
+    let mlflow = read_text(&folder.join(MLMODEL_FILE))?.map(|text| MlModel::parse(&text));
+    let mlflow = mlflow.transpose().map_err(|error| match error.place() {
+        Some(place) if !raw.is_empty() => {
+            let place = format!("{raw}/{place}");
+            error.at(place)
+        }
+        _ => error,
+    })?;
+    let wanted = mlflow.as_ref().map(|mlflow| &*mlflow.data).or(wanted);
+    let file = layout::graph_in(folder, version.as_str(), wanted)?;
+    if let Some(inner) = file.parent().filter(|inner| !inner.as_os_str().is_empty()) {
+        fingerprint.add_files_of(&folder.join(inner))?;
+    }
+    Ok(FoundVersion { version, folder: folder.to_path_buf(), file, fingerprint, mlflow })
 }
 
 #[cfg(test)]

@@ -1,5 +1,7 @@
 //! The layout of the model repository: what counts, what does not, and what is said about it.
 
+mod layouts;
+
 use super::*;
 
 struct Scene(tempfile::TempDir);
@@ -210,7 +212,7 @@ fn manifests_and_golden_pairs_that_cannot_be_read_are_errors_and_absent_ones_are
     fs::write(scene.path("m/model.toml"), b"title = \"\xFF\"").unwrap();
     assert!(scene.find("m").unwrap_err().to_string().contains("cannot read model.toml"));
     let large = fs::File::create(scene.path("m/model.toml")).unwrap();
-    large.set_len(TEXT_BYTES_MAX + 1).unwrap();
+    large.set_len(layout::TEXT_BYTES_MAX + 1).unwrap();
     assert!(scene.find("m").unwrap_err().to_string().contains("model.toml is too large; expected at most"));
     scene.write("m/model.toml", "title = 3\n");
     let error = scene.find("m").unwrap_err();

@@ -174,7 +174,7 @@ impl Checker<'_> {
             Ok(bytes) => bytes,
             Err(error) => return vec![Check::from_error("file", &error)],
         };
-        let opened = match Opened::open(self.engine, &bytes, found) {
+        let mut opened = match Opened::open(self.engine, &bytes, found) {
             Ok(opened) => opened,
             Err(error) => {
                 checks.push(Check::ok("file", screen::size(bytes.len() as u64)));
@@ -184,11 +184,14 @@ impl Checker<'_> {
         };
         checks.push(Check::ok("file", format!("{}, sha256 {}", screen::size(opened.file_bytes), opened.sha256)));
         checks.push(Check::ok("signature", signature(&opened.signature)));
-        let meaning = opened.read(&model.manifest);
+        let meaning = opened.read(model, found);
         checks.push(match &meaning {
             Ok(_) => Check::ok("manifest", "agrees with the graph"),
             Err(error) => Check::from_error("manifest", error),
         });
+        let notes = meaning.iter().flat_map(|meaning| &meaning.origin.notes);
+        checks.extend(notes.map(|note| Check::warn("passed over", note)));
+        let manifest = meaning.as_ref().map_or(&model.manifest, |meaning| &meaning.manifest);
         let golden = match self.target.repository.read_golden(found) {
             Ok(golden) => golden,
             Err(error) => {
@@ -197,16 +200,16 @@ impl Checker<'_> {
             }
         };
         if let Some(golden) = &golden {
-            checks.extend(cases(&opened, &model.manifest, golden));
+            checks.extend(cases(&opened, manifest, golden));
         } else if !checks.iter().any(|check| check.what == "golden") {
             checks.push(Check::warn("golden", "no golden pairs: nothing shows that it answers rightly").fix(
                 "put inputs and the outputs they must give into golden.json beside the file; they are run at every load",
             ));
         }
-        checks.push(self.warm_up(&opened, &model.manifest, golden.as_ref()));
-        if let Ok(meaning) = meaning {
-            checks.extend(features(&meaning, &opened.signature));
-            checks.extend(labels(&meaning, model.manifest.task.as_deref()));
+        checks.push(self.warm_up(&opened, manifest, golden.as_ref()));
+        if let Ok(meaning) = &meaning {
+            checks.extend(features(meaning, &opened.signature));
+            checks.extend(labels(meaning, manifest.task.as_deref()));
         }
         checks
     }

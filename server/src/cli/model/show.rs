@@ -4,11 +4,7 @@ use std::{fmt::Write as _, process::ExitCode};
 
 use candor_domain::{Clock as _, Error, ErrorCode, ModelName, Result, TensorSpec, Version};
 use candor_http_api::{Described, ModelDescription};
-use candor_serving::{
-    Opened,
-    likeness::closest,
-    repository::{FoundModel, FoundVersion},
-};
+use candor_serving::{Manifest, Opened, likeness::closest, repository::FoundVersion};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -95,13 +91,13 @@ fn from_folder(settings: &Settings, name: &ModelName, version: Option<&str>) -> 
     let engine = wiring::engine(settings)?;
     let clock = SystemClock::start();
     let began = clock.now();
-    let opened = Opened::open(&*engine, &repository.read_model(found)?, found)?;
-    let meaning = opened.read(&model.manifest)?;
+    let mut opened = Opened::open(&*engine, &repository.read_model(found)?, found)?;
+    let meaning = opened.read(&model, found)?;
     let description = ModelDescription::of(&Described {
         model: name,
         version: &found.version,
         ready_versions: &served,
-        manifest: &model.manifest,
+        manifest: &meaning.manifest,
         signature: &opened.signature,
         features: &meaning.features,
         answers: &meaning.answers,
@@ -115,7 +111,7 @@ fn from_folder(settings: &Settings, name: &ModelName, version: Option<&str>) -> 
     if let Some(object) = description.as_object_mut() {
         // What the API would say once the folder is served, and what only somebody with the folder can know.
         object.remove("state");
-        object.insert("inputs".to_owned(), inputs(&opened, &model));
+        object.insert("inputs".to_owned(), inputs(&opened, &meaning.manifest));
         let version = |found: &FoundVersion| {
             let is_served = served.contains(&found.version);
             json!({"version": found.version.as_str(), "served": is_served, "bytes": bytes_in(&found.folder)})
@@ -126,9 +122,9 @@ fn from_folder(settings: &Settings, name: &ModelName, version: Option<&str>) -> 
 }
 
 /// The tensors that the graph takes.
-fn inputs(opened: &Opened, model: &FoundModel) -> Value {
+fn inputs(opened: &Opened, manifest: &Manifest) -> Value {
     let input = |spec: &TensorSpec| {
-        let notes = model.manifest.inputs.iter().find(|notes| *notes.name == *spec.name);
+        let notes = manifest.inputs.iter().find(|notes| *notes.name == *spec.name);
         let description = notes.and_then(|notes| notes.description.as_deref()).unwrap_or_default();
         json!({"name": &*spec.name, "datatype": spec.datatype.name(), "shape": spec.wire_shape(), "description": description})
     };
