@@ -163,7 +163,7 @@ fn tables_are_read_by_feature_and_gaps_are_told() {
     for body in [
         r#"{"dataframe_split":{"columns":["b","a"],"index":[7],"data":[[null,1]]}}"#,
         r#"{"dataframe_split":{"data":[[null,1]],"columns":["b","a"]}}"#,
-        r#"{"dataframe_records":[{"a":1,"b":null}],"params":{}}"#,
+        r#"{"dataframe_records":[{"a":1,"b":null}],"params":{ }}"#,
         r#"{"instances":[[1,null]]}"#,
         r#"{"inputs":{"a":[1],"b":[null]}}"#,
     ] {
@@ -215,6 +215,7 @@ fn what_is_wrong_with_a_body_of_tensors_is_said_where_it_is() {
         ),
         ("one", TfServing, r#"{"instanzes":[[1,2]]}"#, "did you mean \"instances\"?"),
         ("one", TfServing, r#"{"instances":[[1,2]],"signature_name":"x"}"#, "/signature_name: the model has no such"),
+        ("one", TfServing, r#"{"instances":[[1,2]],"signature_name":[1]}"#, "got \"[1]\""),
         (
             "one",
             TfServing,
