@@ -11,6 +11,7 @@ use candor_serving::{
     likeness,
 };
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::cells::ValueSeed;
 use crate::{
@@ -169,8 +170,8 @@ impl<'de> Visitor<'de> for BodySeed<'_, '_, '_> {
                     reading.layout.set(Layout::Columns);
                     map.next_value_seed(ColumnsSeed { table, reading })?;
                 }
-                "id" => head.id = Some(read_id(&map.next_value()?, reading)?),
-                _ => head.timeout_ms = read_timeout(&map.next_value()?).map_err(raise)?,
+                "id" => head.id = Some(read_id(map.next_value()?).map_err(raise)?),
+                _ => head.timeout_ms = read_timeout(map.next_value()?).map_err(raise)?,
             }
         }
         match form {
@@ -198,31 +199,39 @@ fn unknown_member(key: &str) -> Error {
 /// Longest id of a request, in characters.
 pub(super) const ID_CHARS_MAX: usize = 256;
 
-fn read_id<E: de::Error>(id: &serde_json::Value, reading: &Reading<'_>) -> Result<String, E> {
-    match id.as_str().filter(|id| id.chars().nth(ID_CHARS_MAX).is_none()) {
-        Some(id) => Ok(id.to_owned()),
-        None => Err(reading.trouble.raise(
-            Error::invalid("the id is no short text")
-                .at("/id")
-                .expected(format!("a string of at most {ID_CHARS_MAX} characters")),
-        )),
-    }
+/// Looks at the text of a value and does not build it: it may be as large as the body.
+fn read_id(raw: &RawValue) -> Result<String> {
+    /// An escape of one character may take twelve bytes.
+    const BYTES_MAX: usize = 12 * ID_CHARS_MAX + 2;
+    let text = Some(raw.get()).filter(|text| text.len() <= BYTES_MAX);
+    let id = text.and_then(|text| serde_json::from_str::<String>(text).ok());
+    id.filter(|id| id.chars().nth(ID_CHARS_MAX).is_none()).ok_or_else(|| {
+        Error::invalid("the id is no short text")
+            .at("/id")
+            .expected(format!("a string of at most {ID_CHARS_MAX} characters"))
+            .got(shown(raw))
+    })
+}
+
+/// A value as a message shows it.
+fn shown(raw: &RawValue) -> String {
+    quoted(raw.get()).trim_matches('"').to_owned()
 }
 
 /// Longest limit on time that a caller may set: a day. (Longer ones are likely to be in another unit.)
 pub(super) const TIMEOUT_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 
 /// A limit on time; 0 means none of the caller's own.
-fn read_timeout(value: &serde_json::Value) -> Result<Option<u64>> {
+fn read_timeout(raw: &RawValue) -> Result<Option<u64>> {
     // In JSON 250.0 is as whole as 250 (JSON Schema 2020-12 §6.1.1).
-    let whole = || value.as_f64().filter(|millis| *millis >= 0.0 && millis.fract() == 0.0).map(|millis| millis as u64);
-    match value.as_u64().or_else(whole) {
+    let whole = || raw.get().parse().ok().filter(|millis: &f64| *millis >= 0.0 && millis.fract() == 0.0);
+    match raw.get().parse().ok().or_else(|| whole().map(|millis| millis as u64)) {
         Some(0) => Ok(None),
         Some(millis) if millis <= TIMEOUT_MS_MAX => Ok(Some(millis)),
         Some(_) | None => Err(Error::invalid("there is no such timeout")
             .at("/timeout_ms")
             .expected(format!("whole milliseconds, 0 to {TIMEOUT_MS_MAX}"))
-            .got(quoted(&value.to_string()).trim_matches('"'))),
+            .got(shown(raw))),
     }
 }
 
