@@ -9,10 +9,14 @@
 //! | `survey` | the first pass: counts and bounds, before anything is allocated |
 //! | `read`, `model`, `graph`, `order` | from messages to a model whose names are found in constant time |
 //! | `tensor`, `types` | typed views of weights; types and shapes |
-//! | `external` | weights in other files: only within the model's folder |
+//! | [`extract`] | tree ensembles and linear models as flat arrays |
+//! | `external`, `digest` | weights in other files: only within the model's folder; sha256 over all that is used |
+//! | `walk` | over everything, at any depth |
 
+mod digest;
 mod error;
 mod external;
+pub mod extract;
 mod graph;
 mod limits;
 mod model;
@@ -24,7 +28,9 @@ mod tensor;
 #[cfg(test)]
 mod tests;
 mod types;
+mod walk;
 
+pub use digest::ContentDigest;
 pub use error::{Error, ErrorKind, Result, quoted};
 pub use external::{External, Folder, SafePath};
 pub use graph::{Attribute, Graph, Node, Origin};

@@ -1,7 +1,9 @@
 //! Tests of the reader: graphs made by hand, hostile bytes, and the sample models.
 
 mod build;
+mod digest;
 mod external;
+mod extract;
 mod hostile;
 mod samples;
 mod view;

@@ -23,6 +23,12 @@ pub(crate) fn samples() -> Vec<(String, Vec<u8>)> {
     found
 }
 
+/// The golden pairs of a sample model's first version.
+pub(crate) fn golden(model: &str) -> serde_json::Value {
+    let models = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../models");
+    serde_json::from_slice(&fs::read(models.join(model).join("1/golden.json")).unwrap()).unwrap()
+}
+
 #[test]
 fn every_sample_model_is_read_well_within_the_limits() {
     for (name, bytes) in samples() {
