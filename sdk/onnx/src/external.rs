@@ -81,6 +81,8 @@ pub struct Folder(PathBuf);
 pub(crate) struct Opened {
     pub(crate) file: File,
     pub(crate) bytes: u64,
+    /// Whether other names lead to the same file.
+    pub(crate) hard_linked: bool,
 }
 
 impl Folder {
@@ -130,7 +132,7 @@ impl Folder {
         if !same_file(&found, &opened) {
             return Err(refuse(path, "were exchanged while they were opened"));
         }
-        Ok(Opened { file, bytes: opened.len() })
+        Ok(Opened { file, bytes: opened.len(), hard_linked: has_other_names(&opened) })
     }
 
     /// The path itself.
@@ -174,4 +176,14 @@ fn same_file(one: &fs::Metadata, other: &fs::Metadata) -> bool {
 #[cfg(not(unix))]
 fn same_file(one: &fs::Metadata, other: &fs::Metadata) -> bool {
     one.len() == other.len() && other.is_file()
+}
+
+#[cfg(unix)]
+fn has_other_names(metadata: &fs::Metadata) -> bool {
+    std::os::unix::fs::MetadataExt::nlink(metadata) > 1
+}
+
+#[cfg(not(unix))]
+const fn has_other_names(_: &fs::Metadata) -> bool {
+    false
 }

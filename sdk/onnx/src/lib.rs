@@ -11,6 +11,7 @@
 //! | `tensor`, `types` | typed views of weights; types and shapes |
 //! | [`extract`] | tree ensembles and linear models as flat arrays |
 //! | `external`, `digest` | weights in other files: only within the model's folder; sha256 over all that is used |
+//! | [`scan`] | what a file could do to the machine that loads it |
 //! | `walk` | over everything, at any depth |
 
 mod digest;
@@ -23,6 +24,7 @@ mod model;
 mod order;
 mod proto;
 mod read;
+pub mod scan;
 mod survey;
 mod tensor;
 #[cfg(test)]

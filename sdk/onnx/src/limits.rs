@@ -29,6 +29,10 @@ pub struct Limits {
     pub functions: u64,
     /// Bytes of external data together.
     pub external_bytes: u64,
+    /// Bytes of one value whose size the file itself fixes (looked at by the scan).
+    pub static_bytes: u64,
+    /// Rounds of a loop, times those of the loops around it, where the file itself fixes them (the scan).
+    pub static_trips: u64,
 }
 
 impl Default for Limits {
@@ -47,6 +51,8 @@ impl Default for Limits {
             text_bytes: 16 << 20,
             functions: 10_000,
             external_bytes: 256 << 30,
+            static_bytes: 8 << 30,
+            static_trips: 100_000_000,
         }
     }
 }

@@ -125,6 +125,28 @@ impl Element for bool {
 }
 
 impl Tensor {
+    /// A list of integers.
+    #[must_use]
+    pub fn of_ints(list: Vec<i64>) -> Self {
+        Self {
+            name: String::new(),
+            data_type: DataType::Int64,
+            dims: vec![list.len() as u64],
+            data: Data::Int64s(list),
+        }
+    }
+
+    /// A list of numbers.
+    #[must_use]
+    pub fn of_floats(list: Vec<f32>) -> Self {
+        Self {
+            name: String::new(),
+            data_type: DataType::Float,
+            dims: vec![list.len() as u64],
+            data: Data::Floats(list),
+        }
+    }
+
     /// How many elements it has.
     #[must_use]
     pub fn elements(&self) -> u64 {

@@ -1,6 +1,7 @@
 //! Tests of the reader: graphs made by hand, hostile bytes, and the sample models.
 
 mod build;
+mod corpus;
 mod digest;
 mod external;
 mod extract;
