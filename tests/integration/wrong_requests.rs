@@ -1,10 +1,18 @@
 //! Wrong requests to the native API and exactly what they are told, in a table that a person can read; and
 //! that every problem is what the document says.
 
-use std::fmt::Write as _;
+use std::{cell::Cell, fmt::Write as _};
 
-use candor_tests::{Models, Plan, Request, TestServer};
-use serde_json::{Value, json};
+use candor_http_api::openapi::document_json;
+use candor_tests::{Models, Plan, Reply, Request, TestServer};
+use jsonschema::Validator;
+use proptest::{
+    collection::vec,
+    prelude::*,
+    sample::{Index, select},
+    test_runner::{Config, TestRunner},
+};
+use serde_json::{Map, Value, json};
 
 const PREDICT: &str = "/api/v1/models/iris/predict";
 
@@ -166,19 +174,96 @@ fn shown(problem: &Value) -> String {
     text
 }
 
+/// What the document says of problems, and that they have no other members.
+fn schema() -> Validator {
+    let document: Value = serde_json::from_str(&document_json()).unwrap();
+    let root = json!({
+        "$ref": "#/components/schemas/ProblemBody", "unevaluatedProperties": false,
+        "components": document["components"]});
+    jsonschema::draft202012::new(&root).unwrap()
+}
+
+/// The problem that a reply is; what is wrong with it, if it is none.
+fn problem_of(reply: &Reply, schema: &Validator) -> Result<Value, String> {
+    if reply.header("content-type") != Some("application/problem+json") {
+        return Err(format!("{:?}", reply.header("content-type")));
+    }
+    let problem = reply.json();
+    if let Some(error) = schema.iter_errors(&problem).next() {
+        return Err(format!("{error} in {problem}"));
+    }
+    let same = problem["status"] == reply.status && problem["code"].as_str() == reply.header("candor-reason");
+    if same { Ok(problem) } else { Err(format!("head and body differ: {problem}")) }
+}
+
+/// A body that is nearly right: the good one with members and values that mean something elsewhere.
+fn nearly_right() -> impl Strategy<Value = String> {
+    let words =
+        select(vec!["rows", "columns", "id", "timeout_ms", "sepal_length", "sepal_lenght", "petal_width", "~/"]);
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        any::<f64>().prop_map(Value::from),
+        words.clone().prop_map(Value::from),
+        ".{0,300}".prop_map(Value::from),
+    ];
+    let tree = leaf.prop_recursive(6, 64, 6, move |inner| {
+        let object = vec((words.clone(), inner.clone()), 0..5).prop_map(|members| {
+            members.into_iter().map(|(key, value)| (key.to_owned(), value)).collect::<Map<_, _>>().into()
+        });
+        prop_oneof![vec(inner, 0..5).prop_map(Value::from), object]
+    });
+    let torn = (tree.clone(), any::<Index>()).prop_map(|(tree, cut)| {
+        let text = json!({"rows": tree}).to_string();
+        let cut =
+            (0..=text.len()).filter(|at| text.is_char_boundary(*at)).nth(cut.index(text.chars().count())).unwrap();
+        text[..cut].to_owned()
+    });
+    prop_oneof![
+        4 => tree.clone().prop_map(|rows| json!({"rows": rows}).to_string()),
+        2 => tree.clone().prop_map(|columns| json!({"columns": columns}).to_string()),
+        2 => tree.prop_map(|body| body.to_string()),
+        1 => torn,
+        1 => ".{0,60}",
+    ]
+}
+
+#[test]
+fn whatever_is_sent_a_refusal_is_a_problem_as_documented() {
+    let (server, schema) = (server(), schema());
+    let media_types =
+        select(vec!["application/json", "application/jsonl", "text/csv", "text/csv; header=absent", "x/y"]);
+    let paths = select(vec![PREDICT, "/api/v1/models/digits/predict", "/api/v1/models/simple_string/predict"]);
+    let refused = Cell::new(0);
+    let config = Config { cases: 1500, failure_persistence: None, ..Config::default() };
+    let outcome = TestRunner::new(config).run(&(paths, media_types, nearly_right()), |(path, media_type, body)| {
+        let request = Request::post(path).header("Content-Type", media_type).body(body);
+        let reply = server.send(&request);
+        match reply.status {
+            200 => {}
+            400 | 415 => {
+                refused.set(refused.get() + 1);
+                problem_of(&reply, &schema).map_err(TestCaseError::fail)?;
+            }
+            other => return Err(TestCaseError::fail(format!("{other}: {}", reply.text()))),
+        }
+        Ok(())
+    });
+    outcome.unwrap();
+    assert!(refused.get() > 1000, "only {} were refused", refused.get());
+}
+
 #[test]
 fn wrong_requests_are_told_what_is_wrong_where_and_how_to_mend_it() {
     let server = server();
-    let table = table();
+    let (table, schema) = (table(), schema());
     assert!(table.len() >= 40);
     let mut text = String::new();
     for (name, request) in table {
         let reply = server.send(&request);
         assert!((400..600).contains(&reply.status) && reply.status != 500, "{name}: {}", reply.text());
-        assert_eq!(reply.header("content-type"), Some("application/problem+json"), "{name}");
-        let problem = reply.json();
-        assert_eq!(problem["status"], reply.status);
-        assert_eq!(reply.header("candor-reason"), problem["code"].as_str());
+        let problem = problem_of(&reply, &schema).unwrap_or_else(|error| panic!("{name}: {error}"));
         writeln!(text, "{name}\n  {} {}", reply.status, problem["code"].as_str().unwrap()).unwrap();
         match problem["errors"].as_array() {
             Some(errors) => errors.iter().for_each(|error| text.push_str(&shown(error))),

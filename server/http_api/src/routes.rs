@@ -73,7 +73,7 @@ routes! {
     POST "/v1/models/{model}/labels/{label}:predict"      Infer   v1::unsupported, if TfServing;
     GET  "/v1/models/{model}/labels/{label}"              Infer   v1::unsupported, if TfServing;
     GET  "/v1/models/{model}/labels/{label}/metadata"     Infer   v1::unsupported, if TfServing;
-    POST "/v1/models/{model}:explain"                     Infer   v1::unsupported, if Kserve;
+    POST "/v1/models/{model}:explain"                     Infer   v1::unsupported, if V1;
 
     // What is served, in the native API's words.
     GET  "/api/v1/models"                                 Infer   catalog::models;

@@ -180,9 +180,9 @@ impl<'de> Visitor<'de> for BodySeed<'_, '_, '_> {
             }
             seen.push(member);
             match member {
-                "signature_name" => check_signature_name(&map.next_value()?).map_err(|error| context.raise(error))?,
+                "signature_name" => check_signature_name(map.next_value()?).map_err(|error| context.raise(error))?,
                 "parameters" | "params" => {
-                    check_parameters(member, &map.next_value()?).map_err(|error| context.raise(error))?;
+                    check_parameters(member, map.next_value()?).map_err(|error| context.raise(error))?;
                 }
                 form if content.is_some() => {
                     let error = Error::invalid("a body has one table, and another came before").at(format!("/{form}"));
@@ -232,24 +232,24 @@ fn unknown_member(key: &str, dialect: Dialect) -> Error {
     }
 }
 
-fn check_signature_name(value: &serde_json::Value) -> Result<()> {
-    match value.as_str() {
-        None if value.is_null() => Ok(()),
-        Some("" | SIGNATURE_NAME) => Ok(()),
-        _ => Err(Error::invalid("the model has no such signature")
+fn check_signature_name(raw: &RawValue) -> Result<()> {
+    match serde_json::from_str::<Option<Cow<'_, str>>>(raw.get()).as_ref().map(Option::as_deref) {
+        Ok(None | Some("" | SIGNATURE_NAME)) => Ok(()),
+        Ok(Some(_)) | Err(_) => Err(Error::invalid("the model has no such signature")
             .at("/signature_name")
             .expected(format!("\"{SIGNATURE_NAME}\", which may be left out"))
-            .got(quoted(value.as_str().unwrap_or(&value.to_string())))),
+            .got(quoted(raw.get().trim_matches('"')))),
     }
 }
 
 /// Parameters of a model's own code, which there is none of.
-fn check_parameters(member: &str, value: &serde_json::Value) -> Result<()> {
-    if value.is_null() || value.as_object().is_some_and(serde_json::Map::is_empty) {
+fn check_parameters(member: &str, raw: &RawValue) -> Result<()> {
+    let inside = raw.get().strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+    if raw.get() == "null" || inside.is_some_and(|inside| inside.trim().is_empty()) {
         return Ok(());
     }
     let error = Error::invalid("an ONNX model takes no parameters").at(format!("/{member}"));
-    Err(error.expected("nothing, or an empty object").got(quoted(&value.to_string())))
+    Err(error.expected("nothing, or an empty object").got(quoted(raw.get())))
 }
 
 /// Whole tensors, or columns.

@@ -82,11 +82,7 @@ impl<'a> Builder<'a> {
             return Ok(());
         }
         let datatype = self.spec.datatype;
-        let expected = match datatype {
-            Datatype::Bytes => "a string, or {\"b64\": …}",
-            Datatype::Fp16 | Datatype::Bf16 => "a number",
-            other => expectation(other),
-        };
+        let expected = if datatype == Datatype::Bytes { "a string, or {\"b64\": …}" } else { expectation(datatype) };
         let error = self.wrong(format_args!("holds a value that is not {datatype}")).expected(expected);
         Err(error.got(scalar.to_string()))
     }
@@ -140,7 +136,9 @@ fn push(data: &mut TensorData, scalar: Scalar<'_>) -> bool {
     fn float(scalar: Scalar<'_>) -> Option<f64> {
         match scalar {
             Scalar::Bytes(text) => std::str::from_utf8(text).ok().and_then(tokens::number),
-            other => number(other),
+            Scalar::Unsigned(_) | Scalar::Signed(_) | Scalar::Float(_) | Scalar::Bool(_) | Scalar::Null => {
+                number(scalar)
+            }
         }
     }
     macro_rules! put {
@@ -150,10 +148,9 @@ fn push(data: &mut TensorData, scalar: Scalar<'_>) -> bool {
     }
     #[allow(clippy::cast_possible_truncation, reason = "rounding to the nearest is what is wanted")]
     match data {
-        TensorData::Bool(values) => match scalar {
-            Scalar::Bool(value) => put!(values, Some(u8::from(value))),
-            _ => false,
-        },
+        TensorData::Bool(values) => {
+            put!(values, if let Scalar::Bool(value) = scalar { Some(u8::from(value)) } else { None })
+        }
         TensorData::Uint8(values) => put!(values, number(scalar)),
         TensorData::Uint16(values) => put!(values, number(scalar)),
         TensorData::Uint32(values) => put!(values, number(scalar)),
@@ -181,13 +178,9 @@ fn push(data: &mut TensorData, scalar: Scalar<'_>) -> bool {
             put!(values, single.filter(|(wide, it)| it.is_finite() || !wide.is_finite()).map(|(_, single)| single))
         }
         TensorData::Fp64(values) => put!(values, float(scalar)),
-        TensorData::Bytes(values) => match scalar {
-            Scalar::Bytes(bytes) => {
-                values.push(bytes);
-                true
-            }
-            _ => false,
-        },
+        TensorData::Bytes(values) => {
+            put!(values, if let Scalar::Bytes(bytes) = scalar { Some(bytes) } else { None })
+        }
     }
 }
 

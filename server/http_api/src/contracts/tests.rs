@@ -163,7 +163,7 @@ fn tables_are_read_by_feature_and_gaps_are_told() {
     for body in [
         r#"{"dataframe_split":{"columns":["b","a"],"index":[7],"data":[[null,1]]}}"#,
         r#"{"dataframe_split":{"data":[[null,1]],"columns":["b","a"]}}"#,
-        r#"{"dataframe_records":[{"a":1,"b":null}],"params":{}}"#,
+        r#"{"dataframe_records":[{"a":1,"b":null}],"params":{ }}"#,
         r#"{"instances":[[1,null]]}"#,
         r#"{"inputs":{"a":[1],"b":[null]}}"#,
     ] {
@@ -187,10 +187,21 @@ fn tables_are_read_by_feature_and_gaps_are_told() {
     assert_eq!(ask("fixed", Dialect::Invocations, Form::Json, body).unwrap().0, whole);
 }
 
+/// Models, dialects, wrong bodies and what is said of them.
+type Refusals<'a> = &'a [(&'a str, Dialect, &'a str, &'a str)];
+
+fn check_refusals(refusals: Refusals<'_>) {
+    for (model, dialect, body, says) in refusals {
+        let error = refused(model, *dialect, body);
+        assert!(error.to_string().contains(says), "{dialect:?} {body}: {error}");
+        assert!(status(error.code()).is_client_error(), "{body}: {error}");
+    }
+}
+
 #[test]
-fn what_is_wrong_is_said_where_it_is() {
-    use Dialect::{Invocations, Kserve, TfServing, Vertex};
-    for (model, dialect, body, says) in [
+fn what_is_wrong_with_a_body_of_tensors_is_said_where_it_is() {
+    use Dialect::TfServing;
+    check_refusals(&[
         ("one", TfServing, "[[1,2]]", "an object with \"instances\" or \"inputs\""),
         ("one", TfServing, "{}", "the body holds nothing to predict; expected \"instances\" or \"inputs\""),
         ("one", TfServing, r#"{"instances":[]}"#, "/instances: there are no rows"),
@@ -204,6 +215,7 @@ fn what_is_wrong_is_said_where_it_is() {
         ),
         ("one", TfServing, r#"{"instanzes":[[1,2]]}"#, "did you mean \"instances\"?"),
         ("one", TfServing, r#"{"instances":[[1,2]],"signature_name":"x"}"#, "/signature_name: the model has no such"),
+        ("one", TfServing, r#"{"instances":[[1,2]],"signature_name":[1]}"#, "got \"[1]\""),
         (
             "one",
             TfServing,
@@ -232,6 +244,13 @@ fn what_is_wrong_is_said_where_it_is() {
             r#"{"instances":[{"number":[1,2],"number":[1,2]}]}"#,
             "/instances/0/number: this input stands",
         ),
+    ]);
+}
+
+#[test]
+fn what_is_wrong_with_names_and_bytes_is_said_where_it_is() {
+    use Dialect::TfServing;
+    check_refusals(&[
         ("several", TfServing, r#"{"instances":[[1,2]]}"#, "the model has several inputs, so a value needs a name"),
         ("several", TfServing, r#"{"instances":[{"number":[1,2]}]}"#, "/instances/0: input 'whole' is missing"),
         ("several", TfServing, r#"{"inputs":{"number":[[1,2]],"wole":[1]}}"#, "did you mean 'whole'?"),
@@ -244,9 +263,22 @@ fn what_is_wrong_is_said_where_it_is() {
         ("text", TfServing, r#"{"instances":[{"b64":"","x":1}]}"#, "more than \"b64\""),
         ("text", TfServing, r#"{"instances":[1]}"#, "expected a string, or {\"b64\": …}, got 1"),
         ("text", TfServing, r#"{"instances":[{"b46":""}]}"#, "the model has no input \"b46\""),
-        ("half", TfServing, r#"{"instances":[[1e6]]}"#, "expected a number, got 1000000.0"),
+        ("half", TfServing, r#"{"instances":[[1e6]]}"#, "expected a number within its range, got 1000000.0"),
         ("fixed", TfServing, r#"{"instances":[{"x":1,"y":[true,false]}]}"#, "input 'x' has the wrong shape"),
         ("fixed", TfServing, r#"{"inputs":{"x":[1,2],"y":[[true,1]]}}"#, "is not BOOL; expected true or false, got 1"),
+    ]);
+    let many = format!("{{\"instances\":[[{}]]}}", vec!["1"; 257].join(","));
+    assert!(
+        refused("half", TfServing, &many).to_string().contains("at most 256 elements (limits.tensor_elements_max)")
+    );
+    let deep = format!("{{\"instances\":{}", "[".repeat(10_000));
+    assert!(status(refused("one", TfServing, &deep).code()).is_client_error());
+}
+
+#[test]
+fn what_is_wrong_with_a_table_is_said_where_it_is() {
+    use Dialect::{Invocations, Kserve, Vertex};
+    check_refusals(&[
         ("one", Kserve, r#"{"inputs":[[1,2]]}"#, "there is no member \"inputs\" here; expected instances"),
         (
             "one",
@@ -286,17 +318,7 @@ fn what_is_wrong_is_said_where_it_is() {
             r#"{"dataframe_records":[{"a":1,"c":2}]}"#,
             "/dataframe_records/0/c: the model has no feature",
         ),
-    ] {
-        let error = refused(model, dialect, body);
-        assert!(error.to_string().contains(says), "{dialect:?} {body}: {error}");
-        assert!(status(error.code()).is_client_error(), "{body}: {error}");
-    }
-    let many = format!("{{\"instances\":[[{}]]}}", vec!["1"; 257].join(","));
-    assert!(
-        refused("half", TfServing, &many).to_string().contains("at most 256 elements (limits.tensor_elements_max)")
-    );
-    let deep = format!("{{\"instances\":{}", "[".repeat(10_000));
-    assert!(status(refused("one", TfServing, &deep).code()).is_client_error());
+    ]);
 }
 
 /// Any JSON, of words that mean something here.

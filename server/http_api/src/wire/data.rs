@@ -116,7 +116,7 @@ pub(crate) fn expectation(datatype: Datatype) -> &'static str {
         Datatype::Fp32 => "a number within ±3.4028235e38",
         Datatype::Fp64 => "a number",
         Datatype::Bytes => "a string",
-        Datatype::Fp16 | Datatype::Bf16 => "bytes",
+        Datatype::Fp16 | Datatype::Bf16 => "a number within its range",
     }
 }
 

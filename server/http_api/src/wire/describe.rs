@@ -123,7 +123,7 @@ pub struct TensorConfig {
     pub dims: Vec<i64>,
     /// The file that holds the labels of an output's classes, if there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(example = "labels.txt")]
+    #[schema(nullable = false)]
     pub label_filename: Option<String>,
 }
 
