@@ -29,9 +29,10 @@ def test_python(url, tmp_path):
     generate = next(line for line in blocks("sh", url)[0].splitlines() if line.startswith("openapi-python-client"))
     program, *arguments = generate.split()
     run(Path(sys.executable).parent / program, *arguments, folder=tmp_path)
-    typed, pandas = blocks("python", url)
+    typed, pandas, gaps = blocks("python", url)
     assert run(sys.executable, "-c", typed, folder=tmp_path) == "setosa 0.9976472\n"
     assert "setosa" in run(sys.executable, "-c", pandas, folder=tmp_path)
+    assert run(sys.executable, "-c", gaps, folder=tmp_path) == "setosa\nsetosa\n"
     misspelt = typed.replace("sepal_length=5.1", "sepal_lenght=5.1")
     done = subprocess.run(
         [sys.executable, "-c", misspelt],

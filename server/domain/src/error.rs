@@ -192,6 +192,13 @@ impl Error {
         self
     }
 
+    /// The same with more behind its sentence.
+    #[must_use]
+    pub fn with_suffix(mut self, suffix: &str) -> Self {
+        self.0.what.to_mut().push_str(suffix);
+        self
+    }
+
     /// What else is wrong, apart from this.
     #[must_use]
     pub fn with_others(mut self, others: Vec<Self>) -> Self {

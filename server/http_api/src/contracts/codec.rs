@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     limits::HttpLimits,
-    native::{self, Layout, Reading},
+    native::{self, Layout, Lines, Reading},
     wire::ReplyEncoding,
 };
 
@@ -79,11 +79,13 @@ pub(super) struct Spots {
     pub(super) root: Slot<&'static str>,
     /// The feature of each column of a `dataframe_split`.
     pub(super) columns: RefCell<Vec<Option<usize>>>,
+    /// The line of each row.
+    lines: Lines,
 }
 
 impl Spots {
     fn new() -> Self {
-        Self { root: Slot::new("/instances"), columns: RefCell::default() }
+        Self { root: Slot::new("/instances"), columns: RefCell::default(), lines: Lines::default() }
     }
 
     fn locate(&self, layout: Layout, set: &FeatureSet, spot: Spot<'_>) -> String {
@@ -102,7 +104,7 @@ impl Spots {
                 (None, None) => "/dataframe_split".to_owned(),
             };
         }
-        let place = native::locate(layout, set, spot);
+        let place = native::locate(layout, set, &self.lines, spot);
         let rest = ["/rows", "/columns"].into_iter().find_map(|own| place.strip_prefix(own));
         match rest {
             Some(rest) => format!("{root}{rest}"),
@@ -170,12 +172,12 @@ impl ContractCodec {
             }
             (Form::JsonLines, Some(table)) => {
                 reading.layout.set(Layout::Lines);
-                native::read_json_lines(&self.body, table, reading).map(|()| None)
+                native::read_json_lines(&self.body, table, reading, &spots.lines).map(|()| None)
             }
             (Form::Csv { header }, Some(table)) => {
                 let header = header.unwrap_or_else(|| frame::has_header(&self.body, table.set()));
-                reading.layout.set(Layout::Csv { header });
-                native::read_csv(&self.body, header, table).map(|()| None)
+                reading.layout.set(Layout::Csv);
+                native::read_csv(&self.body, header, table, &spots.lines).map(|()| None)
             }
             (Form::JsonLines | Form::Csv { .. }, None) => features().map(|_| None),
         }

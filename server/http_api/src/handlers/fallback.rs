@@ -44,6 +44,8 @@ pub(crate) async fn method_not_allowed(request: HttpRequest, api: Data<Api>) -> 
     let resource = routes::resources(&api.contracts).find(|resource| resource.path == pattern);
     let routes = resource.map(|resource| resource.routes).unwrap_or_default();
     let allowed: Vec<_> = routes.iter().map(|route| route.method.as_str()).collect();
+    let head = allowed.contains(&"GET").then_some("HEAD");
+    let allowed: Vec<_> = allowed.into_iter().chain(head).collect();
     let allowed = allowed.join(", ");
     let error = Error::new(ErrorCode::MethodNotAllowed, "this path does not take this method")
         .expected(&*allowed)

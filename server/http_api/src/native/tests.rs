@@ -186,6 +186,11 @@ fn csv_is_read_by_the_types_of_its_columns() {
     let error = refused(Form::Csv { header: true }, "a,b,whole,txt\n");
     let all: Vec<_> = [&error].into_iter().chain(error.others()).map(ToString::to_string).collect();
     assert!(all[0].contains("did you mean 'text'?") && all[1].contains("'text' is missing"), "{all:?}");
+    // Rows are told by the line on which they begin, whatever stands between.
+    let error = refused(Form::JsonLines, "\n[1,2,3,\"x\",[[1],[2]]]\n\n[1,\"y\",3,\"x\",[[1],[2]]]").to_string();
+    assert!(error.starts_with("line 4, /b: feature 'b'"), "{error}");
+    let error = refused(Form::Csv { header: true }, ",b,whole,text,grid\n").to_string();
+    assert!(error.contains("a column has no name") && error.contains("to_csv(index=False)"), "{error}");
     let error = refused(Form::Csv { header: false }, "1,2,3\n").to_string();
     assert!(error.contains("line 1: the line has the wrong number of cells; expected 5 cells, got 3"), "{error}");
     assert!(refused(Form::Csv { header: true }, &b"a\xff"[..]).to_string().contains("not UTF-8"));

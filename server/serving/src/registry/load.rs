@@ -74,7 +74,7 @@ impl Opened {
             features => features,
         };
         let rows = features.as_ref().map_or(RowCount::Single, FeatureSet::rows);
-        let answers = Answers::new(&signature, &manifest, rows);
+        let answers = Answers::new(&signature, &manifest, rows)?;
         self.signature = signature;
         self.properties.extend(properties);
         self.session.reshape(reshapes);

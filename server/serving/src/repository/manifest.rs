@@ -209,6 +209,15 @@ impl Manifest {
         if self.batch_rows_max == Some(0) {
             return Err(Error::model("batch_rows_max = 0 would refuse every request").hint("leave it out for no limit"));
         }
+        const TASKS: [&str; 3] = ["classification", "regression", "other"];
+        if let Some(task) = self.task.as_deref().filter(|task| !TASKS.contains(task)) {
+            let error = Error::model("there is no such task").at("model.toml task").expected(TASKS.join(", "));
+            let error = error.got(candor_domain::names::quoted(task));
+            return Err(match crate::likeness::closest(task, TASKS.into_iter()) {
+                Some(close) => error.hint(format!("did you mean \"{close}\"?")),
+                None => error,
+            });
+        }
         check_side("inputs", &self.inputs, &signature.inputs)?;
         check_side("outputs", &self.outputs, &signature.outputs)
     }
