@@ -165,6 +165,12 @@ impl Repository {
         kind_of(&self.root.join(name.as_str())) == Some(Kind::Folder)
     }
 
+    /// Whether a model has a folder for this version.
+    #[must_use]
+    pub fn has_version(&self, name: &ModelName, version: &Version) -> bool {
+        kind_of(&self.root.join(name.as_str()).join(version.as_str())) == Some(Kind::Folder)
+    }
+
     /// Looks at one model.
     ///
     /// # Errors
