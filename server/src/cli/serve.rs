@@ -85,6 +85,9 @@ fn banner(running: &RunningServer) -> Result<String> {
         text.push_str(&format!("  library  {}\n           sha256 {sha256}\n", path.display()));
     }
     text.push_str(&format!("  models   {}\n", running.registry().repository().root().display()));
+    if let Some(advice) = running.registry().repository().advice() {
+        text.push_str(&format!("         ! {advice}\n"));
+    }
     for entry in running.registry().index()? {
         let version = entry.version.as_ref().map_or("–", |version| version.as_str());
         let reason = if entry.reason.is_empty() { String::new() } else { format!("  {}", entry.reason) };
