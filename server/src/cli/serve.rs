@@ -61,11 +61,11 @@ async fn serve(settings: &Settings) -> Result<()> {
             signals.next().await
         }
     };
-    tracing::info!("{why}: draining; once more to end at once");
+    tracing::info!("{why}: draining; once more, a second from now or later, to end at once");
     running.abandon_loads();
     tokio::select! {
         () = running.stop() => {}
-        second = signals.next() => {
+        second = signals.second() => {
             return Err(Error::new(ErrorCode::Internal, format!("{second}: ended without draining")));
         }
     }
