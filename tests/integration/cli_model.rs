@@ -180,8 +180,7 @@ fn a_path_may_be_a_repository_a_model_or_a_version() {
     models.write("empty/notes.txt", "x");
     for (path, says) in [
         ("nowhere", "cannot open"),
-        ("iris/model.toml", "is not a folder"),
-        ("iris/1/model.onnx", "is not a folder"),
+        ("iris/model.toml", "is neither a folder nor an ONNX file"),
         ("empty", "holds no model"),
     ] {
         let path = models.path(path);

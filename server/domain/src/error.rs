@@ -206,6 +206,15 @@ impl Error {
         self
     }
 
+    /// The first of `errors` with the rest as its others; nothing when there is none.
+    ///
+    /// # Errors
+    /// When there is one.
+    pub fn all(errors: impl IntoIterator<Item = Self>) -> Result<()> {
+        let mut errors = errors.into_iter();
+        errors.next().map_or(Ok(()), |first| Err(first.with_others(errors.collect())))
+    }
+
     /// What else is wrong.
     #[must_use]
     pub fn others(&self) -> &[Self] {

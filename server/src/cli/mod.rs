@@ -77,7 +77,7 @@ Examples:
 
 Every flag is also an environment variable and a key of the configuration file:
 docs/CONFIG.md lists them.
-SIGTERM: not ready, drain, stop. A second signal ends at once.")]
+SIGTERM: not ready, drain, stop. Another signal, a second later or more, ends at once.")]
     Serve(ConfigArgs),
     /// List, show or check models.
     Model {

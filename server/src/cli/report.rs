@@ -60,6 +60,11 @@ impl Check {
         self
     }
 
+    /// The same, as something that keeps nothing from working.
+    pub(super) fn warning(self) -> Self {
+        Self { mark: Mark::Warn, ..self }
+    }
+
     /// The error's hint becomes the way to mend it.
     pub(super) fn from_error(what: &'static str, error: &candor_domain::Error) -> Self {
         let details = error.details();
@@ -72,6 +77,11 @@ impl Check {
         }
         let fix = details.hint.map(|hint| hint.trim_start().to_owned());
         Self { fix, ..Self::fail(what, text) }
+    }
+
+    /// One check for the error and one for each of the others that it was found with.
+    pub(super) fn all_of_error(what: &'static str, error: &candor_domain::Error) -> Vec<Self> {
+        std::iter::once(error).chain(error.others()).map(|error| Self::from_error(what, error)).collect()
     }
 
     pub(super) fn line(&self, indent: usize) -> String {

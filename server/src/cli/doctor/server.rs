@@ -67,6 +67,7 @@ fn models(settings: &Settings) -> Vec<Check> {
     } else {
         Check::ok("models", format!("{} in {shown}", number(names.len(), "model")))
     }];
+    checks.extend(repository.advice().map(|advice| Check::from_error("models", &advice).warning()));
     checks.extend(ignored.into_iter().map(|why| Check::warn("models", format!("ignored: {why}"))));
     for name in &names {
         match repository.find(name) {

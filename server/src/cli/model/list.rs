@@ -40,12 +40,13 @@ pub(super) fn run(args: &ListArgs) -> Done {
     let settings = args.common.settings(args.dir.as_ref())?;
     let repository = repository(&settings)?;
     let (names, ignored) = repository.models()?;
+    let advice = repository.advice().map(|advice| advice.to_string());
     let models: Vec<Value> = names.iter().map(|name| look_at(&repository, &settings, name)).collect();
     if args.json {
         let root = repository.root().display().to_string();
-        screen::print_json(&json!({"root": root, "models": models, "ignored": ignored}));
+        screen::print_json(&json!({"root": root, "models": models, "ignored": ignored, "advice": advice}));
     } else {
-        print_folder(&repository, &models, &ignored);
+        print_folder(&repository, &models, &ignored, advice.as_deref());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -69,9 +70,12 @@ fn look_at(repository: &Repository, settings: &Settings, name: &ModelName) -> Va
     json!({"name": name.as_str(), "title": title, "task": task, "versions": versions, "problems": problems})
 }
 
-fn print_folder(repository: &Repository, models: &[Value], ignored: &[String]) {
+fn print_folder(repository: &Repository, models: &[Value], ignored: &[String], advice: Option<&str>) {
     let root = repository.root().display();
     let mut text = format!("{} in {root}\n\n", styled(BOLD, number(models.len(), "model")));
+    if let Some(advice) = advice {
+        text.push_str(&format!("{} {}\n\n", styled(YELLOW, "!"), screen::indented(advice, 2)));
+    }
     let mut table = Table::new(["MODEL", "VERSIONS", "SERVED", "TASK", "SIZE", "TITLE"]).right([4]);
     let (mut bytes, mut problems) = (0, Vec::new());
     for model in models {
