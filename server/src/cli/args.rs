@@ -123,13 +123,30 @@ impl TokenArgs {
     pub(super) fn token(&self) -> Result<Option<String>, Failure> {
         let Some(file) = &self.token_file else {
             #[allow(clippy::disallowed_methods, reason = "a secret: an argument would show it to every process")]
-            return Ok(std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.is_empty()));
+            let token = std::env::var_os(TOKEN_VARIABLE).unwrap_or_default();
+            let token = token.to_string_lossy();
+            let token = Some(token.trim()).filter(|token| !token.is_empty());
+            return token.map(|token| checked(token, TOKEN_VARIABLE)).transpose();
         };
+        let shown = file.display().to_string();
         let text = std::fs::read_to_string(file).map_err(|error| {
-            Failure::misused(Problem::new(format!("cannot read the token file {}", file.display())).cause(error))
+            Failure::misused(Problem::new(format!("cannot read the token file {shown}")).cause(error))
         })?;
-        Ok(Some(text.trim().to_owned()))
+        checked(text.trim(), &shown).map(Some)
     }
+}
+
+/// The token, if a header can carry it. What is wrong with it is said without showing it.
+fn checked(token: &str, place: &str) -> Result<String, Failure> {
+    let help = "a file or variable holds one token and nothing else";
+    let what = if token.is_empty() {
+        "there is no token"
+    } else if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        "the token has a character that no token has: a space, a line's end inside, or one that is not ASCII"
+    } else {
+        return Ok(token.to_owned());
+    };
+    Err(Failure::misused(Problem::new(what).at(place).help(help)))
 }
 
 /// When output is coloured.

@@ -148,6 +148,11 @@ impl Client {
 
 fn base(server: &str) -> Result<String, Problem> {
     let help = "such as http://127.0.0.1:8080";
+    if server.contains('@') {
+        // Not shown: it may hold a password.
+        let problem = Problem::new("an address holds no user and no password here").at("--server");
+        return Err(problem.help("the token goes into --token-file FILE, or into the variable CANDOR_TOKEN"));
+    }
     if server.starts_with("https://") {
         return Err(Problem::new("https is not built in").at(format!("--server {server}")).help(
             "talk to the server's own address with http://, or use curl through the proxy that has the certificate",
@@ -189,6 +194,9 @@ mod tests {
             ("grpc://host", "grpc:// is not spoken here"),
             ("http://", "not an address"),
             ("a b", "not an address"),
+            ("http://user:pw@host", "an address holds no user and no password here"),
+            ("https://user:pw@host", "an address holds no user and no password here"),
+            ("user@host", "an address holds no user and no password here"),
         ] {
             assert_eq!(base(bad).unwrap_err().what(), what, "{bad}");
         }

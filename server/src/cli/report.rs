@@ -91,10 +91,16 @@ impl Check {
             "",
             self.mark.shown(),
             self.what,
-            screen::indented(&self.text, deeper)
+            screen::indented(&screen::plain(&self.text), deeper)
         );
         if let Some(fix) = &self.fix {
-            let _ = writeln!(line, "{:deeper$}{} {}", "", styled(DIM, "help:"), screen::indented(fix, deeper + 6));
+            let _ = writeln!(
+                line,
+                "{:deeper$}{} {}",
+                "",
+                styled(DIM, "help:"),
+                screen::indented(&screen::plain(fix), deeper + 6)
+            );
         }
         line
     }

@@ -158,16 +158,19 @@ impl ContractCodec {
         &self,
         version: &ReadyVersion,
         table: &mut Option<Table<'_>>,
-        reading: &Reading<'_>,
+        reading: &mut Reading<'_>,
         spots: &Spots,
     ) -> Result<Option<Content>> {
         let features = || version.features.as_ref().map_err(Clone::clone);
         match (self.form, table) {
             (Form::Json, table) => {
                 let body = match self.dialect {
-                    Dialect::TfServing => tokens::quoted(&self.body),
+                    Dialect::TfServing => tokens::quoted(&self.body)?,
                     Dialect::Kserve | Dialect::Invocations | Dialect::Vertex => Cow::Borrowed(&*self.body),
                 };
+                if matches!(body, Cow::Owned(_)) {
+                    reading.number_of = tokens::number;
+                }
                 body::read(&body, table, Context { version, dialect: self.dialect, reading, spots })
             }
             (Form::JsonLines, Some(table)) => {
@@ -197,8 +200,8 @@ impl Codec for ContractCodec {
         let set = version.features.as_ref().ok();
         let locate = |spot: Spot<'_>| set.map_or_else(String::new, |set| spots.locate(layout.get(), set, spot));
         let mut table = set.map(|set| Table::new(set, self.limits.tensor_elements_max, &locate));
-        let reading = Reading::new(&layout, &self.limits);
-        let content = self.read(version, &mut table, &reading, &spots)?;
+        let mut reading = Reading::new(&layout, &self.limits);
+        let content = self.read(version, &mut table, &mut reading, &spots)?;
         let inputs = match (content, table) {
             (Some(Content::Rows(inputs, rows)), _) => {
                 self.held = Held::Rows(rows);
@@ -245,7 +248,7 @@ impl Codec for ContractCodec {
 }
 
 /// Whether the first dimension counts rows; if not, a request is one row.
-fn counts_rows(version: &ReadyVersion) -> bool {
+pub(super) fn counts_rows(version: &ReadyVersion) -> bool {
     version.features.as_ref().is_ok_and(|set| set.rows() != RowCount::Single)
 }
 

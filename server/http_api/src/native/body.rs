@@ -77,12 +77,14 @@ pub(crate) struct Reading<'a> {
     pub(crate) trouble: Trouble,
     pub(crate) layout: &'a Slot<Layout>,
     pub(crate) limits: &'a HttpLimits,
+    /// The number that a text stands for, where a contract has numbers that JSON does not have.
+    pub(crate) number_of: fn(&str) -> Option<f64>,
     stopped: Slot<bool>,
 }
 
 impl<'a> Reading<'a> {
     pub(crate) fn new(layout: &'a Slot<Layout>, limits: &'a HttpLimits) -> Self {
-        Self { trouble: Trouble::default(), layout, limits, stopped: Slot::new(false) }
+        Self { trouble: Trouble::default(), layout, limits, number_of: |_| None, stopped: Slot::new(false) }
     }
 
     /// Makes the parser give up; the table knows why.

@@ -127,8 +127,8 @@ fn data(folder: Option<&Path>) -> Vec<Check> {
     };
     let shown = folder.display();
     if folder.exists() {
-        return vec![match DataFolder::open(folder) {
-            Ok(_) => Check::ok("data", format!("{shown} can be written")),
+        return vec![match DataFolder::probe(folder) {
+            Ok(()) => Check::ok("data", format!("{shown} can be written")),
             Err(error) => Check::from_error("data", &error),
         }];
     }

@@ -102,10 +102,10 @@ fn print_folder(repository: &Repository, models: &[Value], ignored: &[String], a
         text.push('\n');
     }
     for (name, why) in problems {
-        text.push_str(&format!("{} {name}: {}\n", styled(YELLOW, "!"), screen::indented(why, 4)));
+        text.push_str(&format!("{} {name}: {}\n", styled(YELLOW, "!"), screen::indented(&screen::plain(why), 4)));
     }
     for why in ignored {
-        text.push_str(&format!("{} ignored: {}\n", styled(YELLOW, "!"), screen::indented(why, 4)));
+        text.push_str(&format!("{} ignored: {}\n", styled(YELLOW, "!"), screen::indented(&screen::plain(why), 4)));
     }
     screen::print(&text);
 }
@@ -143,7 +143,7 @@ fn of_server(client: &Client, json: bool) -> Done {
         text.push_str(&table.to_string());
     }
     for reason in reasons {
-        text.push_str(&format!("\n{} {}\n", styled(YELLOW, "!"), screen::indented(&reason, 4)));
+        text.push_str(&format!("\n{} {}\n", styled(YELLOW, "!"), screen::indented(&screen::plain(&reason), 4)));
     }
     screen::print(&text);
     Ok(ExitCode::SUCCESS)
