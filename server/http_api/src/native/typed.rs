@@ -187,6 +187,11 @@ fn example_row(features: &[FeatureSpec]) -> Option<Value> {
                     (Some(bound), None) | (None, Some(bound)) => bound,
                     (None, None) => 0.0,
                 };
+                // Half way through a declared range may lie beyond the datatype's own.
+                let schema = element_schema(feature);
+                let bound = |key: &str| schema.get(key).and_then(Value::as_f64);
+                let middle = bound("minimum").map_or(middle, |least| middle.max(least));
+                let middle = bound("maximum").map_or(middle, |most| middle.min(most));
                 if feature.kind() == FeatureKind::Integer { json!(middle as i64) } else { json!(middle) }
             }
         };
