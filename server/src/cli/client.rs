@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::Value;
-use ureq::{Agent, Body, http::Response};
+use ureq::{
+    Agent, Body,
+    http::{Response, StatusCode},
+};
 
 use super::{
     args::TokenArgs,
@@ -116,7 +119,8 @@ impl Client {
         match value {
             Some(value) if status.is_success() => Ok(value),
             Some(problem) if problem.get("detail").or_else(|| problem.get("title")).is_some() => {
-                Err(Failure::failed(Problem::of_answer(&problem)))
+                let problems = Problem::of_answer(&problem).into_iter();
+                Err(Failure::failed(problems.map(|problem| self.for_callers(status, problem)).collect()))
             }
             // The Open Inference Protocol's form, and a server older than these routes.
             Some(problem) if problem.get("error").is_some_and(Value::is_string) => {
@@ -127,6 +131,17 @@ impl Client {
                 let shown: String = text.chars().take(200).collect();
                 Err(self.stranger(&format!("it answered {}: {shown}", status.as_u16())).into())
             }
+        }
+    }
+
+    /// The server speaks of headers, which whoever calls from here does not write.
+    fn for_callers(&self, status: StatusCode, problem: Problem) -> Problem {
+        match (status, &self.token) {
+            (StatusCode::UNAUTHORIZED, None) => problem.help("--token-file FILE, or the variable CANDOR_TOKEN"),
+            (StatusCode::UNAUTHORIZED, Some(_)) => {
+                problem.help("the server does not know the token of --token-file or CANDOR_TOKEN")
+            }
+            _ => problem,
         }
     }
 
