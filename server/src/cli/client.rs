@@ -6,10 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::Value;
-use ureq::{
-    Agent, Body,
-    http::{Response, StatusCode},
-};
+use ureq::{Agent, Body, http::Response};
 
 use super::{
     args::TokenArgs,
@@ -120,7 +117,7 @@ impl Client {
             Some(value) if status.is_success() => Ok(value),
             Some(problem) if problem.get("detail").or_else(|| problem.get("title")).is_some() => {
                 let problems = Problem::of_answer(&problem).into_iter();
-                Err(Failure::failed(problems.map(|problem| self.for_callers(status, problem)).collect()))
+                Err(Failure::failed(problems.map(|problem| self.for_callers(problem)).collect()))
             }
             // The Open Inference Protocol's form, and a server older than these routes.
             Some(problem) if problem.get("error").is_some_and(Value::is_string) => {
@@ -135,13 +132,11 @@ impl Client {
     }
 
     /// The server speaks of headers, which whoever calls from here does not write.
-    fn for_callers(&self, status: StatusCode, problem: Problem) -> Problem {
-        match (status, &self.token) {
-            (StatusCode::UNAUTHORIZED, None) => problem.help("--token-file FILE, or the variable CANDOR_TOKEN"),
-            (StatusCode::UNAUTHORIZED, Some(_)) => {
-                problem.help("the server does not know the token of --token-file or CANDOR_TOKEN")
-            }
-            _ => problem,
+    fn for_callers(&self, problem: Problem) -> Problem {
+        match &self.token {
+            _ if !problem.is("unauthenticated") => problem,
+            None => problem.help("--token-file FILE, or the variable CANDOR_TOKEN"),
+            Some(_) => problem.help("the server does not know the token of --token-file or CANDOR_TOKEN"),
         }
     }
 
