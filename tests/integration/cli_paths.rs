@@ -135,3 +135,20 @@ fn all_faults_of_a_manifest_are_told() {
     let report = run(&["model", "check", models.path("m").to_str().unwrap(), "--json"]).out;
     assert_eq!(serde_json::from_str::<Value>(&report).unwrap()["failed"], 3);
 }
+
+#[test]
+fn the_golden_pair_of_the_documentation_is_right_and_a_wrong_one_is_told() {
+    let page = include_str!("../../docs/REPOSITORIES.md");
+    let example = page.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+    let models = Models::none().with_file("iris/1/model.onnx", sample("iris", "2"));
+    models.write("iris/1/golden.json", example);
+    assert!(check(&models, "iris", 0).contains("✓ golden       1 of 1 pair answered rightly, made by onnxruntime"));
+    for (right, wrong, says) in [
+        ("\"name\": \"one setosa\",", "", "missing field `name`"),
+        ("\"data\": [0]", "\"data\": [1]", "output 'label' has 0 at element 0, wanted 1"),
+        ("\"cases\"", "\"pairs\": [], \"cases\"", "unknown field `pairs`"),
+    ] {
+        models.write("iris/1/golden.json", example.replace(right, wrong));
+        assert!(check(&models, "iris", 1).contains(says), "{says}");
+    }
+}

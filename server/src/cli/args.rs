@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ColorChoice};
+use clap::{
+    Args, ColorChoice,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
 use super::problem::{self, Failure, MISUSED, Problem};
 use crate::config::{Layers, Settings};
@@ -109,6 +112,33 @@ pub(super) fn settings(mut layers: Layers) -> Result<Settings, Failure> {
         problem::warn(warning);
     }
     Settings::read(&mut layers).map_err(|report| Failure::misused(Problem::new(report.to_string())))
+}
+
+/// Flags that other servers have, and what is said here instead.
+const ELSEWHERE: [(&[&str], &str); 3] = [
+    (
+        &["--port", "--http-port", "--http_port", "--host", "--bind", "--listen", "--address", "-p"],
+        "the address is --http-addr HOST:PORT",
+    ),
+    (
+        &["--model-base-path", "--model_base_path", "--model-repository", "--model-store", "--models", "--model-dir"],
+        "the folder of models is an argument without a flag: candor serve DIR",
+    ),
+    (&["--rest_api_port", "--rest-api-port"], "the address is --http-addr HOST:PORT; docs/COMING-FROM.md has the rest"),
+];
+
+/// Adds what somebody who knows another server is looking for.
+pub(super) fn with_tip(mut error: clap::Error) -> clap::Error {
+    let wrong = match (error.kind(), error.get(ContextKind::InvalidArg)) {
+        (ErrorKind::UnknownArgument, Some(ContextValue::String(wrong))) => wrong.clone(),
+        _ => return error,
+    };
+    let wrong = wrong.split('=').next().unwrap_or_default();
+    if let Some((_, tip)) = ELSEWHERE.iter().find(|(flags, _)| flags.contains(&wrong)) {
+        error.remove(ContextKind::SuggestedArg);
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![(*tip).into()]));
+    }
+    error
 }
 
 /// Where a running server is, and who asks.

@@ -116,7 +116,8 @@ impl Client {
         match value {
             Some(value) if status.is_success() => Ok(value),
             Some(problem) if problem.get("detail").or_else(|| problem.get("title")).is_some() => {
-                Err(Failure::failed(Problem::of_answer(&problem)))
+                let problems = Problem::of_answer(&problem).into_iter();
+                Err(Failure::failed(problems.map(|problem| self.for_callers(problem)).collect()))
             }
             // The Open Inference Protocol's form, and a server older than these routes.
             Some(problem) if problem.get("error").is_some_and(Value::is_string) => {
@@ -127,6 +128,15 @@ impl Client {
                 let shown: String = text.chars().take(200).collect();
                 Err(self.stranger(&format!("it answered {}: {shown}", status.as_u16())).into())
             }
+        }
+    }
+
+    /// The server speaks of headers, which whoever calls from here does not write.
+    fn for_callers(&self, problem: Problem) -> Problem {
+        match &self.token {
+            _ if !problem.is("unauthenticated") => problem,
+            None => problem.help("--token-file FILE, or the variable CANDOR_TOKEN"),
+            Some(_) => problem.help("the server does not know the token of --token-file or CANDOR_TOKEN"),
         }
     }
 

@@ -51,6 +51,11 @@ impl Problem {
         self
     }
 
+    /// Whether it has this code.
+    pub(super) fn is(&self, code: &str) -> bool {
+        self.0.code.as_deref() == Some(code)
+    }
+
     #[cfg(test)]
     pub(super) fn what(&self) -> &str {
         &self.0.what

@@ -37,7 +37,7 @@ pub struct Manifest {
 
 /// Notes on one input or output.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table such as { name = \"x\" }")]
 pub struct TensorNotes {
     /// Name in the graph.
     pub name: String,
@@ -71,7 +71,7 @@ pub enum Role {
 
 /// One column.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table such as { name = \"a\" }")]
 pub struct Feature {
     /// Its name.
     pub name: String,
@@ -304,6 +304,15 @@ mod tests {
     fn unknown_keys_are_refused_with_their_line() {
         let error = Manifest::parse("title = \"x\"\nbatch_row_max = 3\n").unwrap_err().to_string();
         assert!(error.contains("line 2") && error.contains("batch_row_max"), "{error}");
+    }
+
+    #[test]
+    fn a_bare_name_is_answered_with_what_a_feature_looks_like() {
+        let parse = |text: &str| Manifest::parse(text).unwrap_err().to_string();
+        let error = parse("[[inputs]]\nname = \"x\"\nfeatures = [\"a\"]\n");
+        assert!(error.contains("string \"a\", expected a table such as { name = \"a\" }"), "{error}");
+        let error = parse("inputs = [\"x\"]\n");
+        assert!(error.contains("expected a table such as { name = \"x\" }"), "{error}");
     }
 
     #[test]
