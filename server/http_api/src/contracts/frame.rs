@@ -188,17 +188,14 @@ impl<'de> Visitor<'de> for DataRowSeed<'_, '_, '_> {
 /// as well, which it can where names are numbers, as those of pandas' columns may be. SageMaker's bodies have no such
 /// line, MLflow's do. In doubt it is data: a row too many is seen, a row too few is not.
 pub(super) fn has_header(body: &[u8], set: &FeatureSet) -> bool {
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(body);
-    let mut first = csv::StringRecord::new();
-    if !reader.read_record(&mut first).unwrap_or(false) {
-        return false;
-    }
-    let cells = || first.iter().map(|cell| cell.trim_start_matches('\u{feff}').trim());
+    // What is wrong with it is told when it is read.
+    let Ok(first) = native::first_line(body, set) else { return false };
+    let cells = || first.iter().map(|cell| cell.trim());
     let reads = |(cell, spec): (&str, &FeatureSpec)| match spec.kind() {
         FeatureKind::String => true,
         FeatureKind::Boolean => ["true", "false", "1", "0"].contains(&&*cell.to_ascii_lowercase()),
         FeatureKind::Integer | FeatureKind::Number => cell.parse::<f64>().is_ok(),
     };
     let could_be_row = first.len() == set.all().len() && cells().zip(set.all()).all(reads);
-    !could_be_row && cells().all(|cell| set.index(cell).is_some())
+    !could_be_row && !first.is_empty() && cells().all(|cell| set.index(cell).is_some())
 }

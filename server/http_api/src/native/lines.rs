@@ -3,7 +3,7 @@
 use std::{borrow::Cow, cell::RefCell};
 
 use candor_domain::{Error, Result, names::quoted};
-use candor_serving::features::{Cell, FeatureKind, FeatureSpec, Spot, Stop, Table};
+use candor_serving::features::{Cell, FeatureKind, FeatureSet, FeatureSpec, Spot, Stop, Table};
 use serde::de::DeserializeSeed as _;
 
 use super::{
@@ -35,11 +35,22 @@ pub(crate) fn read_json_lines(body: &[u8], table: &mut Table<'_>, reading: &Read
     Ok(())
 }
 
+/// More columns than there are features are a mistake; many more are not even named.
+fn cells_max(set: &FeatureSet) -> usize {
+    const STRANGERS_MAX: usize = 16;
+    set.all().len() + STRANGERS_MAX
+}
+
+/// The cells of the first line of a CSV body.
+pub(crate) fn first_line<'a>(body: &'a [u8], set: &FeatureSet) -> Result<Vec<Cow<'a, str>>> {
+    let mut cells = Vec::new();
+    Records::new(body, cells_max(set))?.next(&mut cells)?;
+    Ok(cells)
+}
+
 /// Reads a table of texts, by names in its first line or in the order of the features.
 pub(crate) fn read_csv(body: &[u8], header: bool, table: &mut Table<'_>, lines: &Lines) -> Result<()> {
-    /// More columns than there are features are a mistake; many more are not even named.
-    const STRANGERS_MAX: usize = 16;
-    let mut records = Records::new(body, table.set().all().len() + STRANGERS_MAX)?;
+    let mut records = Records::new(body, cells_max(table.set()))?;
     let mut cells = Vec::new();
     let columns = if header {
         records.next(&mut cells)?;
