@@ -8,7 +8,10 @@ use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess,
 use serde_json::value::RawValue;
 
 use super::body::Context;
-use crate::{native::ValueSeed, wire::Word};
+use crate::{
+    native::{self, ValueSeed},
+    wire::Word,
+};
 
 /// An object with `columns` and `data`; `index` names rows, which mean nothing here.
 pub(super) struct SplitSeed<'t, 's, 'a> {
