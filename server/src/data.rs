@@ -2,12 +2,20 @@
 
 use std::{
     fs::{self, File, TryLockError},
+    io::{ErrorKind, Write as _},
     net::SocketAddr,
     path::{Path, PathBuf},
 };
 
 use candor_domain::{Error, ErrorCode, Result};
+use rustix::{
+    fs::{Access, Mode, OFlags, access},
+    io::Errno,
+};
 use serde::Serialize;
+
+/// Those who look at the lock let go of it at once; this many in a row do not come.
+const LOOKS_MAX: usize = 1000;
 
 /// A data folder that this process holds.
 pub(crate) struct DataFolder {
@@ -27,19 +35,41 @@ impl DataFolder {
     /// # Errors
     /// When it cannot be made, or another server holds it.
     pub(crate) fn open(folder: &Path) -> Result<Self> {
-        let failed = |error: std::io::Error| {
-            Error::new(ErrorCode::Internal, format!("the data folder {} cannot be used: {error}", folder.display()))
+        fs::create_dir_all(folder).map_err(|error| unusable(folder, &error))?;
+        let lock = open_lock(folder, OFlags::CREATE).map_err(|error| unusable(folder, &error))?;
+        for _ in 0..LOOKS_MAX {
+            match lock.try_lock() {
+                Ok(()) => return Ok(Self { serving: folder.join("serving.json"), _lock: lock }),
+                Err(TryLockError::Error(error)) => return Err(unusable(folder, &error)),
+                // A lock that can be shared is no server's, but that of someone who looks: see `probe`.
+                Err(TryLockError::WouldBlock) if lock.try_lock_shared().is_ok() => {
+                    lock.unlock().map_err(|error| unusable(folder, &error))?;
+                    std::thread::yield_now();
+                }
+                Err(TryLockError::WouldBlock) => break,
+            }
+        }
+        Err(taken(folder))
+    }
+
+    /// Whether [`open`](Self::open) would succeed in a folder that is there. Makes, changes and holds nothing.
+    ///
+    /// # Errors
+    /// When it would not.
+    pub(crate) fn probe(folder: &Path) -> Result<()> {
+        access(folder, Access::WRITE_OK | Access::EXEC_OK).map_err(|error| unusable(folder, &error.into()))?;
+        if !folder.is_dir() {
+            return Err(unusable(folder, &Errno::NOTDIR.into()));
+        }
+        let lock = match open_lock(folder, OFlags::empty()) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            opened => opened.map_err(|error| unusable(folder, &error))?,
         };
-        fs::create_dir_all(folder).map_err(failed)?;
-        let lock = File::create(folder.join("lock")).map_err(failed)?;
-        match lock.try_lock() {
-            Ok(()) => Ok(Self { serving: folder.join("serving.json"), _lock: lock }),
-            Err(TryLockError::WouldBlock) => Err(Error::new(
-                ErrorCode::Internal,
-                format!("another server uses the data folder {}", folder.display()),
-            )
-            .hint("give each server its own --data folder")),
-            Err(TryLockError::Error(error)) => Err(failed(error)),
+        // Shared, so that a server that starts right now can tell it from another server's.
+        match lock.try_lock_shared() {
+            Ok(()) => Ok(()),
+            Err(TryLockError::WouldBlock) => Err(taken(folder)),
+            Err(TryLockError::Error(error)) => Err(unusable(folder, &error)),
         }
     }
 
@@ -51,15 +81,91 @@ impl DataFolder {
         let text = serde_json::json!(Serving { pid: std::process::id(), http: http.to_string() }).to_string();
         // Renamed into place, so that nobody reads half of it.
         let draft = self.serving.with_extension("tmp");
-        fs::write(&draft, text).and_then(|()| fs::rename(&draft, &self.serving)).map_err(|error| {
+        // What a crash left behind goes first: a link in its place would be followed.
+        let _ = fs::remove_file(&draft);
+        let written = File::create_new(&draft).and_then(|mut file| file.write_all(text.as_bytes()));
+        written.and_then(|()| fs::rename(&draft, &self.serving)).map_err(|error| {
             Error::new(ErrorCode::Internal, format!("cannot write {}: {error}", self.serving.display()))
         })
     }
+}
+
+/// The lock's file as it is: never emptied, and never what a link points to.
+fn open_lock(folder: &Path, flags: OFlags) -> std::io::Result<File> {
+    let flags = flags | OFlags::RDWR | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(folder.join("lock"), flags, Mode::from_raw_mode(0o644))?.into())
+}
+
+fn unusable(folder: &Path, error: &std::io::Error) -> Error {
+    Error::new(ErrorCode::Internal, format!("the data folder {} cannot be used: {error}", folder.display()))
+        .hint("name a folder that can be written, and whose file \"lock\" is no link, with --data")
+}
+
+fn taken(folder: &Path) -> Error {
+    let text = format!("another server uses the data folder {}", folder.display());
+    Error::new(ErrorCode::Internal, text).hint("give each server its own --data folder")
 }
 
 impl Drop for DataFolder {
     fn drop(&mut self) {
         // A stale announcement would only mislead; that it cannot be removed changes nothing.
         let _ = fs::remove_file(&self.serving);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn the_lock_is_never_emptied_and_never_followed_through_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let lock = folder.path().join("lock");
+        fs::write(&lock, "precious").unwrap();
+        drop(DataFolder::open(folder.path()).unwrap());
+        assert_eq!(fs::read_to_string(&lock).unwrap(), "precious");
+
+        let target = folder.path().join("target");
+        fs::rename(&lock, &target).unwrap();
+        symlink(&target, &lock).unwrap();
+        assert!(DataFolder::open(folder.path()).is_err());
+        assert!(DataFolder::probe(folder.path()).is_err());
+        assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
+    }
+
+    #[test]
+    fn an_announcement_is_never_written_through_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("target");
+        fs::write(&target, "precious").unwrap();
+        symlink(&target, folder.path().join("serving.tmp")).unwrap();
+        let held = DataFolder::open(folder.path()).unwrap();
+        held.announce(([127, 0, 0, 1], 80).into()).unwrap();
+        assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
+        assert!(fs::read_to_string(folder.path().join("serving.json")).unwrap().contains("127.0.0.1:80"));
+    }
+
+    #[test]
+    fn a_probe_makes_nothing_and_tells_a_server_from_another_probe() {
+        let folder = tempfile::tempdir().unwrap();
+        DataFolder::probe(folder.path()).unwrap();
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+
+        let held = DataFolder::open(folder.path()).unwrap();
+        assert!(DataFolder::probe(folder.path()).unwrap_err().to_string().contains("another server"));
+        assert!(DataFolder::open(folder.path()).is_err());
+        drop(held);
+
+        let looking = open_lock(folder.path(), OFlags::empty()).unwrap();
+        looking.lock_shared().unwrap();
+        DataFolder::probe(folder.path()).unwrap();
+        let opening = std::thread::scope(|scope| {
+            let opening = scope.spawn(|| DataFolder::open(folder.path()));
+            looking.unlock().unwrap();
+            opening.join().unwrap()
+        });
+        assert!(opening.is_ok());
     }
 }

@@ -48,6 +48,9 @@ pub fn start(settings: &Settings) -> Result<(RunningServer, Server)> {
     let data = settings.data_dir.as_deref().map(DataFolder::open).transpose()?;
     let tokens = settings.tokens_file.as_deref().map(read_tokens).transpose()?;
     let repository = Repository::open(&settings.repository_dir, settings.model_bytes_max)?;
+    if let Some(advice) = repository.advice() {
+        tracing::warn!("{advice}");
+    }
     let engine = engine(settings)?;
     let registry = Registry::start(engine, repository, Arc::clone(&clock), registry_settings(settings));
     let registry = Arc::new(registry.map_err(no_thread)?);

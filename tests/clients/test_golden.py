@@ -1,11 +1,15 @@
 """Every golden answer of the sample models, over JSON and over binary tensors."""
 
 import json
+import re
+import shutil
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import tritonclient.http as triton
-from conftest import models
+from conftest import ROOT, models
 from wire import array_of, assert_same, golden_cases, post_json
 
 CASES = golden_cases(models())
@@ -87,3 +91,20 @@ def test_both_versions_of_iris_are_served_and_differ(address):
     assert newest["model_version"] == "2"
     assert newest["outputs"] == two["outputs"]
     assert one["outputs"] != two["outputs"]
+
+
+def test_the_program_of_the_documentation_writes_pairs(tmp_path):
+    """docs/REPOSITORIES.md shows how to write golden.json; its program is taken from the page."""
+    page = (ROOT / "docs/REPOSITORIES.md").read_text("utf-8")
+    program = re.search(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL).group(1)
+    folder = tmp_path / "models/iris/1"
+    folder.mkdir(parents=True)
+    shutil.copy(models() / "iris/1/model.onnx", folder)
+    subprocess.run([sys.executable, "-c", program], cwd=tmp_path, check=True, timeout=120)
+    ours = json.loads((folder / "golden.json").read_text("utf-8"))
+    theirs = json.loads((models() / "iris/1/golden.json").read_text("utf-8"))
+    assert set(ours) == set(theirs) and set(ours["cases"][0]) == set(theirs["cases"][0])
+    got = {output["name"]: output for output in ours["cases"][0]["outputs"]}
+    assert got["label"]["data"] == [0, 1]
+    first = theirs["cases"][0]["outputs"][1]
+    np.testing.assert_allclose(got["probabilities"]["data"][:3], first["data"], atol=1e-6)

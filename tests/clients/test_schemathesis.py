@@ -24,16 +24,27 @@ TESTED_S_MAX = 180
 MODELS = ("iris", "digits", "diabetes", "breast_cancer", "simple")
 
 
-@pytest.fixture(scope="module")
-def throw_away(tmp_path_factory) -> Iterator[str]:
-    folder = tmp_path_factory.mktemp("schemathesis")
+def serve(folder: Path, *more: str) -> Iterator[str]:
     shutil.copytree(models(), folder / "models", ignore=shutil.ignore_patterns("*.py", "*.txt", "*.md"))
     tokens = folder / "tokens.toml"
     digest = sha256(TOKEN.encode()).hexdigest()
     tokens.write_text(f'[[token]]\nname = "schemathesis"\naccess = "admin"\nsha256 = "{digest}"\n')
-    server = Server(folder / "data", folder / "models", "--tokens-file", tokens)
+    server = Server(folder / "data", folder / "models", "--tokens-file", tokens, *more)
     yield f"http://{server.wait_until_ready()}"
     assert server.stop() == 0, server.said()
+
+
+@pytest.fixture(scope="module")
+def throw_away(tmp_path_factory) -> Iterator[str]:
+    yield from serve(tmp_path_factory.mktemp("schemathesis"))
+
+
+@pytest.fixture(scope="module", params=["tf_serving", "kserve"])
+def with_contracts(request, tmp_path_factory) -> Iterator[str]:
+    settings = [f"contracts.v1={request.param}", "contracts.invocations=true", "contracts.vertex=true"]
+    settings.append("contracts.default_model=iris")
+    more = [word for setting in settings for word in ("--set", setting)]
+    yield from serve(tmp_path_factory.mktemp("contracts"), *more)
 
 
 def ask(url: str, document: str, folder: Path, *more: str):
@@ -61,3 +72,17 @@ def test_the_document_of_a_model(throw_away, tmp_path, model):
 
 def test_loading_and_unloading(throw_away, tmp_path):
     ask(throw_away, "/openapi.json", tmp_path, "--include-path-regex", LOADING)
+
+
+OF_OTHERS = "^/(v1|invocations|models|ping|version|vertex)"
+# What loads and unloads in their words.
+LOADING_OF_OTHERS = "^/models(/{model})?$"
+
+
+def test_the_contracts_of_others(with_contracts, tmp_path):
+    more = ["--include-path-regex", OF_OTHERS, "--exclude-path-regex", LOADING_OF_OTHERS]
+    ask(with_contracts, "/openapi.json", tmp_path, *more)
+
+
+def test_loading_and_unloading_in_the_words_of_others(with_contracts, tmp_path):
+    ask(with_contracts, "/openapi.json", tmp_path, "--include-path-regex", LOADING_OF_OTHERS)

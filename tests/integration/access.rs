@@ -134,8 +134,13 @@ fn a_token_that_is_wrong_in_any_way_opens_nothing() {
         for header in &wrong {
             let reply = knock(&server, route, |request| request.header("Authorization", header));
             let shown = String::from_utf8_lossy(&header[..header.len().min(60)]);
-            // A wrong token is refused even where none is needed: whoever sends one believes it to work.
-            assert_eq!(reply.status, 401, "{} {} with {shown:?}: {}", route.method, route.path, reply.text());
+            let name = format!("{} {} with {shown:?}", route.method, route.path);
+            if route.access == Access::Public {
+                // Whose token is stale may still ask whether the server lives.
+                assert!(is_let_in(&reply), "{name} is public: {}", reply.status);
+            } else {
+                assert_eq!(reply.status, 401, "{name}: {}", reply.text());
+            }
             assert!(!reply.text().contains(&admin), "{shown:?} gives a token away");
         }
     }

@@ -220,11 +220,11 @@ fn paths_and_methods_that_lead_nowhere() {
     }
     for (method, path, allowed) in [
         ("GET", "/v2/models/iris/infer", "POST"),
-        ("DELETE", "/v2/models/iris", "GET"),
+        ("DELETE", "/v2/models/iris", "GET, HEAD"),
         ("PUT", "/v2/repository/models/iris/load", "POST"),
-        ("POST", "/metrics", "GET"),
-        ("PATCH", "/v2/health/live", "GET"),
-        ("BREW", "/v2", "GET"),
+        ("POST", "/metrics", "GET, HEAD"),
+        ("PATCH", "/v2/health/live", "GET, HEAD"),
+        ("BREW", "/v2", "GET, HEAD"),
     ] {
         let reply = server.send(&Request::new(method, path)).expect(405);
         assert_eq!(reply.header("allow"), Some(allowed), "{method} {path}");

@@ -63,6 +63,23 @@ fn wrong_arguments_exit_with_2() {
 }
 
 #[test]
+fn flags_of_other_servers_are_answered_with_ours() {
+    for (args, tip) in [
+        (&["serve", "--port", "9000"][..], "tip: the address is --http-addr HOST:PORT\n"),
+        (&["serve", "--host=0.0.0.0"], "tip: the address is --http-addr HOST:PORT\n"),
+        (
+            &["serve", "--model_base_path=/models"],
+            "tip: the folder of models is an argument without a flag: candor serve DIR\n",
+        ),
+        (&["serve", "--http-adr", "x"], "tip: a similar argument exists: '--http-addr'"),
+    ] {
+        let said = run(args);
+        assert_eq!(said.code, Some(2), "{args:?}");
+        has_all(&said.err, &["error: unexpected argument", tip]);
+    }
+}
+
+#[test]
 fn all_problems_of_a_configuration_stand_in_one_report() {
     let said = run(&["config", "check"]);
     assert_eq!((said.code, said.out.as_str()), (Some(0), "the configuration is valid\n"));
@@ -133,9 +150,14 @@ fn flags_win_over_the_environment_and_that_over_the_file() {
 
 #[test]
 fn a_variable_that_nobody_knows_is_a_warning() {
-    let said =
-        process::run(BINARY, &["config", "check"], &[("CANDOR_HTTP_ADR", "x"), ("CANDOR_SERVICE_HOST", "10.0.0.1")]);
+    let odd = [("CANDOR_HTTP_ADR", "x"), ("CANDOR_SERVICE_HOST", "10.0.0.1"), ("CANDOR_FOO", "1")];
+    let said = process::run(BINARY, &["config", "check"], &odd);
     assert_eq!(said.code, Some(0));
+    // What is not close to anything is answered with nothing.
+    has_all(
+        &said.err,
+        &["CANDOR_FOO is no variable of Candor's\n", "CANDOR_SERVICE_HOST is no variable of Candor's\n"],
+    );
     has_all(
         &said.err,
         &["warning: CANDOR_HTTP_ADR is no variable of Candor's; did you mean CANDOR_HTTP_ADDR?", "CANDOR_SERVICE_HOST"],

@@ -1,6 +1,10 @@
 //! `candor doctor`: what it looks at, and that its exit code is what `serve` would come to.
 
-use std::{fs, net::TcpListener, os::unix::fs::PermissionsExt as _};
+use std::{
+    fs,
+    net::TcpListener,
+    os::unix::fs::{PermissionsExt as _, symlink},
+};
 
 use candor_tests::{
     Models,
@@ -121,4 +125,27 @@ fn what_keeps_serve_from_starting_is_what_doctor_fails_on() {
         let failed = report["checks"].as_array().unwrap().iter().filter(|found| found["mark"] == "fail");
         assert_eq!(failed.map(|found| found["check"].as_str().unwrap()).collect::<Vec<_>>(), [check], "{args:?}");
     }
+}
+
+#[test]
+fn looking_changes_nothing_in_a_data_folder_and_never_goes_through_a_link() {
+    let folder = TempDir::new().unwrap();
+    let (data, target) = (folder.path().join("data"), folder.path().join("target"));
+    fs::create_dir(&data).unwrap();
+    fs::write(data.join("serving.json"), "{}").unwrap();
+    fs::write(data.join("lock"), "precious").unwrap();
+    let look = || {
+        let models = samples();
+        let args = [models.to_str().unwrap(), "--http-addr=127.0.0.1:0", "--data", data.to_str().unwrap()];
+        run(&args)
+    };
+    let said = look();
+    assert_eq!(said.code, Some(0), "{}", said.out);
+    assert_eq!(fs::read_to_string(data.join("lock")).unwrap(), "precious");
+    assert_eq!(fs::read_to_string(data.join("serving.json")).unwrap(), "{}");
+
+    fs::rename(data.join("lock"), &target).unwrap();
+    symlink(&target, data.join("lock")).unwrap();
+    assert_eq!(look().code, Some(1));
+    assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
 }

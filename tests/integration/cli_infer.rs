@@ -250,3 +250,59 @@ fn a_server_with_tokens_is_asked_with_one() {
     let with = infer(&server, &row, &[("CANDOR_TOKEN", &token)], "");
     assert_eq!((with.code, with.err.as_str()), (Some(0), ""));
 }
+
+#[test]
+fn filled_gaps_are_told_beside_a_csv() {
+    let (said, _) = ask(&["a=1", "--output", "csv"], 200, &answer(), "");
+    assert_eq!(said.err, "! filled in as model.toml says: /rows/1/petal_width\n");
+    assert!(said.out.starts_with("row,label,"), "{}", said.out);
+}
+
+#[test]
+fn no_time_limit_may_be_asked_for() {
+    let (said, asked) = ask(&["a=1", "--timeout-ms", "0"], 200, &answer(), "");
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert_eq!(sent(&asked)["timeout_ms"], 0);
+    let server = TestServer::start();
+    let url = format!("http://{}", server.addr());
+    let row = ["sepal_length=5.1", "sepal_width=3.5", "petal_length=1.4", "petal_width=0.2"];
+    let said =
+        process::run(BINARY, &[&["infer", "iris"], &row[..], &["--timeout-ms", "0", "--server", &url]].concat(), &[]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+}
+
+#[test]
+fn who_has_no_token_is_told_how_to_give_one_here() {
+    let server = Plan::with(candor_tests::Models::copies(&["iris"])).with_tokens().start();
+    let url = format!("http://{}", server.addr());
+    let ask =
+        |token: &str| process::run(BINARY, &["infer", "iris", "a=1", "--server", &url], &[("CANDOR_TOKEN", token)]);
+    let said = ask("");
+    assert_eq!(said.code, Some(1));
+    assert!(said.err.contains("help: --token-file FILE, or the variable CANDOR_TOKEN"), "{}", said.err);
+    assert!(!said.err.contains("Bearer"), "{}", said.err);
+    assert!(ask("wrong").err.contains("does not know the token of --token-file or CANDOR_TOKEN"));
+}
+
+#[test]
+fn tables_that_pandas_splits_are_rows_and_those_without_commas_are_refused() {
+    let table = r#"{"columns":["a","b"],"index":[0,1],"data":[[1,"x"],[2,"y"]]}"#;
+    let (said, asked) = ask(&["-i", "-"], 200, &answer(), table);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert_eq!(sent(&asked), json!({"rows": [{"a": 1, "b": "x"}, {"a": 2, "b": "y"}]}));
+    let folder = TempDir::new().unwrap();
+    for (name, content, says) in [
+        (
+            "rows.csv",
+            "a;b\n5,1;2\n",
+            "its columns are parted by semicolons: the first line would be one column, \"a;b\"",
+        ),
+        ("rows.tsv", "a\tb\n5.1\t2\n", "its columns are parted by tabs"),
+    ] {
+        let file = folder.path().join(name);
+        fs::write(&file, content).unwrap();
+        let said = process::run(BINARY, &["infer", "iris", "--input", file.to_str().unwrap()], &[]);
+        assert_eq!(said.code, Some(2), "{}", said.err);
+        assert!(said.err.contains(says) && said.err.contains("write it with commas"), "{}", said.err);
+    }
+}

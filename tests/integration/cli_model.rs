@@ -180,8 +180,7 @@ fn a_path_may_be_a_repository_a_model_or_a_version() {
     models.write("empty/notes.txt", "x");
     for (path, says) in [
         ("nowhere", "cannot open"),
-        ("iris/model.toml", "is not a folder"),
-        ("iris/1/model.onnx", "is not a folder"),
+        ("iris/model.toml", "is neither a folder nor an ONNX file"),
         ("empty", "holds no model"),
     ] {
         let path = models.path(path);
@@ -263,4 +262,84 @@ fn a_servers_models_are_listed_with_what_is_wrong_with_them() {
     let said = run(&["model", "list", "--server", &url]);
     assert_eq!((said.code, said.err.as_str()), (Some(0), ""));
     insta::assert_snapshot!("list_real_server", said.out.replace(&url, "<server>"));
+}
+
+/// What would name a terminal's window, clear it, and turn text around.
+const STEERING: &str = "\u{1b}]0;owned\u{7}\u{9b}2J\u{202e}x";
+
+/// Whether nothing in it but our own styles steers a terminal.
+fn is_tame(said: &Said) -> bool {
+    let all = format!("{}{}", said.out, said.err);
+    let left = all.replace("\u{1b}[", "");
+    !left.contains(|char: char| (char.is_control() && char != '\n') || char == '\u{202e}')
+}
+
+#[test]
+fn no_text_of_others_steers_the_terminal() {
+    let written = STEERING.replace('\u{1b}', "\\u001b").replace('\u{7}', "\\u0007").replace('\u{9b}', "\\u009b");
+    let toml = format!("title = \"{written}\"\n[[inputs]]\nname = \"features\"\ndescription = \"{written}\"\n");
+    let models = Models::none().with_file("iris/1/model.onnx", sample("iris", "1")).with_file("iris/model.toml", &toml);
+    let root = models.root().to_str().unwrap();
+    for args in [&["show", "iris", root][..], &["list", root], &["show", "iris", root, "--json"], &["check", root]] {
+        let said = run(&[&["--color=always", "model"], args].concat());
+        assert_eq!(said.code, Some(0), "{args:?}: {}", said.err);
+        assert!(is_tame(&said), "{args:?}: {:?}", said.out);
+        assert!(args[0] == "check" || said.out.contains("]0;owned"), "{args:?}: {}", said.out);
+    }
+    let shown: Value = serde_json::from_str(&run(&["model", "show", "iris", root, "--json"]).out).unwrap();
+    assert_eq!(shown["title"], STEERING);
+
+    let model = json!({"name": STEERING, "title": STEERING, "version": STEERING, "task": STEERING, "state": STEERING,
+        "reason": STEERING, "features": [{"name": STEERING, "type": STEERING, "categories": [STEERING]}],
+        "outputs": [{"name": STEERING, "labels": [STEERING]}], "properties": {STEERING: STEERING}});
+    let problem = json!({"detail": STEERING, "code": STEERING, "pointer": STEERING, "got": STEERING, "hint": STEERING});
+    for (args, status, body) in [
+        (&["show", "iris"][..], 200, model.to_string()),
+        (&["list"], 200, json!({ "models": [model] }).to_string()),
+        (&["list"], 400, problem.to_string()),
+        (&["list"], 500, STEERING.to_owned()),
+    ] {
+        let stub = Stub::answering(&[(status, "application/json", &body)]);
+        let said = run(&[&["--color=always", "model"], args, &["--server", &stub.url()]].concat());
+        assert!(is_tame(&said), "{args:?}: {:?} {:?}", said.out, said.err);
+        assert!(format!("{}{}", said.out, said.err).contains("]0;owned"), "{args:?}");
+        assert_eq!(stub.asked().len(), 1);
+    }
+}
+
+#[test]
+fn a_line_to_paste_holds_what_was_asked_and_not_what_was_answered() {
+    for features in [json!([]), json!([{"name": "a'; b", "type": "number"}])] {
+        let answer = json!({"name": "iris; rm -rf ~ #", "version": "1", "features": features}).to_string();
+        let stub = Stub::answering(&[(200, "application/json", &answer)]);
+        let said = run(&["model", "show", "iris", "--server", &stub.url()]);
+        assert_eq!(said.code, Some(0), "{}", said.err);
+        assert!(!said.out.contains("rm -rf"), "{}", said.out);
+        assert!(said.out.contains("/models/iris/"), "{}", said.out);
+        assert_eq!(stub.asked().len(), 1);
+    }
+}
+
+#[test]
+fn a_token_is_trimmed_and_judged_before_anything_is_sent_and_secrets_are_not_shown() {
+    let page = json!({"models": []}).to_string();
+    let stub = Stub::answering(&[(200, "application/json", &page)]);
+    let said = process::run(BINARY, &["model", "list", "--server", &stub.url()], &[("CANDOR_TOKEN", " secret\n")]);
+    assert_eq!(said.code, Some(0), "{}", said.err);
+    assert_eq!(stub.asked()[0].header("authorization"), Some("Bearer secret"));
+
+    let folder = Models::none().with_file("token", "hidden words\n").with_file("empty", "\n");
+    let (bad, empty) = (folder.path("token"), folder.path("empty"));
+    let (bad, empty) = (bad.to_str().unwrap(), empty.to_str().unwrap());
+    let list = ["model", "list", "--server"];
+    for (args, variable, says) in [
+        (&["127.0.0.1:1", "--token-file", bad][..], "", "the token has a character that no token has"),
+        (&["127.0.0.1:1", "--token-file", empty], "", "there is no token"),
+        (&["127.0.0.1:1"], "hidden\nwords", "the token has a character that no token has"),
+        (&["http://user:hidden@127.0.0.1:1"], "", "an address holds no user and no password"),
+    ] {
+        let said = process::run(BINARY, &[&list, args].concat(), &[("CANDOR_TOKEN", variable)]);
+        assert_eq!(said.code, Some(2), "{args:?}: {}", said.err);
+        assert!(said.err.contains(says) && !said.err.contains("hidden"), "{args:?}: {}", said.err);
+    }
 }

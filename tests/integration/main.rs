@@ -17,6 +17,7 @@
 //! | `swaps` | one version swapped again and again under load |
 //! | `lifecycle`, `cli` | signals, draining, limits of connections; the command line |
 //! | `cli_help`, `cli_model`, `cli_infer`, `cli_doctor` | what the subcommands say, as snapshots |
+//! | `cli_paths` | folders that are easily mistaken for each other |
 //! | `openapi` | the document and the server say the same |
 //! | `contracts` | the wire contracts of other servers, by what their own documents say |
 //! | `counting` | statistics and metrics rise by what was sent |
@@ -40,6 +41,7 @@ mod cli_doctor;
 mod cli_help;
 mod cli_infer;
 mod cli_model;
+mod cli_paths;
 mod compression;
 mod contracts;
 mod counting;

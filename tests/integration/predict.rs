@@ -153,6 +153,57 @@ fn what_a_manifest_declares_for_gaps_is_done_and_told() {
     let row = &typed["components"]["schemas"]["Row"];
     assert_eq!(row["required"], json!(["sepal_length", "petal_length", "petal_width"]));
     assert_eq!(row["properties"]["petal_width"]["type"], json!(["number", "null"]));
+    // Not `default`, which generated clients would send.
+    assert_eq!(
+        (row["properties"]["sepal_width"].get("default"), &row["properties"]["sepal_width"]["x-default"]),
+        (None, &json!(3.0))
+    );
+}
+
+#[test]
+fn nothing_of_a_csv_is_lost_or_guessed() {
+    let models = Models::copies(&["iris"]);
+    // Three of the four are filled in, so that a table of one column can be sent.
+    let manifest = std::fs::read_to_string(models.path("iris/model.toml")).unwrap();
+    let manifest = ["sepal_width", "petal_length", "petal_width"].iter().fold(manifest, |text, name| {
+        text.replace(&format!("name = \"{name}\""), &format!("name = \"{name}\", default = 1.0"))
+    });
+    models.write("iris/model.toml", manifest.replace("name = \"sepal_length\"", "name = \"sepal_length\", impute = 6"));
+    let server = Plan::with(models).start();
+    let ask = |body: &str| {
+        let request = Request::post("/api/v1/models/iris/predict").header("Content-Type", "text/csv").body(body);
+        server.send(&request)
+    };
+    let reply = ask("sepal_length\n1\n\n\"3\"\n").expect(200).json();
+    assert_eq!(reply["predictions"].as_array().unwrap().len(), 3, "an empty line of one column is a cell");
+    assert!(reply["filled"].as_array().unwrap().contains(&json!("line 3, column \"sepal_length\"")), "{reply}");
+    for (body, says) in [
+        ("sepal_length\n1\n\n", "line 3"),
+        ("sepal_length,petal_width\n1,2\n\n3,4\n", "line 3"),
+        ("sepal_length,petal_width\n1,\"4\"5\n", "line 2"),
+        ("sepal_length,petal_width\n1,2\n3,\"4", "line 3"),
+        ("sepal_length,petal_width\n\"1\n\",x\n2,y\n", "line 2, column \"petal_width\""),
+    ] {
+        let problem = ask(body).expect(400).json();
+        assert_eq!(problem["at"], says, "{body:?}: {problem}");
+    }
+    assert_eq!(
+        ask("sepal_length,petal_width\n1,2\n\n\n").expect(200).json()["predictions"].as_array().unwrap().len(),
+        1
+    );
+}
+
+#[test]
+fn a_small_body_cannot_ask_for_much() {
+    let server = server();
+    // Two columns of 32 hold a number for each of 300,000 rows; all columns would be ten million elements.
+    let column = vec![0; 300_000];
+    let body = json!({"columns": {"INPUT0_f0": column}});
+    let problem = predict(&server, "simple", &body).expect(400).json();
+    assert!(problem["detail"].as_str().unwrap().contains("at most 8 rows"), "{problem}");
+    let small = Plan::with(Models::copies(&["iris"])).set("limits.tensor_elements_max=1000").start();
+    let problem = predict(&small, "iris", &json!({"columns": {"sepal_length": vec![1; 251]}})).expect(400).json();
+    assert!(problem["detail"].as_str().unwrap().contains("at most 1000 elements of all inputs"), "{problem}");
 }
 
 #[test]

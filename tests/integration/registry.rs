@@ -279,3 +279,25 @@ fn what_lies_there_when_nobody_asked_is_not_touched() {
     assert_eq!(server.load("simple").status, 200);
     assert_eq!(server.post(&path("simple"), &simple(1)).status, 200);
 }
+
+#[test]
+fn what_is_deleted_on_disk_is_forgotten_and_its_counters_stay() {
+    let models = Models::copies(&["iris", "simple"]).with_file("iris/3/model.onnx", "no graph");
+    let server = Plan::with(models).set("repository.version_policy=all").start();
+    assert_eq!(server.post(&path("simple"), &simple(1)).status, 200);
+    assert_eq!(server.unload("simple").status, 200);
+    let root = server.models().root().to_path_buf();
+    fs::remove_dir_all(root.join("iris/3")).unwrap();
+    fs::remove_dir_all(root.join("simple")).unwrap();
+    assert_eq!(server.load("iris").status, 200);
+    assert_eq!(server.load("simple").status, 404);
+    assert_eq!(states(&server, "iris").len(), 2);
+    until("it has left", || states(&server, "simple").is_empty().then_some(()));
+    let error = server.post(&path("simple"), &simple(1)).expect(404).error();
+    assert_eq!(error, "there is no model 'simple'");
+    let listed = server.get("/api/v1/models").expect(200).json();
+    assert_eq!(listed["models"].as_array().unwrap().len(), 1, "{listed}");
+    assert_eq!(listed["models"][0]["versions"].as_array().unwrap().len(), 2, "{listed}");
+    let metrics = server.get("/metrics").expect(200).text();
+    assert!(metrics.contains("{model=\"simple\",version=\"1\""), "{metrics}");
+}

@@ -218,13 +218,12 @@ fn a_folder_of_versions_in_the_manner_of_tf_serving_is_served() {
     assert_eq!(
         load_error(&server, "several"),
         "model 'several' has no version to serve (1 holds 2 ONNX files: \"a.onnx\", \"b.onnx\"; \
-         keep one, or call the one to serve model.onnx); put the file at <model>/1/model.onnx"
+         keep one, or call the one to serve model.onnx)"
     );
     assert_eq!(
         load_error(&server, "saved"),
         "model 'saved' has no version to serve (1 holds no ONNX file but \"saved_model.pb\": a TensorFlow SavedModel; \
-         convert it: python -m tf2onnx.convert --saved-model FOLDER --output model.onnx); \
-         put the file at <model>/1/model.onnx"
+         convert it: python -m tf2onnx.convert --saved-model FOLDER --output model.onnx)"
     );
     still_answers(server.addr());
 }

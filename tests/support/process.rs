@@ -125,12 +125,20 @@ impl Process {
         assert!(status.unwrap().success(), "cannot send {name}");
     }
 
+    /// How it ended, if it has.
+    ///
+    /// # Panics
+    /// When the system does not tell.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().unwrap()
+    }
+
     /// Waits for its end; gives how it ended and how long that took.
     ///
     /// # Panics
     /// When it does not end.
     pub fn end(&mut self) -> (ExitStatus, Duration) {
-        timed(|| until("the process ends", || self.child.try_wait().unwrap()))
+        timed(|| until("the process ends", || self.ended()))
     }
 }
 

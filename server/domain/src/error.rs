@@ -192,11 +192,27 @@ impl Error {
         self
     }
 
+    /// The same with more behind its sentence.
+    #[must_use]
+    pub fn with_suffix(mut self, suffix: &str) -> Self {
+        self.0.what.to_mut().push_str(suffix);
+        self
+    }
+
     /// What else is wrong, apart from this.
     #[must_use]
     pub fn with_others(mut self, others: Vec<Self>) -> Self {
         self.0.others = others;
         self
+    }
+
+    /// The first of `errors` with the rest as its others; nothing when there is none.
+    ///
+    /// # Errors
+    /// When there is one.
+    pub fn all(errors: impl IntoIterator<Item = Self>) -> Result<()> {
+        let mut errors = errors.into_iter();
+        errors.next().map_or(Ok(()), |first| Err(first.with_others(errors.collect())))
     }
 
     /// What else is wrong.

@@ -33,6 +33,7 @@ fixtures![
     "rankless",
     "refused_complex64",
     "refused_dangling",
+    "refused_datatype",
     "refused_float8",
     "refused_int4",
     "refused_operator",

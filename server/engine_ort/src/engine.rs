@@ -143,7 +143,14 @@ impl OrtEngine {
 }
 
 fn refusal(error: &ort::Error) -> Error {
-    Error::model(format!("ONNX Runtime cannot load the model: {error}"))
+    let refused = Error::model(format!("ONNX Runtime cannot load the model: {error}"));
+    if error.code() == ort::ErrorCode::NotImplemented {
+        return refused.hint(
+            "export with FloatTensorType (skl2onnx): ONNX Runtime has this operator for fewer datatypes than the \
+             specification",
+        );
+    }
+    refused
 }
 
 struct OrtRunSession(Runner);

@@ -84,6 +84,10 @@ fn a_file_that_is_not_a_library_is_refused_and_a_later_good_one_works() {
     let model = include_bytes!("../../engine_conformance/fixtures/linear.onnx");
     assert!(engine.load(ModelSource { bytes: model, folder: Path::new(".") }).is_ok());
 
+    let double = include_bytes!("../../engine_conformance/fixtures/refused_datatype.onnx");
+    let why = engine.load(ModelSource { bytes: double, folder: Path::new(".") }).err().unwrap().to_string();
+    assert!(why.contains("Imputer") && why.contains("; export with FloatTensorType"), "{why}");
+
     // A process has one library: a second engine shares it, and another library is refused by name.
     let again = OrtEngine::try_new(None, &folders, 1).unwrap();
     assert_eq!(*again.info(), info);

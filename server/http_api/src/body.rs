@@ -166,11 +166,17 @@ fn check_media_type(request: &HttpRequest, accepts: &Accepts) -> Result<()> {
     if essence.is_empty() || accepts.media_types.iter().any(|known| known.eq_ignore_ascii_case(essence)) {
         return Ok(());
     }
+    let is_form = essence.get(..10).is_some_and(|start| start.eq_ignore_ascii_case("multipart/"));
+    let hint = if is_form && accepts.media_types.contains(&"text/csv") {
+        "send the file itself as the body: curl --data-binary @FILE -H 'Content-Type: …'"
+    } else {
+        "with curl, add -H 'Content-Type: application/json'"
+    };
     Err(Error::new(ErrorCode::UnsupportedMediaType, "this media type is not read here")
         .at("header Content-Type")
         .expected(accepts.expected)
         .got(candor_domain::names::quoted(essence))
-        .hint("with curl, add -H 'Content-Type: application/json'"))
+        .hint(hint))
 }
 
 /// The text of a header that may stand once.

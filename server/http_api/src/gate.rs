@@ -85,8 +85,11 @@ impl<S> GateService<S> {
         if self.api.tokens.is_none() && self.api.quota.is_none() {
             return Ok(self.anybody.clone());
         }
+        let needed = self.needed(request.match_info().unprocessed(), request.method());
         let principal = match &self.api.tokens {
             None => self.anybody.clone(),
+            // Whose token is stale may still ask whether the server lives.
+            Some(_) if needed == Access::Public => Principal::anonymous(Access::Public),
             Some(tokens) => match request.headers().get(header::AUTHORIZATION) {
                 None => Principal::anonymous(Access::Public),
                 Some(value) => {
@@ -98,7 +101,6 @@ impl<S> GateService<S> {
                 }
             },
         };
-        let needed = self.needed(request.match_info().unprocessed(), request.method());
         if !principal.may(needed) {
             return Err(if principal.access == Access::Public {
                 Error::new(ErrorCode::Unauthenticated, "this needs a token")

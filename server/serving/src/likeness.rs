@@ -8,7 +8,10 @@ pub fn closest<'a>(wrong: &str, known: impl Iterator<Item = &'a str>) -> Option<
     if wrong.len() > COMPARED_BYTES_MAX {
         return None;
     }
+    /// At most a third of the characters may differ.
+    const EDITS_LIKENESS_MIN: f64 = 0.66;
     known
+        .filter(|name| strsim::normalized_damerau_levenshtein(wrong, name) >= EDITS_LIKENESS_MIN)
         .map(|name| (strsim::jaro_winkler(wrong, name), name))
         .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
         .max_by(|a, b| a.0.total_cmp(&b.0))
@@ -25,6 +28,7 @@ mod tests {
         assert_eq!(closest("sepal_lenght", known()), Some("sepal_length"));
         assert_eq!(closest("petallength", known()), Some("petal_length"));
         assert_eq!(closest("x", known()), None);
+        assert_eq!(closest("sepal_length;sepal_width", known()), None);
         assert_eq!(closest(&"sepal_length".repeat(100), known()), None);
     }
 }

@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use clap::{Args, ColorChoice};
+use clap::{
+    Args, ColorChoice,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
 use super::problem::{self, Failure, MISUSED, Problem};
 use crate::config::{Layers, Settings};
@@ -111,6 +114,33 @@ pub(super) fn settings(mut layers: Layers) -> Result<Settings, Failure> {
     Settings::read(&mut layers).map_err(|report| Failure::misused(Problem::new(report.to_string())))
 }
 
+/// Flags that other servers have, and what is said here instead.
+const ELSEWHERE: [(&[&str], &str); 3] = [
+    (
+        &["--port", "--http-port", "--http_port", "--host", "--bind", "--listen", "--address", "-p"],
+        "the address is --http-addr HOST:PORT",
+    ),
+    (
+        &["--model-base-path", "--model_base_path", "--model-repository", "--model-store", "--models", "--model-dir"],
+        "the folder of models is an argument without a flag: candor serve DIR",
+    ),
+    (&["--rest_api_port", "--rest-api-port"], "the address is --http-addr HOST:PORT; docs/COMING-FROM.md has the rest"),
+];
+
+/// Adds what somebody who knows another server is looking for.
+pub(super) fn with_tip(mut error: clap::Error) -> clap::Error {
+    let wrong = match (error.kind(), error.get(ContextKind::InvalidArg)) {
+        (ErrorKind::UnknownArgument, Some(ContextValue::String(wrong))) => wrong.clone(),
+        _ => return error,
+    };
+    let wrong = wrong.split('=').next().unwrap_or_default();
+    if let Some((_, tip)) = ELSEWHERE.iter().find(|(flags, _)| flags.contains(&wrong)) {
+        error.remove(ContextKind::SuggestedArg);
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![(*tip).into()]));
+    }
+    error
+}
+
 /// Where a running server is, and who asks.
 #[derive(Args)]
 pub(super) struct TokenArgs {
@@ -123,13 +153,30 @@ impl TokenArgs {
     pub(super) fn token(&self) -> Result<Option<String>, Failure> {
         let Some(file) = &self.token_file else {
             #[allow(clippy::disallowed_methods, reason = "a secret: an argument would show it to every process")]
-            return Ok(std::env::var(TOKEN_VARIABLE).ok().filter(|token| !token.is_empty()));
+            let token = std::env::var_os(TOKEN_VARIABLE).unwrap_or_default();
+            let token = token.to_string_lossy();
+            let token = Some(token.trim()).filter(|token| !token.is_empty());
+            return token.map(|token| checked(token, TOKEN_VARIABLE)).transpose();
         };
+        let shown = file.display().to_string();
         let text = std::fs::read_to_string(file).map_err(|error| {
-            Failure::misused(Problem::new(format!("cannot read the token file {}", file.display())).cause(error))
+            Failure::misused(Problem::new(format!("cannot read the token file {shown}")).cause(error))
         })?;
-        Ok(Some(text.trim().to_owned()))
+        checked(text.trim(), &shown).map(Some)
     }
+}
+
+/// The token, if a header can carry it. What is wrong with it is said without showing it.
+fn checked(token: &str, place: &str) -> Result<String, Failure> {
+    let help = "a file or variable holds one token and nothing else";
+    let what = if token.is_empty() {
+        "there is no token"
+    } else if !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        "the token has a character that no token has: a space, a line's end inside, or one that is not ASCII"
+    } else {
+        return Ok(token.to_owned());
+    };
+    Err(Failure::misused(Problem::new(what).at(place).help(help)))
 }
 
 /// When output is coloured.

@@ -116,7 +116,8 @@ impl Client {
         match value {
             Some(value) if status.is_success() => Ok(value),
             Some(problem) if problem.get("detail").or_else(|| problem.get("title")).is_some() => {
-                Err(Failure::failed(Problem::of_answer(&problem)))
+                let problems = Problem::of_answer(&problem).into_iter();
+                Err(Failure::failed(problems.map(|problem| self.for_callers(problem)).collect()))
             }
             // The Open Inference Protocol's form, and a server older than these routes.
             Some(problem) if problem.get("error").is_some_and(Value::is_string) => {
@@ -127,6 +128,15 @@ impl Client {
                 let shown: String = text.chars().take(200).collect();
                 Err(self.stranger(&format!("it answered {}: {shown}", status.as_u16())).into())
             }
+        }
+    }
+
+    /// The server speaks of headers, which whoever calls from here does not write.
+    fn for_callers(&self, problem: Problem) -> Problem {
+        match &self.token {
+            _ if !problem.is("unauthenticated") => problem,
+            None => problem.help("--token-file FILE, or the variable CANDOR_TOKEN"),
+            Some(_) => problem.help("the server does not know the token of --token-file or CANDOR_TOKEN"),
         }
     }
 
@@ -148,6 +158,11 @@ impl Client {
 
 fn base(server: &str) -> Result<String, Problem> {
     let help = "such as http://127.0.0.1:8080";
+    if server.contains('@') {
+        // Not shown: it may hold a password.
+        let problem = Problem::new("an address holds no user and no password here").at("--server");
+        return Err(problem.help("the token goes into --token-file FILE, or into the variable CANDOR_TOKEN"));
+    }
     if server.starts_with("https://") {
         return Err(Problem::new("https is not built in").at(format!("--server {server}")).help(
             "talk to the server's own address with http://, or use curl through the proxy that has the certificate",
@@ -189,6 +204,9 @@ mod tests {
             ("grpc://host", "grpc:// is not spoken here"),
             ("http://", "not an address"),
             ("a b", "not an address"),
+            ("http://user:pw@host", "an address holds no user and no password here"),
+            ("https://user:pw@host", "an address holds no user and no password here"),
+            ("user@host", "an address holds no user and no password here"),
         ] {
             assert_eq!(base(bad).unwrap_err().what(), what, "{bad}");
         }

@@ -77,7 +77,7 @@ Examples:
 
 Every flag is also an environment variable and a key of the configuration file:
 docs/CONFIG.md lists them.
-SIGTERM: not ready, drain, stop. A second signal ends at once.")]
+SIGTERM: not ready, drain, stop. Another signal, a second later or more, ends at once.")]
     Serve(ConfigArgs),
     /// List, show or check models.
     Model {
@@ -123,7 +123,9 @@ SIGTERM: not ready, drain, stop. A second signal ends at once.")]
 pub fn main() -> ExitCode {
     let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
     let color = Color::of_arguments(words).apply();
-    let cli = Cli::from_arg_matches(&Cli::command().color(color).get_matches()).unwrap_or_else(|error| error.exit());
+    let matches = Cli::command().color(color).try_get_matches();
+    let cli = matches.and_then(|matches| Cli::from_arg_matches(&matches));
+    let cli = cli.unwrap_or_else(|error| args::with_tip(error).exit());
     run(&cli.command).unwrap_or_else(|failure| failure.report())
 }
 

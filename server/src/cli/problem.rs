@@ -51,6 +51,11 @@ impl Problem {
         self
     }
 
+    /// Whether it has this code.
+    pub(super) fn is(&self, code: &str) -> bool {
+        self.0.code.as_deref() == Some(code)
+    }
+
     #[cfg(test)]
     pub(super) fn what(&self) -> &str {
         &self.0.what
@@ -89,10 +94,11 @@ impl Problem {
     fn text(&self) -> String {
         let parts = &*self.0;
         let code = parts.code.as_ref().map(|code| format!("[{code}]")).unwrap_or_default();
-        let mut text = format!("{}: {}\n", styled(RED, format!("error{code}")), screen::indented(&parts.what, 2));
+        let mut text =
+            format!("{}: {}\n", styled(RED, format!("error{code}")), screen::indented(&screen::plain(&parts.what), 2));
         let mut line = |word: String, value: &Option<String>| {
             if let Some(value) = value {
-                let _ = writeln!(text, "  {word} {}", screen::indented(value.trim_start(), 4));
+                let _ = writeln!(text, "  {word} {}", screen::indented(screen::plain(value).trim_start(), 4));
             }
         };
         line(styled(BLUE, "-->"), &parts.place);

@@ -60,6 +60,11 @@ impl Check {
         self
     }
 
+    /// The same, as something that keeps nothing from working.
+    pub(super) fn warning(self) -> Self {
+        Self { mark: Mark::Warn, ..self }
+    }
+
     /// The error's hint becomes the way to mend it.
     pub(super) fn from_error(what: &'static str, error: &candor_domain::Error) -> Self {
         let details = error.details();
@@ -74,6 +79,11 @@ impl Check {
         Self { fix, ..Self::fail(what, text) }
     }
 
+    /// One check for the error and one for each of the others that it was found with.
+    pub(super) fn all_of_error(what: &'static str, error: &candor_domain::Error) -> Vec<Self> {
+        std::iter::once(error).chain(error.others()).map(|error| Self::from_error(what, error)).collect()
+    }
+
     pub(super) fn line(&self, indent: usize) -> String {
         let deeper = indent + 2 + WORD_WIDTH + 1;
         let mut line = format!(
@@ -81,10 +91,16 @@ impl Check {
             "",
             self.mark.shown(),
             self.what,
-            screen::indented(&self.text, deeper)
+            screen::indented(&screen::plain(&self.text), deeper)
         );
         if let Some(fix) = &self.fix {
-            let _ = writeln!(line, "{:deeper$}{} {}", "", styled(DIM, "help:"), screen::indented(fix, deeper + 6));
+            let _ = writeln!(
+                line,
+                "{:deeper$}{} {}",
+                "",
+                styled(DIM, "help:"),
+                screen::indented(&screen::plain(fix), deeper + 6)
+            );
         }
         line
     }

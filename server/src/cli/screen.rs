@@ -1,9 +1,11 @@
 //! What the user sees: styles, marks, sizes, tables.
 //!
 //! Text is built with styles and printed once. Colour reaches only a terminal (or `--color=always`), because
-//! [`print()`] strips it elsewhere; `NO_COLOR` is honoured.
+//! [`print()`] strips it elsewhere; `NO_COLOR` is honoured. Whatever else would steer a terminal is replaced: names,
+//! titles and labels come from files and servers of others.
 
 use std::{
+    borrow::Cow,
     fmt::{self, Write as _},
     io::Write as _,
 };
@@ -17,20 +19,56 @@ pub(super) const YELLOW: Style = AnsiColor::Yellow.on_default().bold();
 pub(super) const GREEN: Style = AnsiColor::Green.on_default().bold();
 pub(super) const BLUE: Style = AnsiColor::Cyan.on_default().bold();
 
+/// What the styles above are made of. No other sequence leaves this program.
+const OURS: [&str; 7] = ["\u{1b}[0m", "\u{1b}[1m", "\u{1b}[2m", "\u{1b}[31m", "\u{1b}[32m", "\u{1b}[33m", "\u{1b}[36m"];
+
+/// Whether a character steers a terminal, or turns around what is written there.
+fn steers(char: char) -> bool {
+    let turns = matches!(char, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    (char.is_control() && !matches!(char, '\n' | '\t')) || turns
+}
+
+/// A text from elsewhere, in which nothing steers the terminal.
+pub(super) fn plain(text: &str) -> Cow<'_, str> {
+    if text.contains(steers) { text.replace(steers, "\u{fffd}").into() } else { text.into() }
+}
+
+/// A text of ours, in which only our own styles steer the terminal.
+fn tame(mut text: &str) -> Cow<'_, str> {
+    if !text.contains(steers) {
+        return text.into();
+    }
+    let mut tame = String::with_capacity(text.len());
+    while let Some(char) = text.chars().next() {
+        let style = OURS.into_iter().find(|style| text.starts_with(style));
+        let long = style.map_or(char.len_utf8(), str::len);
+        let (piece, rest) = text.split_at(long);
+        tame.push_str(if style.is_none() && steers(char) { "\u{fffd}" } else { piece });
+        text = rest;
+    }
+    tame.into()
+}
+
 /// Writes to standard output. A reader that has gone (`| head`) is no error of ours.
 pub(super) fn print(text: &str) {
     let mut out = anstream::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    let _ = out.write_all(tame(text).as_bytes()).and_then(|()| out.flush());
 }
 
 /// Writes to standard error.
 pub(super) fn print_error(text: &str) {
-    let _ = anstream::stderr().write_all(text.as_bytes());
+    let _ = anstream::stderr().write_all(tame(text).as_bytes());
 }
 
-/// JSON for programs, with a line's end.
+/// JSON for programs, with a line's end; what JSON may write as it is and a terminal obeys is escaped.
 pub(super) fn print_json(value: &serde_json::Value) {
-    print(&format!("{value:#}\n"));
+    let text = format!("{value:#}\n");
+    print(&if text.contains(steers) {
+        let escaped = |char: char| if steers(char) { format!("\\u{:04x}", u32::from(char)) } else { char.to_string() };
+        text.chars().map(escaped).collect()
+    } else {
+        text
+    });
 }
 
 /// A text in a style.
@@ -87,7 +125,8 @@ pub(super) struct Table {
 
 impl Table {
     pub(super) fn new<S: Into<String>>(heads: impl IntoIterator<Item = S>) -> Self {
-        Self { heads: heads.into_iter().map(Into::into).collect(), rows: Vec::new(), right: Vec::new(), indent: 0 }
+        let heads = heads.into_iter().map(|head| plain(&head.into()).replace(['\n', '\t'], " ")).collect();
+        Self { heads, rows: Vec::new(), right: Vec::new(), indent: 0 }
     }
 
     /// Numbers of columns that are aligned to the right.
@@ -102,7 +141,8 @@ impl Table {
     }
 
     pub(super) fn row(&mut self, cells: Vec<String>) {
-        self.rows.push(cells);
+        let line = |cell: &String| plain(cell).replace(['\n', '\t'], " ");
+        self.rows.push(cells.iter().map(line).collect());
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -143,6 +183,20 @@ mod tests {
         table.row(vec!["x".into(), "10 KiB".into()]);
         let text = anstream::adapter::strip_str(&table.to_string()).to_string();
         assert_eq!(text, " NAME      SIZE\n größer     1 B\n x       10 KiB\n");
+    }
+
+    #[test]
+    fn only_our_own_styles_steer_the_terminal() {
+        for style in [BOLD, DIM, RED, YELLOW, GREEN, BLUE] {
+            let text = styled(style, "x\n\ty ä");
+            assert_eq!(tame(&text), text);
+        }
+        let evil = "a\u{1b}]0;owned\u{7}b\u{1b}[31mc\u{9b}2Jd\re\u{202e}f\u{1b}";
+        assert_eq!(plain(evil), "a\u{fffd}]0;owned\u{fffd}b\u{fffd}[31mc\u{fffd}2Jd\u{fffd}e\u{fffd}f\u{fffd}");
+        assert_eq!(tame(&format!("{}{evil}", styled(BOLD, ""))).matches('\u{1b}').count(), 3, "our two, and a colour");
+        let mut table = Table::new([evil]);
+        table.row(vec!["one\ntwo\u{1b}[31m".to_owned()]);
+        assert!(table.to_string().ends_with("one two\u{fffd}[31m\n"), "{table}");
     }
 
     #[test]

@@ -61,11 +61,11 @@ async fn serve(settings: &Settings) -> Result<()> {
             signals.next().await
         }
     };
-    tracing::info!("{why}: draining; once more to end at once");
+    tracing::info!("{why}: draining; once more, a second from now or later, to end at once");
     running.abandon_loads();
     tokio::select! {
         () = running.stop() => {}
-        second = signals.next() => {
+        second = signals.second() => {
             return Err(Error::new(ErrorCode::Internal, format!("{second}: ended without draining")));
         }
     }
@@ -85,6 +85,9 @@ fn banner(running: &RunningServer) -> Result<String> {
         text.push_str(&format!("  library  {}\n           sha256 {sha256}\n", path.display()));
     }
     text.push_str(&format!("  models   {}\n", running.registry().repository().root().display()));
+    if let Some(advice) = running.registry().repository().advice() {
+        text.push_str(&format!("         ! {advice}\n"));
+    }
     for entry in running.registry().index()? {
         let version = entry.version.as_ref().map_or("–", |version| version.as_str());
         let reason = if entry.reason.is_empty() { String::new() } else { format!("  {}", entry.reason) };

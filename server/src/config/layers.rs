@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt, path::Path};
 
 use toml::{Table, Value};
 
-use super::{DEFAULTS, FLAGS, FOREIGN, env_name};
+use super::{DEFAULTS, ENV_PREFIX, FLAGS, FOREIGN, env_name};
 
 /// One value and who set it.
 #[derive(Debug, Clone)]
@@ -119,8 +119,8 @@ impl Layers {
         let known: BTreeMap<String, String> = self.entries.keys().map(|key| (env_name(key), key.clone())).collect();
         let foreign = |name: &str| FOREIGN.iter().find(|(known, _)| *known == name).map(|(_, key)| *key);
         let (own, others): (Vec<_>, Vec<_>) = variables
-            .filter(|(name, _)| name.starts_with("CANDOR_") || foreign(name).is_some())
-            .partition(|(name, _)| name.starts_with("CANDOR_"));
+            .filter(|(name, _)| name.starts_with(ENV_PREFIX) || foreign(name).is_some())
+            .partition(|(name, _)| name.starts_with(ENV_PREFIX));
         for (name, text) in others {
             if let Some(key) = foreign(&name) {
                 self.set_text(key, &text, Source::Environment(name));
@@ -130,7 +130,8 @@ impl Layers {
             match known.get(&name) {
                 Some(key) => self.set_text(key, &text, Source::Environment(name)),
                 None => {
-                    let near = closest(&name, known.keys()).map(|near| format!("; did you mean {near}?"));
+                    let near =
+                        closest(&name, ENV_PREFIX.len(), known.keys()).map(|near| format!("; did you mean {near}?"));
                     self.warnings.push(format!("{name} is no variable of Candor's{}", near.unwrap_or_default()));
                 }
             }
@@ -167,7 +168,7 @@ impl Layers {
         match self.entries.get_mut(key) {
             Some(entry) => *entry = Entry { value, source },
             None => {
-                let near = closest(key, self.entries.keys());
+                let near = closest(key, 0, self.entries.keys());
                 let near = near.map(|near| format!("; did you mean `{near}`?")).unwrap_or_default();
                 self.problem(format!("{source}: {key}: unknown key{near}"));
             }
@@ -193,11 +194,14 @@ impl Layers {
     }
 }
 
-fn closest<'a>(wrong: &str, known: impl Iterator<Item = &'a String>) -> Option<&'a str> {
-    const LIKENESS_MIN: f64 = 0.8;
+/// What `wrong` was probably meant to be, apart from the first `same` bytes that all have: a word of which at most
+/// a third is wrong.
+fn closest<'a>(wrong: &str, same: usize, known: impl Iterator<Item = &'a String>) -> Option<&'a str> {
+    let tail = |name: &str| name.get(same..).unwrap_or_default().to_owned();
+    let wrong = tail(wrong);
     known
-        .map(|key| (strsim::jaro_winkler(wrong, key), key.as_str()))
-        .filter(|(likeness, _)| *likeness >= LIKENESS_MIN)
-        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .map(|key| (strsim::damerau_levenshtein(&wrong, &tail(key)), key.as_str()))
+        .filter(|(edits, _)| *edits * 3 <= wrong.chars().count())
+        .min_by_key(|(edits, _)| *edits)
         .map(|(_, key)| key)
 }

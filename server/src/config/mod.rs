@@ -43,8 +43,11 @@ pub const FOREIGN: [(&str, &str); 3] = [
     ("AIP_HTTP_PORT", "contracts.vertex_http_port"),
 ];
 
+/// How all variables of ours begin.
+const ENV_PREFIX: &str = "CANDOR_";
+
 /// The environment variable of a key: `http.addr` is `CANDOR_HTTP_ADDR`.
 #[must_use]
 pub fn env_name(key: &str) -> String {
-    format!("CANDOR_{}", key.replace('.', "_").to_uppercase())
+    format!("{ENV_PREFIX}{}", key.replace('.', "_").to_uppercase())
 }

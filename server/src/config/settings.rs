@@ -304,6 +304,8 @@ fn parse_bytes(text: &str) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
+    use candor_http_api::{contracts::Contract, routes::ROUTES};
+
     use super::*;
 
     fn read(layers: impl FnOnce(&mut Layers)) -> Result<Settings, String> {
@@ -417,13 +419,20 @@ mod tests {
                 layers.add_assignment(&format!("contracts.vertex_predict_route={path}"));
             })
         };
-        for good in ["/predict", "/v1/models/iris:predict", "/invocations", "/health"] {
+        for good in ["/predict", "/v1/endpoints/7/deployedModels/8:predict", "/invoke", "/vertex/x", "/healthy"] {
             assert!(with(good).is_ok(), "{good}");
         }
-        for bad in
-            ["", "/", "predict", "/a b", "/{model}", "/a/*", "//x", "/a/../b", "/v2", "/v2/x", "/metrics", "/docs"]
-        {
+        for bad in ["", "/", "predict", "/a b", "/{model}", "/a/*", "//x", "/a/../b"] {
             assert!(with(bad).unwrap_err().contains("contracts.vertex_predict_route"), "{bad}");
+        }
+        for own in ROUTES.iter().filter(|route| route.contract != Some(Contract::Vertex)) {
+            let names =
+                [("{model}", "iris"), ("{version}", "1"), ("{label}", "x"), ("{name}", "x"), ("{file:.*}", "x")];
+            let path = names.iter().fold(own.path.to_owned(), |path, (name, value)| path.replace(name, value));
+            assert!(with(path.clone().leak()).unwrap_err().contains("is a path of Candor's own"), "{path}");
+        }
+        for own in ["/v2/x", "/api/x", "/docs/a/b"] {
+            assert!(with(own).unwrap_err().contains("is a path of Candor's own"), "{own}");
         }
         assert!(with("/vertex/health").unwrap_err().contains("must not be contracts.vertex_health_route"));
     }

@@ -10,3 +10,8 @@ pub mod iris {
 pub mod api {
     progenitor::generate_api!("../../openapi/openapi-3.0.json");
 }
+
+/// The Rust in openapi/README.md compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../../openapi/README.md")]
+pub struct Readme;

@@ -136,5 +136,5 @@ fn configured_paths_are_guarded_where_they_are_and_gone_where_they_were() {
     let gone = Request::post("/vertex/predict").json(&flower).token(&token_of(Access::Infer));
     assert_eq!(server.send(&gone).status, 404);
     let wrong = server.send(&Request::post("/v1/endpoints/7/deployedModels/9").token(&token_of(Access::Infer)));
-    assert_eq!((wrong.status, wrong.header("allow")), (405, Some("GET")));
+    assert_eq!((wrong.status, wrong.header("allow")), (405, Some("GET, HEAD")));
 }

@@ -134,6 +134,10 @@ fn tensorflow_serving_refuses_with_reasons() {
     );
     assert_eq!(server.get("/v1/models/iris/labels/stable").status, 501);
     assert_eq!(server.get("/v1/models/iris:predict").expect(405).header("allow"), Some("POST"));
+    for verb in ["/v1/models/iris:foo", "/v1/models/iris/versions/1:foo"] {
+        assert!(server.post(verb, &json!({})).expect(404).error().contains("there is nothing at"), "{verb}");
+    }
+    assert_eq!(server.post("/v1/models/iris", &json!({})).status, 405);
     let image = post_text(&server, iris, "image/png", "x");
     assert_eq!(image.status, 415);
     server.stop_and_expect_clean();

@@ -16,7 +16,7 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 use serde_json::value::RawValue;
 
 use super::{
-    codec::{Dialect, Spots},
+    codec::{Dialect, Spots, counts_rows},
     frame::SplitSeed,
     tensors::{Builder, ValueSeed},
 };
@@ -92,8 +92,9 @@ impl<'a> Context<'a> {
         self.dialect.speaks_in_rows() && self.version.features.as_ref().is_ok_and(is_table)
     }
 
-    /// What names the values of `raw`, judged by its first key.
-    fn naming(&self, raw: &RawValue) -> Naming {
+    /// What names the values of `raw`, judged by its first key. Where an input is a feature, its values by row may
+    /// be the whole tensor, `whole`, or not.
+    fn naming(&self, raw: &RawValue, whole: bool) -> Naming {
         let Some(members) = raw.get().strip_prefix('{') else {
             return if self.lists_are_features() { Naming::Features } else { Naming::Nothing };
         };
@@ -106,7 +107,7 @@ impl<'a> Context<'a> {
         match (is_input, is_feature) {
             (true, false) => Naming::Inputs,
             (false, true) => Naming::Features,
-            (true, true) if self.dialect.speaks_in_rows() => Naming::Features,
+            (true, true) if self.dialect.speaks_in_rows() && !whole => Naming::Features,
             (true, true) => Naming::Inputs,
             (false, false) if key == "b64" => Naming::Nothing,
             (false, false) if declared => Naming::Features,
@@ -254,7 +255,8 @@ fn check_parameters(member: &str, raw: &RawValue) -> Result<()> {
 
 /// Whole tensors, or columns.
 fn whole<E: de::Error>(raw: &RawValue, table: &mut Option<Table<'_>>, context: Context<'_>) -> Result<Content, E> {
-    let naming = context.naming(raw);
+    // Without rows to tell apart there are no columns: a whole tensor is what is meant.
+    let naming = context.naming(raw, !counts_rows(context.version));
     let mut builders = context.builders();
     match naming {
         Naming::Features => {
@@ -272,7 +274,7 @@ fn whole<E: de::Error>(raw: &RawValue, table: &mut Option<Table<'_>>, context: C
         Naming::Nothing => {
             let builder = context.only(&mut builders, "/inputs")?;
             let at = || "/inputs".to_owned();
-            context.reread(ValueSeed { builder, depth: 0, trouble: &context.reading.trouble, at: &at }, raw)?;
+            context.reread(ValueSeed { builder, depth: 0, reading: context.reading, at: &at }, raw)?;
         }
     }
     finish(builders, None, context).map(Content::Whole)
@@ -313,7 +315,7 @@ impl<'de> Visitor<'de> for InstancesSeed<'_, '_, '_> {
             let error = Error::invalid("there are no rows").at("/instances").expected("at least 1 instance");
             return Err(context.raise(error));
         };
-        let naming = context.naming(first);
+        let naming = context.naming(first, false);
         if naming == Naming::Features {
             let table = context.table(table)?;
             let reading = context.reading;
@@ -352,7 +354,7 @@ impl<'de> DeserializeSeed<'de> for InstanceSeed<'_, '_, '_> {
             return NamedSeed { builders, context, at: at().into() }.deserialize(deserializer);
         }
         let builder = context.only(builders, "/instances")?;
-        ValueSeed { builder, depth: 0, trouble: &context.reading.trouble, at: &at }.deserialize(deserializer)
+        ValueSeed { builder, depth: 0, reading: context.reading, at: &at }.deserialize(deserializer)
     }
 }
 
@@ -383,7 +385,8 @@ impl<'de> Visitor<'de> for NamedSeed<'_, '_, '_> {
         let signature = context.signature();
         let mut seen = vec![false; builders.len()];
         while let Some(name) = members.next_key::<Word<'de>>()?.map(|word| word.0) {
-            let place = || format!("{at}/{}", quoted(&name).trim_matches('"'));
+            // Asked only for names of inputs, which have a length that can be shown (RFC 6901 §3).
+            let place = || format!("{at}/{}", name.replace('~', "~0").replace('/', "~1"));
             let input = signature.input_index(&name);
             let slot = input.and_then(|input| Some((builders.get_mut(input)?, seen.get_mut(input)?)));
             let Some((builder, seen)) = slot else {
@@ -398,7 +401,7 @@ impl<'de> Visitor<'de> for NamedSeed<'_, '_, '_> {
             if std::mem::replace(seen, true) {
                 return Err(context.raise(Error::invalid("this input stands there twice").at(place())));
             }
-            members.next_value_seed(ValueSeed { builder, depth: 0, trouble: &context.reading.trouble, at: &place })?;
+            members.next_value_seed(ValueSeed { builder, depth: 0, reading: context.reading, at: &place })?;
         }
         match signature.inputs.iter().zip(seen).find(|(_, seen)| !seen) {
             Some((missing, _)) => {

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     limits::HttpLimits,
-    native::{self, Layout, Reading},
+    native::{self, Layout, Lines, Reading},
     wire::ReplyEncoding,
 };
 
@@ -79,11 +79,13 @@ pub(super) struct Spots {
     pub(super) root: Slot<&'static str>,
     /// The feature of each column of a `dataframe_split`.
     pub(super) columns: RefCell<Vec<Option<usize>>>,
+    /// The line of each row.
+    lines: Lines,
 }
 
 impl Spots {
     fn new() -> Self {
-        Self { root: Slot::new("/instances"), columns: RefCell::default() }
+        Self { root: Slot::new("/instances"), columns: RefCell::default(), lines: Lines::default() }
     }
 
     fn locate(&self, layout: Layout, set: &FeatureSet, spot: Spot<'_>) -> String {
@@ -102,7 +104,7 @@ impl Spots {
                 (None, None) => "/dataframe_split".to_owned(),
             };
         }
-        let place = native::locate(layout, set, spot);
+        let place = native::locate(layout, set, &self.lines, spot);
         let rest = ["/rows", "/columns"].into_iter().find_map(|own| place.strip_prefix(own));
         match rest {
             Some(rest) => format!("{root}{rest}"),
@@ -156,26 +158,29 @@ impl ContractCodec {
         &self,
         version: &ReadyVersion,
         table: &mut Option<Table<'_>>,
-        reading: &Reading<'_>,
+        reading: &mut Reading<'_>,
         spots: &Spots,
     ) -> Result<Option<Content>> {
         let features = || version.features.as_ref().map_err(Clone::clone);
         match (self.form, table) {
             (Form::Json, table) => {
                 let body = match self.dialect {
-                    Dialect::TfServing => tokens::quoted(&self.body),
+                    Dialect::TfServing => tokens::quoted(&self.body)?,
                     Dialect::Kserve | Dialect::Invocations | Dialect::Vertex => Cow::Borrowed(&*self.body),
                 };
+                if matches!(body, Cow::Owned(_)) {
+                    reading.number_of = tokens::number;
+                }
                 body::read(&body, table, Context { version, dialect: self.dialect, reading, spots })
             }
             (Form::JsonLines, Some(table)) => {
                 reading.layout.set(Layout::Lines);
-                native::read_json_lines(&self.body, table, reading).map(|()| None)
+                native::read_json_lines(&self.body, table, reading, &spots.lines).map(|()| None)
             }
             (Form::Csv { header }, Some(table)) => {
                 let header = header.unwrap_or_else(|| frame::has_header(&self.body, table.set()));
-                reading.layout.set(Layout::Csv { header });
-                native::read_csv(&self.body, header, table).map(|()| None)
+                reading.layout.set(Layout::Csv);
+                native::read_csv(&self.body, header, table, &spots.lines).map(|()| None)
             }
             (Form::JsonLines | Form::Csv { .. }, None) => features().map(|_| None),
         }
@@ -195,8 +200,8 @@ impl Codec for ContractCodec {
         let set = version.features.as_ref().ok();
         let locate = |spot: Spot<'_>| set.map_or_else(String::new, |set| spots.locate(layout.get(), set, spot));
         let mut table = set.map(|set| Table::new(set, self.limits.tensor_elements_max, &locate));
-        let reading = Reading::new(&layout, &self.limits);
-        let content = self.read(version, &mut table, &reading, &spots)?;
+        let mut reading = Reading::new(&layout, &self.limits);
+        let content = self.read(version, &mut table, &mut reading, &spots)?;
         let inputs = match (content, table) {
             (Some(Content::Rows(inputs, rows)), _) => {
                 self.held = Held::Rows(rows);
@@ -243,7 +248,7 @@ impl Codec for ContractCodec {
 }
 
 /// Whether the first dimension counts rows; if not, a request is one row.
-fn counts_rows(version: &ReadyVersion) -> bool {
+pub(super) fn counts_rows(version: &ReadyVersion) -> bool {
     version.features.as_ref().is_ok_and(|set| set.rows() != RowCount::Single)
 }
 

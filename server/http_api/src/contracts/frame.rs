@@ -2,13 +2,16 @@
 
 use std::fmt;
 
-use candor_domain::{Error, Result};
-use candor_serving::features::{FeatureSet, Spot, Stop, Table};
+use candor_domain::{Error, Result, names::quoted};
+use candor_serving::features::{FeatureKind, FeatureSet, FeatureSpec, Spot, Stop, Table};
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::body::Context;
-use crate::{native::ValueSeed, wire::Word};
+use crate::{
+    native::{self, ValueSeed},
+    wire::Word,
+};
 
 /// An object with `columns` and `data`; `index` names rows, which mean nothing here.
 pub(super) struct SplitSeed<'t, 's, 'a> {
@@ -54,9 +57,9 @@ impl<'de> Visitor<'de> for SplitSeed<'_, '_, '_> {
                 },
                 "index" => members.next_value::<IgnoredAny>().map(|_| ())?,
                 other => {
-                    let error = Error::invalid("this member does not belong here, or stands there twice");
-                    let error = error.at(format!("/dataframe_split/{}", quoted_member(other)));
-                    return Err(context.raise(error.expected("columns, data and index, each once")));
+                    let error = Error::invalid("a member does not belong here, or stands there twice");
+                    let error = error.at("/dataframe_split").expected("columns, data and index, each once");
+                    return Err(context.raise(error.got(quoted(other))));
                 }
             }
         }
@@ -67,10 +70,6 @@ impl<'de> Visitor<'de> for SplitSeed<'_, '_, '_> {
         let error = Error::invalid(format!("\"{missing}\" is missing")).at("/dataframe_split");
         Err(context.raise(error.expected("\"columns\" (a list of names) and \"data\" (a list of rows)")))
     }
-}
-
-fn quoted_member(name: &str) -> String {
-    candor_domain::names::quoted(name).trim_matches('"').to_owned()
 }
 
 /// The names of the columns.
@@ -188,11 +187,18 @@ impl<'de> Visitor<'de> for DataRowSeed<'_, '_, '_> {
     }
 }
 
-/// Whether the first line of a CSV body holds names: if any of its cells is a feature's, which no number is.
-/// SageMaker's bodies have none, MLflow's do.
+/// Whether the first line of a CSV body holds names: if all its cells are features' names, and it could not be a row
+/// as well, which it can where names are numbers, as those of pandas' columns may be. SageMaker's bodies have no such
+/// line, MLflow's do. In doubt it is data: a row too many is seen, a row too few is not.
 pub(super) fn has_header(body: &[u8], set: &FeatureSet) -> bool {
-    let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(body);
-    let mut first = csv::StringRecord::new();
-    let is_name = |cell: &str| set.index(cell.trim_start_matches('\u{feff}').trim()).is_some();
-    reader.read_record(&mut first).is_ok_and(|came| came) && first.iter().any(is_name)
+    // What is wrong with it is told when it is read.
+    let Ok(first) = native::first_line(body, set) else { return false };
+    let cells = || first.iter().map(|cell| cell.trim());
+    let reads = |(cell, spec): (&str, &FeatureSpec)| match spec.kind() {
+        FeatureKind::String => true,
+        FeatureKind::Boolean => ["true", "false", "1", "0"].contains(&&*cell.to_ascii_lowercase()),
+        FeatureKind::Integer | FeatureKind::Number => cell.parse::<f64>().is_ok(),
+    };
+    let could_be_row = first.len() == set.all().len() && cells().zip(set.all()).all(reads);
+    !could_be_row && !first.is_empty() && cells().all(|cell| set.index(cell).is_some())
 }

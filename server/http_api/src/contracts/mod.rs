@@ -31,6 +31,10 @@ pub(crate) use schema::{
 };
 pub(crate) use status::{metadata, model_version_status};
 
+use actix_web::dev::ResourceDef;
+
+use crate::routes::ROUTES;
+
 #[cfg(test)]
 mod tests;
 
@@ -110,13 +114,18 @@ impl Contracts {
 /// Why a path can be no path of Vertex's; `None` if it can.
 #[must_use]
 pub fn fault_of_path(path: &str) -> Option<&'static str> {
-    const OWN: [&str; 8] = ["v2", "api", "docs", "metrics", "openapi.json", "openapi.yaml", "problems", "models"];
+    /// Everything below these is Candor's, there already or not yet.
+    const OWN: [&str; 2] = ["v2", "api"];
     let first = path.strip_prefix('/').and_then(|rest| rest.split('/').next()).unwrap_or_default();
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/_-.:~".contains(&byte);
     if first.is_empty() || !path.bytes().all(plain) || path.contains("//") || path.contains("/.") {
         return Some("must be a path such as /predict, of letters, digits and _ - . : ~");
     }
-    OWN.contains(&first).then_some("is a path of Candor's own API; choose another, such as /predict")
+    // Vertex's routes come before others, which they would shadow. Whatever is off today may be on tomorrow.
+    let others = ROUTES.iter().filter(|route| route.contract != Some(Contract::Vertex));
+    let is_taken =
+        OWN.contains(&first) || others.map(|route| route.path).any(|taken| ResourceDef::new(taken).is_match(path));
+    is_taken.then_some("is a path of Candor's own, or of another contract; choose another, such as /predict")
 }
 
 /// What would make a path that nothing answers at be there.

@@ -6,6 +6,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use crate::openapi::names::ModelText;
+
 /// Tensors to predict: `instances` or, for TensorFlow Serving, `inputs`; not both.
 #[derive(Serialize, ToSchema)]
 #[schema(example = json!({"instances": [[5.1, 3.5, 1.4, 0.2]]}))]
@@ -16,7 +18,6 @@ pub(crate) struct V1Body {
     /// Whole tensors: that of the only input, or an object of tensors by input.
     inputs: Option<Value>,
     /// `serving_default`, the only one that there is.
-    #[schema(nullable = false)]
     signature_name: Option<String>,
 }
 
@@ -47,7 +48,6 @@ pub(crate) struct InvocationBody {
     #[schema(nullable = false)]
     dataframe_records: Option<Vec<BTreeMap<String, Value>>>,
     /// An empty object or nothing: an ONNX model takes none.
-    #[schema(nullable = false)]
     params: Option<BTreeMap<String, Value>>,
 }
 
@@ -58,7 +58,6 @@ pub(crate) struct VertexBody {
     /// One entry a row: a list of values in the order of the features, an object of features, or a tensor's row.
     instances: Vec<Value>,
     /// An empty object or nothing: an ONNX model takes none.
-    #[schema(nullable = false)]
     parameters: Option<BTreeMap<String, Value>>,
 }
 
@@ -112,9 +111,9 @@ pub(crate) struct ModelRows {
 #[schema(example = json!({"model_name": "iris"}))]
 pub(crate) struct LoadBody {
     /// Its name in the model repository.
+    #[schema(value_type = ModelText)]
     pub(crate) model_name: String,
     /// Left out, or the model's folder in the repository: models come from nowhere else.
     #[serde(default)]
-    #[schema(nullable = false)]
     pub(crate) url: Option<String>,
 }

@@ -11,7 +11,8 @@ use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visit
 use super::tokens;
 use crate::{
     limits::HttpLimits,
-    wire::{Element, Trouble, Word, expectation},
+    native::Reading,
+    wire::{Element, Word, expectation},
 };
 
 /// A tensor that is being read.
@@ -41,7 +42,10 @@ impl fmt::Display for Scalar<'_> {
         match self {
             Self::Unsigned(value) => write!(f, "{value}"),
             Self::Signed(value) => write!(f, "{value}"),
-            Self::Float(value) => write!(f, "{value:?}"),
+            Self::Float(value) => match tokens::word(*value) {
+                Some(word) => f.write_str(word),
+                None => write!(f, "{value:?}"),
+            },
             Self::Bool(value) => write!(f, "{value}"),
             Self::Bytes(text) => write!(f, "the string {}", quoted(&String::from_utf8_lossy(text))),
             Self::Null => f.write_str("null"),
@@ -123,6 +127,18 @@ impl<'a> Builder<'a> {
     }
 }
 
+/// A float32 that rounds to half precision as the number itself does: rounded to the nearest, bits that decide a tie
+/// would be lost, so that what is not exact gets an odd last bit, which ends no tie.
+#[allow(clippy::cast_possible_truncation, reason = "what is lost is put into the last bit")]
+fn to_odd(wide: f64) -> f32 {
+    let near = wide as f32;
+    if wide.is_nan() || f64::from(near).to_bits() == wide.to_bits() {
+        return near;
+    }
+    let beyond = f64::from(near).abs() > wide.abs();
+    f32::from_bits((near.to_bits() - u32::from(beyond)) | 1)
+}
+
 fn push(data: &mut TensorData, scalar: Scalar<'_>) -> bool {
     fn number<T: Element>(scalar: Scalar<'_>) -> Option<T> {
         match scalar {
@@ -130,15 +146,6 @@ fn push(data: &mut TensorData, scalar: Scalar<'_>) -> bool {
             Scalar::Signed(value) => T::from_signed(value),
             Scalar::Float(value) => T::from_float(value),
             Scalar::Bool(_) | Scalar::Bytes(_) | Scalar::Null => None,
-        }
-    }
-    /// A float, which may also be one that JSON does not have.
-    fn float(scalar: Scalar<'_>) -> Option<f64> {
-        match scalar {
-            Scalar::Bytes(text) => std::str::from_utf8(text).ok().and_then(tokens::number),
-            Scalar::Unsigned(_) | Scalar::Signed(_) | Scalar::Float(_) | Scalar::Bool(_) | Scalar::Null => {
-                number(scalar)
-            }
         }
     }
     macro_rules! put {
@@ -160,24 +167,24 @@ fn push(data: &mut TensorData, scalar: Scalar<'_>) -> bool {
         TensorData::Int32(values) => put!(values, number(scalar)),
         TensorData::Int64(values) => put!(values, number(scalar)),
         TensorData::Fp16(values) => {
-            let half = float(scalar).map(|wide| (wide, f16::from_f64(wide)));
+            let half = number(scalar).map(|wide| (wide, f16::from_f32(to_odd(wide))));
             put!(
                 values,
                 half.filter(|(wide, half)| half.is_finite() || !wide.is_finite()).map(|(_, half)| half.to_bits())
             )
         }
         TensorData::Bf16(values) => {
-            let half = float(scalar).map(|wide| (wide, bf16::from_f64(wide)));
+            let half = number(scalar).map(|wide| (wide, bf16::from_f32(to_odd(wide))));
             put!(
                 values,
                 half.filter(|(wide, half)| half.is_finite() || !wide.is_finite()).map(|(_, half)| half.to_bits())
             )
         }
         TensorData::Fp32(values) => {
-            let single = float(scalar).map(|wide| (wide, wide as f32));
+            let single = number(scalar).map(|wide: f64| (wide, wide as f32));
             put!(values, single.filter(|(wide, it)| it.is_finite() || !wide.is_finite()).map(|(_, single)| single))
         }
-        TensorData::Fp64(values) => put!(values, float(scalar)),
+        TensorData::Fp64(values) => put!(values, number(scalar)),
         TensorData::Bytes(values) => {
             put!(values, if let Scalar::Bytes(bytes) = scalar { Some(bytes) } else { None })
         }
@@ -188,15 +195,15 @@ fn push(data: &mut TensorData, scalar: Scalar<'_>) -> bool {
 pub(super) struct ValueSeed<'b, 's, 'a> {
     pub(super) builder: &'b mut Builder<'s>,
     pub(super) depth: usize,
-    pub(super) trouble: &'a Trouble,
+    pub(super) reading: &'a Reading<'a>,
     /// Where the whole value stands.
     pub(super) at: &'a dyn Fn() -> String,
 }
 
 impl ValueSeed<'_, '_, '_> {
     fn put<E: de::Error>(self, scalar: Scalar<'_>) -> Result<(), E> {
-        let Self { builder, depth, trouble, at } = self;
-        builder.put(depth, scalar).map_err(|error| trouble.raise(error.at(at())))
+        let Self { builder, depth, reading, at } = self;
+        builder.put(depth, scalar).map_err(|error| reading.trouble.raise(error.at(at())))
     }
 }
 
@@ -232,7 +239,8 @@ impl<'de> Visitor<'de> for ValueSeed<'_, '_, '_> {
     }
 
     fn visit_str<E: de::Error>(self, value: &str) -> Result<(), E> {
-        self.put(Scalar::Bytes(value.as_bytes()))
+        let number = (self.reading.number_of)(value);
+        self.put(number.map_or(Scalar::Bytes(value.as_bytes()), Scalar::Float))
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<(), E> {
@@ -240,19 +248,19 @@ impl<'de> Visitor<'de> for ValueSeed<'_, '_, '_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
-        let Self { builder, depth, trouble, at } = self;
-        builder.open(depth).map_err(|error| trouble.raise(error.at(at())))?;
+        let Self { builder, depth, reading, at } = self;
+        builder.open(depth).map_err(|error| reading.trouble.raise(error.at(at())))?;
         let mut count = 0;
-        while members.next_element_seed(ValueSeed { builder, depth: depth + 1, trouble, at })?.is_some() {
+        while members.next_element_seed(ValueSeed { builder, depth: depth + 1, reading, at })?.is_some() {
             count += 1;
         }
-        builder.close(depth, count).map_err(|error| trouble.raise(error.at(at())))
+        builder.close(depth, count).map_err(|error| reading.trouble.raise(error.at(at())))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<(), A::Error> {
         let wrong = |what: &str, got: String| {
             let error = self.builder.wrong(what).expected("a value, or {\"b64\": …}").got(got);
-            self.trouble.raise::<A::Error>(error.at((self.at)()))
+            self.reading.trouble.raise::<A::Error>(error.at((self.at)()))
         };
         // The form of bytes.
         let key = members.next_key::<Word<'de>>()?.map(|word| word.0);
@@ -267,6 +275,43 @@ impl<'de> Visitor<'de> for ValueSeed<'_, '_, '_> {
         match STANDARD.decode(text.as_bytes()) {
             Ok(bytes) => self.put(Scalar::Bytes(&bytes)),
             Err(error) => Err(wrong("holds \"b64\" that is no base64", error.to_string())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn half_precision_is_the_nearest_and_of_two_the_even_one() {
+        // What numpy 2.4 makes of these.
+        for (wide, bits) in [
+            (1.000_488_281_251, 0x3c01),
+            (1.000_488_281_25, 0x3c00),
+            (1.001_464_843_75, 0x3c02),
+            (1.001_464_843_749, 0x3c01),
+            (-1.000_488_281_251, 0xbc01),
+            (65_519.999_999_999, 0x7bff),
+            (65_520.0, 0x7c00),
+            (5.960_464_477_539_063e-8, 0x0001),
+            (2.980_232_238_769_531_2e-8, 0x0000),
+            (2.980_232_238_769_532e-8, 0x0001),
+            (1e-300, 0x0000),
+            (-0.0, 0x8000),
+            (0.1, 0x2e66),
+        ] {
+            assert_eq!(f16::from_f32(to_odd(wide)).to_bits(), bits, "{wide:?}");
+        }
+        for (wide, bits) in [
+            (1.003_906_25, 0x3f80),
+            (1.003_906_250_001, 0x3f81),
+            (1.011_718_75, 0x3f82),
+            (1.011_718_749_999, 0x3f81),
+            (f64::MAX, 0x7f80),
+            (f64::NEG_INFINITY, 0xff80),
+        ] {
+            assert_eq!(bf16::from_f32(to_odd(wide)).to_bits(), bits, "{wide:?}");
         }
     }
 }

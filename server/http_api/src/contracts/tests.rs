@@ -51,6 +51,18 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
         ("one", echo(&[("number", "FP64", "\"rows\", 2")]), declared),
         ("text", echo(&[("text", "BYTES", rows)]), ""),
         ("half", echo(&[("half", "FP16", "\"rows\", -1")]), ""),
+        ("single", echo(&[("x", "FP32", "-1, 3"), ("t", "FP32", "")]), ""),
+        (
+            "numbered",
+            echo(&[("number", "FP64", "\"rows\", 4")]),
+            "[[inputs]]\nname = \"number\"\nfeatures = [{ name = \"0\" }, { name = \"1\" }, { name = \"2\" }, { name = \"3\" }]\n",
+        ),
+        (
+            "cities",
+            echo(&[("city", "BYTES", "\"rows\", 1")]),
+            "[[inputs]]\nname = \"city\"\nfeatures = [{ name = \"city\" }]\n",
+        ),
+        ("oddly", echo(&[("a/b~c \\\"ü\\\"", "FP64", rows)]), ""),
         ("fixed", echo(&[("x", "FP32", "2"), ("y", "BOOL", "\"rows\", 2")]), ""),
     ] {
         let version = folder.path().join(model).join("1");
@@ -73,7 +85,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     World { registry, _folder: folder }
 });
 
-const MODELS: [&str; 5] = ["several", "one", "text", "half", "fixed"];
+const MODELS: [&str; 9] = ["several", "one", "text", "half", "fixed", "single", "numbered", "cities", "oddly"];
 
 fn version(model: &str) -> Lease {
     WORLD.registry.lease(model, None).unwrap()
@@ -152,8 +164,35 @@ fn numbers_that_json_does_not_have_pass_where_their_contract_has_them() {
         let error = refused("one", dialect, body).to_string();
         assert!(error.contains("JSON has no NaN or Infinity"), "{error}");
     }
-    let error = refused("one", Dialect::TfServing, r#"{"instances":[{"a":NaN,"b":1}]}"#).to_string();
-    assert!(error.contains("feature 'a' has the wrong type"), "{error}");
+}
+
+#[test]
+fn bare_words_are_numbers_and_no_texts_and_texts_are_no_bare_words() {
+    use Dialect::TfServing;
+    // A gap where a feature is named: filled, or refused as any other gap.
+    let (reply, filled) = ask("one", TfServing, Form::Json, r#"{"instances":[{"a":1,"b":NaN}]}"#).unwrap();
+    assert_eq!((reply.as_str(), filled), (r#"{"predictions":[[1.0,0.5]]}"#, 1));
+    check_refusals(&[
+        ("one", TfServing, r#"{"instances":[{"a":NaN,"b":1}]}"#, "feature 'a' is"),
+        ("one", TfServing, r#"{"instances":[{"a":-Infinity,"b":1}]}"#, "got -inf"),
+        ("text", TfServing, r#"{"instances":["a",NaN]}"#, "not BYTES; expected a string, or {\"b64\": …}, got NaN"),
+        ("text", TfServing, r#"{"instances":[Infinity]}"#, "got Infinity"),
+        ("one", TfServing, r#"{"instances":[["\u0001NaN",1]]}"#, "got the string \"\\u{1}NaN\""),
+        ("one", TfServing, r#"{"instances":[["\u0001NaN",NaN]]}"#, "a text begins with the character U+0001"),
+        ("one", TfServing, r#"{"instances":[{"a":"\u0001NaN","b":1}]}"#, "feature 'a' has the wrong type"),
+        ("half", TfServing, r#"{"instances":[[{"b64":"AU5hTg=="}, NaN]]}"#, "not FP16"),
+        (
+            "fixed",
+            TfServing,
+            r#"{"instances":[{"x":[1,2],"y":[true,NaN]}]}"#,
+            "not BOOL; expected true or false, got NaN",
+        ),
+    ]);
+    let text = r#"{"instances":["\u0001NaN"]}"#;
+    assert_eq!(tf("text", text), r#"{"predictions":["\u0001NaN"]}"#);
+    for dialect in [Dialect::Kserve, Dialect::Invocations, Dialect::Vertex] {
+        assert!(refused("one", dialect, r#"{"instances":[["\u0001NaN",1]]}"#).to_string().contains("\\u{1}NaN"));
+    }
 }
 
 #[test]
@@ -185,6 +224,42 @@ fn tables_are_read_by_feature_and_gaps_are_told() {
     let body = r#"{"inputs":{"x":[1,2],"y":[[true,false]]}}"#;
     let whole = r#"{"predictions":[{"outputs":{"x_out":[1.0,2.0],"y_out":[[true,false]]}}]}"#;
     assert_eq!(ask("fixed", Dialect::Invocations, Form::Json, body).unwrap().0, whole);
+    // And its tensors are whole where every one is a feature, too.
+    let body = r#"{"inputs":{"x":[[1,2,3],[4,5,6]],"t":0.5}}"#;
+    let reply = ask("single", Dialect::TfServing, Form::Json, body).unwrap().0;
+    assert_eq!(reply, r#"{"outputs":{"x_out":[[1.0,2.0,3.0],[4.0,5.0,6.0]],"t_out":0.5}}"#);
+    let reply = ask("single", Dialect::Invocations, Form::Json, body).unwrap().0;
+    assert_eq!(reply, r#"{"predictions":[{"outputs":{"x_out":[[1.0,2.0,3.0],[4.0,5.0,6.0]],"t_out":0.5}}]}"#);
+}
+
+#[test]
+fn a_first_line_is_a_header_only_if_it_can_be_nothing_else() {
+    let read = |model, header, body: &str| {
+        let (reply, _) = ask(model, Dialect::Invocations, Form::Csv { header }, body.to_owned()).unwrap();
+        let reply: Value = serde_json::from_str(&reply).unwrap();
+        let rows = reply["predictions"].as_array().unwrap().iter();
+        json!(rows.map(|row| row["outputs"].as_object().unwrap().values().next().unwrap().clone()).collect::<Vec<_>>())
+    };
+    let two = "1,0,3,2\n5,6,7,8\n";
+    assert_eq!(read("numbered", None, two), json!([[1.0, 0.0, 3.0, 2.0], [5.0, 6.0, 7.0, 8.0]]));
+    assert_eq!(read("numbered", Some(false), two), read("numbered", None, two));
+    assert_eq!(read("numbered", Some(true), two), json!([[6.0, 5.0, 8.0, 7.0]]));
+    for (header, body, cells) in [
+        (None, "city\n", json!([["city"]])),
+        (None, "city\nparis\n", json!([["city"], ["paris"]])),
+        (Some(true), "city\nparis\n", json!([["paris"]])),
+    ] {
+        assert_eq!(read("cities", header, body), cells, "{body}");
+    }
+    // One name among values is a value, and told as such.
+    let error = ask("one", Dialect::Invocations, Form::Csv { header: None }, "a,5\n1,2\n").unwrap_err().to_string();
+    assert!(error.contains("line 1, column \"a\": feature 'a' has the wrong type"), "{error}");
+}
+
+#[test]
+fn a_place_is_a_json_pointer() {
+    let error = refused("oddly", Dialect::TfServing, r#"{"inputs":{"a/b~c \"ü\"":[1],"a/b~c \"ü\"":[1]}}"#);
+    assert_eq!(error.details().at, Some("/inputs/a~1b~0c \"ü\""));
 }
 
 /// Models, dialects, wrong bodies and what is said of them.
@@ -292,7 +367,7 @@ fn what_is_wrong_with_a_table_is_said_where_it_is() {
         ("one", Invocations, r#"{"instances":[5]}"#, "/instances/0: this is no row"),
         ("one", Invocations, r#"{"dataframe_split":{}}"#, "/dataframe_split: \"columns\" is missing"),
         ("one", Invocations, r#"{"dataframe_split":{"columns":["a","b"]}}"#, "/dataframe_split: \"data\" is missing"),
-        ("one", Invocations, r#"{"dataframe_split":{"name":1}}"#, "/dataframe_split/name: this member does not belong"),
+        ("one", Invocations, r#"{"dataframe_split":{"name":1}}"#, "/dataframe_split: a member does not belong"),
         (
             "one",
             Invocations,

@@ -137,6 +137,7 @@ pub(crate) async fn openapi_30(request: HttpRequest, api: Data<Api>) -> Answer {
 }
 
 fn document(request: &HttpRequest, api: &Api) -> Result<serde_json::Value> {
+    native::accepted(request)?;
     let lease = api.registry.lease(target(request).0, None)?;
     Ok(native::document(&lease, openapi::document()))
 }
@@ -161,13 +162,13 @@ fn state(word: &str) -> Result<Lifecycle> {
 }
 
 fn page_size(listing: &Listing) -> Result<usize> {
-    match listing.page_size.unwrap_or(PAGE_SIZE) {
-        size @ 1..=PAGE_SIZE_MAX => Ok(size),
-        other => Err(Error::invalid("there is no page of this size")
+    let Some(raw) = &listing.page_size else { return Ok(PAGE_SIZE) };
+    raw.parse().ok().filter(|size| (1..=PAGE_SIZE_MAX).contains(size)).ok_or_else(|| {
+        Error::invalid("there is no page of this size")
             .at("query page_size")
             .expected(format!("1 to {PAGE_SIZE_MAX}"))
-            .got(other.to_string())),
-    }
+            .got(quoted(raw))
+    })
 }
 
 /// One page of what is sorted by `key`: what comes after the token.

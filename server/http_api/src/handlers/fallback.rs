@@ -24,6 +24,10 @@ pub(crate) async fn not_found(request: HttpRequest, api: Data<Api>) -> HttpRespo
                 .finish();
         }
     }
+    nothing_at(&request, &api)
+}
+
+fn nothing_at(request: &HttpRequest, api: &Api) -> HttpResponse {
     let error = Error::new(ErrorCode::NotFound, format!("there is nothing at {}", quoted(request.path())));
     let hint = contracts::hint_of_off(&api.contracts, request.path()).map(|hint| format!("{hint}; "));
     let hint = format!("{}the routes are listed at /docs", hint.unwrap_or_default());
@@ -41,9 +45,16 @@ fn with_version(path: &str) -> Option<String> {
 
 pub(crate) async fn method_not_allowed(request: HttpRequest, api: Data<Api>) -> HttpResponse {
     let pattern = request.match_pattern().unwrap_or_default();
+    // A verb that there is not looks like part of a name, of which none has a colon.
+    let last = request.path().rsplit('/').next().unwrap_or_default();
+    if pattern.starts_with("/v1/models/") && last.contains(':') && !pattern.contains(':') {
+        return nothing_at(&request, &api);
+    }
     let resource = routes::resources(&api.contracts).find(|resource| resource.path == pattern);
     let routes = resource.map(|resource| resource.routes).unwrap_or_default();
     let allowed: Vec<_> = routes.iter().map(|route| route.method.as_str()).collect();
+    let head = allowed.contains(&"GET").then_some("HEAD");
+    let allowed: Vec<_> = allowed.into_iter().chain(head).collect();
     let allowed = allowed.join(", ");
     let error = Error::new(ErrorCode::MethodNotAllowed, "this path does not take this method")
         .expected(&*allowed)

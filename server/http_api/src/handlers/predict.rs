@@ -47,11 +47,11 @@ pub(crate) async fn predict(request: HttpRequest, payload: Payload, api: Data<Ap
     let (model, version) = target(&request);
     let (bytes, coding) = api.pipeline.infer(Call { model, version }, codec).await?;
     let mut response = HttpResponse::Ok();
-    response.insert_header((header::CONTENT_TYPE, HeaderValue::from_static(media_type)));
+    response
+        .insert_header((header::CONTENT_TYPE, HeaderValue::from_static(media_type)))
+        .insert_header((header::VARY, HeaderValue::from_static("accept, accept-encoding")));
     if let Some(coding) = coding {
-        response
-            .insert_header((header::CONTENT_ENCODING, HeaderValue::from_static(coding)))
-            .insert_header((header::VARY, HeaderValue::from_static("accept, accept-encoding")));
+        response.insert_header((header::CONTENT_ENCODING, HeaderValue::from_static(coding)));
     }
     Ok(response.body(bytes))
 }
@@ -76,9 +76,9 @@ fn form(request: &HttpRequest) -> Result<Form> {
     let mut parts = media_type.split(';').map(str::trim);
     let essence = parts.next().unwrap_or_default().to_ascii_lowercase();
     Ok(match essence.as_str() {
-        // RFC 4180 §3: the parameter `header` is `present` or `absent`.
+        // RFC 4180 §3: the parameter `header` is `present` or `absent`; it may be quoted (RFC 9110 §5.6.6).
         "text/csv" | "application/csv" => {
-            Form::Csv { header: !parts.any(|part| part.eq_ignore_ascii_case("header=absent")) }
+            Form::Csv { header: !parts.any(|part| part.replace('"', "").eq_ignore_ascii_case("header=absent")) }
         }
         "application/jsonl" | "application/x-ndjson" | "application/x-jsonlines" => Form::JsonLines,
         // Others are refused where the body is read.

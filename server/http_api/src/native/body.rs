@@ -13,7 +13,7 @@ use candor_serving::{
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::cells::ValueSeed;
+use super::{cells::ValueSeed, lines::Lines};
 use crate::{
     limits::HttpLimits,
     wire::{Trouble, Word, syntax_error},
@@ -31,45 +31,45 @@ pub(crate) enum Layout {
     /// JSON Lines.
     Lines,
     /// CSV.
-    Csv {
-        /// Whether the first line holds names.
-        header: bool,
-    },
+    Csv,
 }
 
-/// A place as the caller would look for it: a JSON pointer (RFC 6901), or a line.
-pub(crate) fn locate(layout: Layout, set: &FeatureSet, spot: Spot<'_>) -> String {
-    let member = |name: &str| name.replace('~', "~0").replace('/', "~1");
-    let short = |name: &str| member(quoted(name).trim_matches('"'));
+/// A place as the caller would look for it: a JSON pointer (RFC 6901), or a line. Rows of lines count from the
+/// first line, however many of those hold no row.
+pub(crate) fn locate(layout: Layout, set: &FeatureSet, lines: &Lines, spot: Spot<'_>) -> String {
+    let member = |name: &str| pointer_member(name).map(|member| format!("/{member}")).unwrap_or_default();
     match (layout, spot.row, spot.feature) {
         (Layout::Objects | Layout::Lists, None, _) => "/rows".to_owned(),
         (Layout::Objects | Layout::Lists, Some(row), None) => format!("/rows/{row}"),
-        (Layout::Objects, Some(row), Some(name)) => format!("/rows/{row}/{}", short(name)),
+        (Layout::Objects, Some(row), Some(name)) => format!("/rows/{row}{}", member(name)),
         (Layout::Lists, Some(row), Some(name)) => match set.index(name) {
             Some(index) => format!("/rows/{row}/{index}"),
             None => format!("/rows/{row}"),
         },
-        (Layout::Columns, None, None) | (Layout::Columns, Some(_), None) => "/columns".to_owned(),
-        (Layout::Columns, None, Some(name)) => format!("/columns/{}", short(name)),
-        (Layout::Columns, Some(row), Some(name)) => format!("/columns/{}/{row}", short(name)),
+        (Layout::Columns, None | Some(_), None) => "/columns".to_owned(),
+        (Layout::Columns, None, Some(name)) => format!("/columns{}", member(name)),
+        (Layout::Columns, Some(row), Some(name)) => format!("/columns{}/{row}", member(name)),
         (Layout::Lines, None, _) => "the lines".to_owned(),
-        (Layout::Lines, Some(row), None) => format!("line {}", row + 1),
-        (Layout::Lines, Some(row), Some(name)) => format!("line {}, /{}", row + 1, short(name)),
-        (Layout::Csv { .. }, None, None) => "the table".to_owned(),
-        (Layout::Csv { .. }, None, Some(name)) => format!("column {}", quoted(name)),
-        (Layout::Csv { header }, Some(row), None) => format!("line {}", row + 1 + usize::from(header)),
-        (Layout::Csv { header }, Some(row), Some(name)) => {
-            format!("line {}, column {}", row + 1 + usize::from(header), quoted(name))
-        }
+        (Layout::Csv, None, None) => "the table".to_owned(),
+        (Layout::Csv, None, Some(name)) => format!("column {}", quoted(name)),
+        (Layout::Lines | Layout::Csv, Some(row), None) => format!("line {}", lines.of(row)),
+        (Layout::Lines, Some(row), Some(name)) => format!("line {}, {}", lines.of(row), member(name)),
+        (Layout::Csv, Some(row), Some(name)) => format!("line {}, column {}", lines.of(row), quoted(name)),
     }
 }
 
+/// A member's name within a JSON pointer; `None` for one that is too long to repeat.
+pub(crate) fn pointer_member(name: &str) -> Option<String> {
+    const BYTES_MAX: usize = 256;
+    (name.len() <= BYTES_MAX).then(|| name.replace('~', "~0").replace('/', "~1"))
+}
+
 /// The place of a gap that was filled.
-pub(crate) fn filled_at(layout: Layout, set: &FeatureSet, gap: Filled) -> String {
+pub(crate) fn filled_at(layout: Layout, set: &FeatureSet, lines: &Lines, gap: Filled) -> String {
     let name = set.all().get(gap.feature).map_or("", |feature| &feature.name);
     // A gap is told by the name of its feature, which says more than the number of its column.
     let layout = if layout == Layout::Lists { Layout::Objects } else { layout };
-    locate(layout, set, Spot { row: Some(gap.row), feature: Some(name) })
+    locate(layout, set, lines, Spot { row: Some(gap.row), feature: Some(name) })
 }
 
 /// What all seeds of one body share.
@@ -77,12 +77,14 @@ pub(crate) struct Reading<'a> {
     pub(crate) trouble: Trouble,
     pub(crate) layout: &'a Slot<Layout>,
     pub(crate) limits: &'a HttpLimits,
+    /// The number that a text stands for, where a contract has numbers that JSON does not have.
+    pub(crate) number_of: fn(&str) -> Option<f64>,
     stopped: Slot<bool>,
 }
 
 impl<'a> Reading<'a> {
     pub(crate) fn new(layout: &'a Slot<Layout>, limits: &'a HttpLimits) -> Self {
-        Self { trouble: Trouble::default(), layout, limits, stopped: Slot::new(false) }
+        Self { trouble: Trouble::default(), layout, limits, number_of: |_| None, stopped: Slot::new(false) }
     }
 
     /// Makes the parser give up; the table knows why.
@@ -132,7 +134,7 @@ impl<'de> DeserializeSeed<'de> for BodySeed<'_, '_, '_> {
     type Value = Head;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Head, D::Error> {
-        deserializer.deserialize_map(self)
+        deserializer.deserialize_any(self)
     }
 }
 
@@ -141,6 +143,11 @@ impl<'de> Visitor<'de> for BodySeed<'_, '_, '_> {
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object with \"rows\" or \"columns\"")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Head, A::Error> {
+        let error = Error::invalid("the body is a list").expected("an object with \"rows\" or \"columns\"");
+        Err(self.reading.trouble.raise(error.hint("name the list: {\"rows\": [...]}")))
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Head, A::Error> {
@@ -192,7 +199,10 @@ fn unknown_member(key: &str) -> Error {
         Some(close) => error.hint(format!("did you mean \"{close}\"?")),
         None if key == "inputs" || key == "instances" => error
             .hint("tensors (\"inputs\") go to /v2/models/{model}/infer, \"instances\" to /v1/models/{model}:predict"),
-        None => error.hint("features stand in \"rows\""),
+        None => error.hint(
+            "features stand in \"rows\" or \"columns\"; pandas: {\"rows\": df.to_dict(\"records\")} or \
+             {\"columns\": df.to_dict(\"list\")}",
+        ),
     }
 }
 

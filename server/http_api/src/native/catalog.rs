@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use candor_domain::{Dim, EngineInfo, Lifecycle, ModelName, Result, Signature, Version};
 use candor_serving::{
-    IndexEntry, Manifest, ReadyVersion, Registry, Role,
-    features::{Answers, FeatureSet, FeatureSpec, OutputNotes, Place, RowCount},
+    IndexEntry, Manifest, ReadyVersion, Registry,
+    features::{Answers, FeatureKind, FeatureSet, FeatureSpec, OutputNotes, Place, RowCount, word},
     repository::Filler,
 };
 use serde::{Deserialize, Serialize};
@@ -21,8 +21,8 @@ use crate::openapi::names::StateText;
 #[serde(deny_unknown_fields)]
 pub struct Listing {
     /// Most entries on a page, 1 to 500.
-    #[param(minimum = 1, maximum = 500, default = 50, nullable = false, example = 50)]
-    pub page_size: Option<usize>,
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 500, default = 50, nullable = false, example = 50)]
+    pub page_size: Option<String>,
     /// Where the page begins: `next_page_token` of the page before.
     #[param(nullable = false, example = "1")]
     pub page_token: Option<String>,
@@ -378,14 +378,15 @@ impl FeatureBody {
             min: notes.min,
             max: notes.max,
             categories: notes.categories.clone(),
-            default: notes.default.as_ref().map(filler_value),
-            impute: notes.impute.as_ref().map(filler_value),
+            default: notes.default.as_ref().map(|filler| filler_value(filler, feature.kind())),
+            impute: notes.impute.as_ref().map(|filler| filler_value(filler, feature.kind())),
         }
     }
 }
 
-pub(super) fn filler_value(filler: &Filler) -> Value {
+pub(super) fn filler_value(filler: &Filler, kind: FeatureKind) -> Value {
     match filler {
+        Filler::Number(value) if kind == FeatureKind::Integer => (*value as i64).into(),
         Filler::Bool(value) => (*value).into(),
         Filler::Whole(value) => (*value).into(),
         Filler::Number(value) if value.is_nan() => "NaN".into(),
@@ -396,13 +397,7 @@ pub(super) fn filler_value(filler: &Filler) -> Value {
 
 impl OutputBody {
     fn new(notes: &OutputNotes, shape: Vec<i64>) -> Self {
-        let role = match notes.role {
-            Role::Label => "label",
-            Role::Probabilities => "probabilities",
-            Role::Scores => "scores",
-            Role::Value => "value",
-            Role::Other => "other",
-        };
+        let role = word(notes.role);
         Self {
             name: notes.name.to_string(),
             datatype: notes.datatype.name().to_owned(),

@@ -92,7 +92,8 @@ impl<'de> Visitor<'de> for ElementSeed<'_, '_, '_> {
     }
 
     fn visit_str<E: de::Error>(self, value: &str) -> Result<(), E> {
-        self.put(&Cell::Text(value))
+        let number = (self.reading.number_of)(value);
+        self.put(&number.map_or(Cell::Text(value), Cell::Float))
     }
 
     fn visit_unit<E: de::Error>(self) -> Result<(), E> {

@@ -8,7 +8,7 @@
 //! | `negotiate` | which version of the API the caller wants |
 //! | `predict` | one prediction: body to tensors, tensors to reply |
 //! | `body`, `cells` | a JSON body of rows or columns; one value of it |
-//! | `lines` | bodies of CSV and JSON Lines |
+//! | `lines`, `csv` | bodies of CSV and JSON Lines; the records of CSV |
 //! | `reply` | predictions by row |
 //! | `catalog` | what models, versions, features and outputs are |
 //! | `typed` | the API document of one model |
@@ -17,6 +17,7 @@
 mod body;
 mod catalog;
 mod cells;
+mod csv;
 mod lines;
 mod negotiate;
 mod predict;
@@ -28,7 +29,7 @@ pub(crate) use body::{ColumnsSeed, Layout, Reading, RowSeed, RowsSeed, locate};
 pub use catalog::{Described, ModelDescription};
 pub(crate) use catalog::{Listing, ModelList, ModelSummary, VersionList, VersionSummary, summaries};
 pub(crate) use cells::ValueSeed;
-pub(crate) use lines::{read_csv, read_json_lines};
+pub(crate) use lines::{Lines, first_line, read_csv, read_json_lines};
 pub(crate) use negotiate::{MEDIA_TYPE, accepted};
 pub(crate) use predict::{Form, PredictCodec};
 pub(crate) use reply::write_predictions;

@@ -17,25 +17,27 @@ pub(crate) fn accepted(request: &HttpRequest) -> Result<&'static str> {
     if headers.peek().is_none() {
         return Ok(PLAIN);
     }
-    let (mut plain, mut native, mut asked) = (false, false, String::new());
+    let (mut ranges, mut asked) = (Vec::new(), "");
     for value in headers {
-        let text = value.to_str().map_err(|_| Error::invalid("not plain text").at("header Accept"))?;
-        for range in text.split(',').map(Range::read) {
-            let named = |name: &str| range.name.eq_ignore_ascii_case(name);
-            native |= range.wanted && named(MEDIA_TYPE);
-            plain |= range.wanted && [PLAIN, "application/*", "*/*", "application/problem+json"].into_iter().any(named);
-        }
-        asked = text.to_owned();
+        asked = value.to_str().map_err(|_| Error::invalid("not plain text").at("header Accept"))?;
+        ranges.extend(asked.split(',').map(Range::read).filter(|range| !range.name.is_empty()));
     }
-    match (native, plain) {
-        (true, _) => Ok(MEDIA_TYPE),
-        (false, true) => Ok(PLAIN),
-        (false, false) if asked.trim().is_empty() => Ok(PLAIN),
-        (false, false) => Err(Error::new(ErrorCode::NotAcceptable, "this API does not answer in that form")
-            .at("header Accept")
-            .expected(format!("{PLAIN} or {MEDIA_TYPE}"))
-            .got(quoted(&asked))),
+    // The most specific range that matches a type decides on it.
+    let wants = |names: &[&str]| {
+        let matching = |name: &&str| ranges.iter().find(|range| range.name.eq_ignore_ascii_case(name));
+        names.iter().find_map(matching).is_some_and(|range| range.wanted)
+    };
+    if ranges.is_empty() || wants(&[PLAIN, "application/*", "*/*"]) || wants(&["application/problem+json"]) {
+        // Plain JSON does not stand in the way of the native type, where that is named.
+        return Ok(if wants(&[MEDIA_TYPE]) { MEDIA_TYPE } else { PLAIN });
     }
+    if wants(&[MEDIA_TYPE, "application/*", "*/*"]) {
+        return Ok(MEDIA_TYPE);
+    }
+    Err(Error::new(ErrorCode::NotAcceptable, "this API does not answer in that form")
+        .at("header Accept")
+        .expected(format!("{PLAIN} or {MEDIA_TYPE}"))
+        .got(quoted(asked)))
 }
 
 /// One entry of the header.
@@ -76,6 +78,8 @@ mod tests {
             ("Application/Vnd.Candor.V1+JSON; q=0.5, application/json", MEDIA_TYPE),
             ("application/vnd.candor.v9+json, */*;q=0.1", PLAIN),
             ("application/vnd.candor.v1+json;q=0, application/json", PLAIN),
+            ("application/json;q=0, */*", MEDIA_TYPE),
+            ("application/problem+json", PLAIN),
         ] {
             assert_eq!(ask(accept), Ok(want), "{accept}");
         }

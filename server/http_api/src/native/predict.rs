@@ -9,7 +9,7 @@ use uuid::{NoContext, Timestamp, Uuid};
 
 use super::{
     body::{self, Layout, Reading},
-    lines,
+    lines::{self, Lines},
     reply::{self, Reply},
 };
 use crate::{limits::HttpLimits, wire::ReplyEncoding};
@@ -59,10 +59,13 @@ impl Codec for PredictCodec {
         let layout = Slot::new(match self.form {
             Form::Json => Layout::Objects,
             Form::JsonLines => Layout::Lines,
-            Form::Csv { header } => Layout::Csv { header },
+            Form::Csv { .. } => Layout::Csv,
         });
-        let locate = |spot: candor_serving::features::Spot<'_>| body::locate(layout.get(), set, spot);
-        let mut table = Table::new(set, self.limits.tensor_elements_max, &locate);
+        let lines = Lines::default();
+        let locate = |spot: candor_serving::features::Spot<'_>| body::locate(layout.get(), set, &lines, spot);
+        let table = Table::new(set, self.limits.tensor_elements_max, &locate);
+        let is_csv = matches!(self.form, Form::Csv { .. });
+        let mut table = if is_csv { table.with_gaps_called("an empty cell") } else { table };
         let reading = Reading::new(&layout, &self.limits);
         let mut timeout = None;
         match self.form {
@@ -71,13 +74,13 @@ impl Codec for PredictCodec {
                 self.id = head.id;
                 timeout = head.timeout_ms.map(Duration::from_millis);
             }
-            Form::JsonLines => lines::read_json_lines(&self.body, &mut table, &reading)?,
-            Form::Csv { header } => lines::read_csv(&self.body, header, &mut table)?,
+            Form::JsonLines => lines::read_json_lines(&self.body, &mut table, &reading, &lines)?,
+            Form::Csv { header } => lines::read_csv(&self.body, header, &mut table, &lines)?,
         }
         self.rows = table.rows();
         let (inputs, gaps) = table.finish()?;
         self.filled_count = gaps.count;
-        self.filled = gaps.first.iter().map(|gap| body::filled_at(layout.get(), set, *gap)).collect();
+        self.filled = gaps.first.iter().map(|gap| body::filled_at(layout.get(), set, &lines, *gap)).collect();
         Ok(InferRequest { inputs, outputs: (0..version.signature.outputs.len()).collect(), timeout })
     }
 

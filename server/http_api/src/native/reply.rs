@@ -50,7 +50,7 @@ pub(crate) fn write_predictions(version: &ReadyVersion, outputs: &[Tensor], rows
 
 fn parts<'a>(version: &'a ReadyVersion, outputs: &'a [Tensor], rows: usize) -> Result<Vec<Part<'a>>> {
     let answers = &version.answers;
-    let part = |(notes, tensor)| Part { notes, tensor, by_row: answers.per_row(tensor, rows) };
+    let part = |(notes, tensor)| Part { notes, tensor, by_row: answers.per_row(notes, tensor, rows) };
     let parts: Vec<Part<'_>> = answers.outputs().iter().zip(outputs).map(part).collect();
     parts.iter().try_for_each(check)?;
     Ok(parts)

@@ -41,6 +41,23 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     let manifest = "[[inputs]]\nname = \"number\"\nfeatures = [{ name = \"a\" }, { name = \"b\" }]\n\
                     [[outputs]]\nname = \"label\"\nlabels = []\n";
     std::fs::write(folder.path().join("all/model.toml"), manifest).unwrap();
+    // What a manifest can say of features.
+    let declared = folder.path().join("declared/1");
+    std::fs::create_dir_all(&declared).unwrap();
+    let graph = input("colour", "BYTES", ", 1") + &input("count", "INT8", ", 1") + &echo("y", "INT8", ", 1", "count");
+    std::fs::write(
+        declared.join("model.onnx"),
+        graph
+            + &echo("shared", "FP32", "", "none")
+                .replace("[\"rows\"]", "[3]")
+                .replace("echo = \"none\"", "constant = 1"),
+    )
+    .unwrap();
+    let manifest = "[[inputs]]\nname = \"colour\"\n\
+                    features = [{ name = \"colour\", categories = [\"red\", \"blue\"], impute = \"red\" }]\n\
+                    [[inputs]]\nname = \"count\"\n\
+                    features = [{ name = \"count\", min = 0.5, max = 1000.0, default = 3.0 }]\n";
+    std::fs::write(folder.path().join("declared/model.toml"), manifest).unwrap();
     let settings = RegistrySettings {
         version_policy: VersionPolicy::All,
         load_threads: 1,
@@ -50,7 +67,9 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     let repository = Repository::open(folder.path(), 1 << 20).unwrap();
     let registry =
         Registry::start(Arc::new(NullEngine::new()), repository, Arc::new(ManualClock::default()), settings).unwrap();
-    registry.load(ModelName::parse("all").unwrap(), None).unwrap().wait_blocking().unwrap().unwrap();
+    for model in ["all", "declared"] {
+        registry.load(ModelName::parse(model).unwrap(), None).unwrap().wait_blocking().unwrap().unwrap();
+    }
     World { registry, _folder: folder }
 });
 
@@ -186,6 +205,11 @@ fn csv_is_read_by_the_types_of_its_columns() {
     let error = refused(Form::Csv { header: true }, "a,b,whole,txt\n");
     let all: Vec<_> = [&error].into_iter().chain(error.others()).map(ToString::to_string).collect();
     assert!(all[0].contains("did you mean 'text'?") && all[1].contains("'text' is missing"), "{all:?}");
+    // Rows are told by the line on which they begin, whatever stands between.
+    let error = refused(Form::JsonLines, "\n[1,2,3,\"x\",[[1],[2]]]\n\n[1,\"y\",3,\"x\",[[1],[2]]]").to_string();
+    assert!(error.starts_with("line 4, /b: feature 'b'"), "{error}");
+    let error = refused(Form::Csv { header: true }, ",b,whole,text,grid\n").to_string();
+    assert!(error.contains("a column has no name") && error.contains("to_csv(index=False)"), "{error}");
     let error = refused(Form::Csv { header: false }, "1,2,3\n").to_string();
     assert!(error.contains("line 1: the line has the wrong number of cells; expected 5 cells, got 3"), "{error}");
     assert!(refused(Form::Csv { header: true }, &b"a\xff"[..]).to_string().contains("not UTF-8"));
@@ -207,6 +231,31 @@ fn nested_lists_must_be_even() {
         let error = refused(Form::Json, body).to_string();
         assert!(error.starts_with("/rows/0/4: feature 'grid'") && error.contains(words), "{grid}: {error}");
     }
+}
+
+#[test]
+fn a_typed_document_says_what_is_taken_and_no_more() {
+    let lease = WORLD.registry.lease("declared", None).unwrap();
+    let document = super::document(&lease, crate::openapi::document());
+    let row = &document["components"]["schemas"]["Row"];
+    assert_eq!(row["required"], json!(["colour"]));
+    // Null is taken, so it is one of the values; no whole number lies below 1, no INT8 above 127.
+    assert_eq!(row["properties"]["colour"]["type"], json!(["string", "null"]));
+    assert_eq!(row["properties"]["colour"]["enum"], json!(["red", "blue", null]));
+    let count = &row["properties"]["count"];
+    assert_eq!((&count["minimum"], &count["maximum"], &count["x-default"]), (&json!(1), &json!(127), &json!(3)));
+    assert_eq!(count.get("default"), None);
+    assert_eq!(row["example"], json!({"colour": "red", "count": 127}));
+    // One value for all rows stands beside the predictions.
+    let schemas = &document["components"]["schemas"];
+    assert_eq!(
+        schemas["Prediction"]["properties"]["outputs"]["properties"],
+        json!({"y": {"type": "array", "items": {"type": "integer"}}})
+    );
+    assert_eq!(
+        schemas["PredictReply"]["properties"]["outputs"]["properties"],
+        json!({"shared": {"type": "array", "items": {"type": "number"}}})
+    );
 }
 
 #[test]

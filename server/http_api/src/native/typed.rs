@@ -25,7 +25,7 @@ pub(crate) fn document(version: &ReadyVersion, server: &Value) -> Value {
     components.insert("Row".to_owned(), row_schema(features));
     components.insert("PredictRequest".to_owned(), request_schema(version, features));
     components.insert("Prediction".to_owned(), prediction_schema(version));
-    components.insert("PredictReply".to_owned(), reply_schema());
+    components.insert("PredictReply".to_owned(), reply_schema(version));
     for name in ["EngineBody", "TimingsBody", "ProblemBody", "ProblemDetail"] {
         if let Some(schema) = server.pointer(&format!("/components/schemas/{name}")) {
             components.insert(name.to_owned(), schema.clone());
@@ -76,10 +76,12 @@ fn row_schema(features: &[FeatureSpec]) -> Value {
         "One row."
     };
     let mut schema = json!({
-        "type": "object", "description": description, "properties": properties, "additionalProperties": false,
-        "example": example_row(features)});
-    if let (Some(object), false) = (schema.as_object_mut(), required.is_empty()) {
-        object.insert("required".to_owned(), json!(required));
+        "type": "object", "description": description, "properties": properties, "additionalProperties": false});
+    if let Some(object) = schema.as_object_mut() {
+        object.extend(example_row(features).map(|row| ("example".to_owned(), row)));
+        if !required.is_empty() {
+            object.insert("required".to_owned(), json!(required));
+        }
     }
     schema
 }
@@ -97,17 +99,23 @@ fn feature_schema(feature: &FeatureSpec) -> Value {
     }
     let Some(object) = schema.as_object_mut() else { return schema };
     let unit = notes.unit.as_ref().map(|unit| format!("in {unit}"));
-    let described: Vec<String> = [notes.description.clone(), unit].into_iter().flatten().collect();
+    let kind = feature.kind();
+    // Not as `default`: generated clients would send it themselves, and the answer could not tell that it was taken.
+    let default = notes.default.as_ref().map(|default| filler_value(default, kind));
+    let left_out = default.as_ref().map(|default| format!("left out, it is {default}"));
+    let impute = notes.impute.as_ref().map(|impute| format!("null is taken as {}", filler_value(impute, kind)));
+    let described: Vec<String> = [notes.description.clone(), unit, left_out, impute].into_iter().flatten().collect();
     if !described.is_empty() {
         object.insert("description".to_owned(), described.join(", ").into());
     }
-    if let Some(default) = &notes.default {
-        object.insert("default".to_owned(), filler_value(default));
-    }
-    if notes.impute.is_some()
-        && let Some(kind) = object.get("type").cloned()
-    {
-        object.insert("type".to_owned(), json!([kind, "null"]));
+    object.extend(default.map(|default| ("x-default".to_owned(), default)));
+    if notes.impute.is_some() {
+        if let Some(kind) = object.get("type").cloned() {
+            object.insert("type".to_owned(), json!([kind, "null"]));
+        }
+        if let Some(Value::Array(values)) = object.get_mut("enum") {
+            values.push(Value::Null);
+        }
     }
     schema
 }
@@ -135,20 +143,39 @@ fn element_schema(feature: &FeatureSpec) -> Value {
         schema.insert("format".to_owned(), format.into());
     }
     let (least, most) = natural.unzip();
-    let bound = |value: f64| if feature.kind() == FeatureKind::Integer { json!(value as i64) } else { json!(value) };
-    for (key, declared, natural) in [("minimum", notes.min, least), ("maximum", notes.max, most)] {
-        if let Some(value) = declared.map(bound).or(natural) {
-            schema.insert(key.to_owned(), value);
+    let integer = feature.kind() == FeatureKind::Integer;
+    // Whole numbers within the declared range and that of the datatype.
+    let bound = |declared: Option<f64>, natural: Option<Value>, tighter: fn(f64, f64) -> f64, whole: fn(f64) -> f64| {
+        let own = natural.as_ref().and_then(Value::as_f64);
+        match declared {
+            None => natural,
+            Some(declared) if own.is_some_and(|own| tighter(own, declared) == own) => natural,
+            Some(declared) if integer => Some(json!(whole(declared) as i64)),
+            Some(declared) => Some(json!(declared)),
         }
-    }
+    };
+    let least = bound(notes.min, least, f64::max, f64::ceil);
+    let most = bound(notes.max, most, f64::min, f64::floor);
+    schema.extend(least.map(|least| ("minimum".to_owned(), least)));
+    schema.extend(most.map(|most| ("maximum".to_owned(), most)));
     if !notes.categories.is_empty() {
         schema.insert("enum".to_owned(), json!(notes.categories));
     }
     Value::Object(schema)
 }
 
-/// A row that the model takes: in the middle of each range, or the least that is taken.
-fn example_row(features: &[FeatureSpec]) -> Value {
+/// A row that the model takes: in the middle of each range, or the least that is taken. None where it would be
+/// longer than anybody reads.
+fn example_row(features: &[FeatureSpec]) -> Option<Value> {
+    const ELEMENTS_MAX: usize = 1000;
+    let size = |dim: &Dim| usize::try_from(dim.wire()).unwrap_or(1);
+    let elements = |feature: &FeatureSpec| match &feature.place {
+        Place::Column(_) => 1,
+        Place::Whole(dims) => dims.iter().map(size).fold(1, usize::saturating_mul),
+    };
+    if features.iter().map(elements).fold(0, usize::saturating_add) > ELEMENTS_MAX {
+        return None;
+    }
     let value = |feature: &FeatureSpec| {
         let notes = &feature.notes;
         let element = match feature.kind() {
@@ -160,21 +187,20 @@ fn example_row(features: &[FeatureSpec]) -> Value {
                     (Some(bound), None) | (None, Some(bound)) => bound,
                     (None, None) => 0.0,
                 };
+                // Half way through a declared range may lie beyond the datatype's own.
+                let schema = element_schema(feature);
+                let bound = |key: &str| schema.get(key).and_then(Value::as_f64);
+                let middle = bound("minimum").map_or(middle, |least| middle.max(least));
+                let middle = bound("maximum").map_or(middle, |most| middle.min(most));
                 if feature.kind() == FeatureKind::Integer { json!(middle as i64) } else { json!(middle) }
             }
         };
         match &feature.place {
             Place::Column(_) => element,
-            Place::Whole(dims) => dims.iter().rev().fold(element, |inner, dim| {
-                let size = match dim {
-                    Dim::Fixed(size) => usize::try_from(*size).unwrap_or(0),
-                    Dim::Any(_) => 1,
-                };
-                Value::Array(vec![inner; size])
-            }),
+            Place::Whole(dims) => dims.iter().rev().fold(element, |inner, dim| Value::Array(vec![inner; size(dim)])),
         }
     };
-    features.iter().map(|feature| (feature.name.to_string(), value(feature))).collect::<Map<_, _>>().into()
+    Some(features.iter().map(|feature| (feature.name.to_string(), value(feature))).collect::<Map<_, _>>().into())
 }
 
 fn request_schema(version: &ReadyVersion, features: &[FeatureSpec]) -> Value {
@@ -190,8 +216,11 @@ fn request_schema(version: &ReadyVersion, features: &[FeatureSpec]) -> Value {
     if let (Some(most), Some(object)) = (most, rows.as_object_mut()) {
         object.insert("maxItems".to_owned(), most.into());
     }
-    let example_rows = vec![example_row(features); usize::try_from(least).unwrap_or(1).min(64)];
-    json!({
+    // As many rows as it must have, if they are few.
+    const EXAMPLE_ROWS_MAX: usize = 8;
+    let rows_wanted = usize::try_from(least).ok().filter(|rows| *rows <= EXAMPLE_ROWS_MAX);
+    let example = example_row(features).zip(rows_wanted).map(|(row, rows)| json!({"rows": vec![row; rows]}));
+    let mut schema = json!({
         "type": "object", "description": "Rows to predict.", "required": ["rows"], "additionalProperties": false,
         "properties": {
             "rows": rows,
@@ -199,13 +228,16 @@ fn request_schema(version: &ReadyVersion, features: &[FeatureSpec]) -> Value {
             "timeout_ms": {"type": "integer", "minimum": 0, "maximum": TIMEOUT_MS_MAX,
                 "description": "The caller's own limit on time, in milliseconds; 0 means none."},
         },
-        "example": {"rows": example_rows},
-    })
+    });
+    if let Some(object) = schema.as_object_mut() {
+        object.extend(example.map(|example| ("example".to_owned(), example)));
+    }
+    schema
 }
 
 fn prediction_schema(version: &ReadyVersion) -> Value {
     let (mut properties, mut required, mut others) = (Map::new(), Vec::new(), Map::new());
-    for (notes, spec) in version.answers.outputs().iter().zip(&version.signature.outputs) {
+    for notes in version.answers.outputs() {
         let described = |fallback: &str| notes.description.clone().unwrap_or_else(|| fallback.to_owned());
         let (member, schema) = match notes.role {
             Role::Label => {
@@ -224,10 +256,10 @@ fn prediction_schema(version: &ReadyVersion) -> Value {
                 ("value", json!({"type": kind, "description": described("The value that was predicted.")}))
             }
             Role::Other => {
-                let dims = spec.dims.as_deref().and_then(|dims| dims.get(1..)).unwrap_or_default();
-                let element = json!({"type": FeatureKind::of(notes.datatype).word()});
-                let nested = dims.iter().fold(element, |inner, _| json!({"type": "array", "items": inner}));
-                others.insert(notes.name.to_string(), nested);
+                // What is one for all rows stands beside the predictions.
+                if notes.by_row != Some(false) {
+                    others.insert(notes.name.to_string(), nested_schema(notes));
+                }
                 continue;
             }
         };
@@ -246,6 +278,15 @@ fn prediction_schema(version: &ReadyVersion) -> Value {
     schema
 }
 
+/// An output as nested lists of its elements; anything where the graph does not say how deep they are.
+fn nested_schema(notes: &OutputNotes) -> Value {
+    let element = json!({"type": FeatureKind::of(notes.datatype).word()});
+    match &notes.dims {
+        None => json!({}),
+        Some(dims) => dims.iter().fold(element, |inner, _| json!({"type": "array", "items": inner})),
+    }
+}
+
 fn classes_schema(notes: &OutputNotes, description: &str) -> Value {
     let number = json!({"type": "number", "format": "double"});
     if notes.labels.is_empty() {
@@ -255,8 +296,11 @@ fn classes_schema(notes: &OutputNotes, description: &str) -> Value {
     json!({"type": "object", "description": description, "required": notes.labels, "properties": properties})
 }
 
-fn reply_schema() -> Value {
-    json!({
+fn reply_schema(version: &ReadyVersion) -> Value {
+    let shared =
+        version.answers.outputs().iter().filter(|notes| notes.by_row != Some(true) && notes.role == Role::Other);
+    let shared: Map<String, Value> = shared.map(|notes| (notes.name.to_string(), nested_schema(notes))).collect();
+    let mut schema = json!({
         "type": "object", "description": "Predictions, one a row, and what made them.",
         "required": ["prediction_id", "model", "version", "engine", "predictions", "timings_ms"],
         "properties": {
@@ -273,7 +317,16 @@ fn reply_schema() -> Value {
             "filled_count": {"type": "integer", "format": "int64", "description": "How many places those are."},
             "timings_ms": {"$ref": "#/components/schemas/TimingsBody"},
         },
-    })
+    });
+    if let (false, Some(properties)) =
+        (shared.is_empty(), schema.pointer_mut("/properties").and_then(Value::as_object_mut))
+    {
+        let outputs = json!({
+            "type": "object", "properties": shared,
+            "description": "Outputs that do not fall apart into rows, as nested lists."});
+        properties.insert("outputs".to_owned(), outputs);
+    }
+    schema
 }
 
 /// The operation, with the errors that the server's own document gives it.

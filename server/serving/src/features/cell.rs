@@ -112,7 +112,7 @@ impl Store {
             (Self::Texts(_), _) => return false,
             (Self::Numbers(data), _) => put!(
                 data, Bool truth, Uint8 whole, Uint16 whole, Uint32 whole, Uint64 whole, Int8 whole, Int16 whole,
-                Int32 whole, Int64 whole, Fp16 half_bits, Bf16 brain_bits, Fp32 single, Fp64 finite
+                Int32 whole, Int64 whole, Fp16 half, Bf16 brain, Fp32 single, Fp64 finite
             ),
         }
         true
@@ -135,13 +135,13 @@ fn truth(cell: &Cell<'_>) -> Option<u8> {
 
 /// A whole number, also one written as 5.0, which JSON Schema calls an integer too.
 fn whole<T: TryFrom<u64> + TryFrom<i64>>(cell: &Cell<'_>) -> Option<T> {
-    /// Whole numbers beyond this have neighbours that a float cannot tell them from.
+    /// Whole numbers from here on have neighbours that a float cannot tell them from.
     const EXACT_MAX: f64 = 9_007_199_254_740_992.0;
     match cell {
         Cell::Unsigned(value) => T::try_from(*value).ok(),
         Cell::Signed(value) => T::try_from(*value).ok(),
         #[allow(clippy::cast_possible_truncation, reason = "whole and small, which was just checked")]
-        Cell::Float(value) if value.fract() == 0.0 && value.abs() <= EXACT_MAX => T::try_from(*value as i64).ok(),
+        Cell::Float(value) if value.fract() == 0.0 && value.abs() < EXACT_MAX => T::try_from(*value as i64).ok(),
         Cell::Float(_) | Cell::Null | Cell::Bool(_) | Cell::Text(_) => None,
     }
 }
@@ -167,12 +167,40 @@ fn single(cell: &Cell<'_>) -> Option<f32> {
     double(cell).map(|value| value as f32).filter(|value| value.is_nan() || value.is_finite())
 }
 
-fn half_bits(cell: &Cell<'_>) -> Option<u16> {
-    double(cell).map(f16::from_f64).filter(|value| value.is_nan() || value.is_finite()).map(f16::to_bits)
+fn half(cell: &Cell<'_>) -> Option<u16> {
+    double(cell).and_then(half_bits)
 }
 
-fn brain_bits(cell: &Cell<'_>) -> Option<u16> {
-    double(cell).map(bf16::from_f64).filter(|value| value.is_nan() || value.is_finite()).map(bf16::to_bits)
+fn brain(cell: &Cell<'_>) -> Option<u16> {
+    double(cell).and_then(brain_bits)
+}
+
+/// The nearest binary16 (IEEE 754), as its bits; `None` where it would be an infinity.
+#[must_use]
+pub fn half_bits(value: f64) -> Option<u16> {
+    let near = f16::from_f32(to_odd(value));
+    (near.is_nan() || near.is_finite()).then(|| near.to_bits())
+}
+
+/// The nearest bfloat16, as its bits; `None` where it would be an infinity.
+#[must_use]
+pub fn brain_bits(value: f64) -> Option<u16> {
+    let near = bf16::from_f32(to_odd(value));
+    (near.is_nan() || near.is_finite()).then(|| near.to_bits())
+}
+
+/// A float32 that rounds on to fewer bits as `value` itself would: where it is not exact, its last bit is odd,
+/// so that it is never half way between two of them (Boldo and Melquiond, 2008).
+#[allow(clippy::cast_possible_truncation, reason = "rounding is what this is about")]
+fn to_odd(value: f64) -> f32 {
+    let near = value as f32;
+    let back = f64::from(near);
+    if back == value || !near.is_finite() {
+        return near;
+    }
+    let bits = near.to_bits();
+    let toward_zero = if back.abs() > value.abs() { bits.wrapping_sub(1) } else { bits };
+    f32::from_bits(toward_zero | 1)
 }
 
 #[cfg(test)]
@@ -191,6 +219,8 @@ mod tests {
             (Int8, Cell::Float(-128.0), true),
             (Int8, Cell::Float(1.5), false),
             (Int64, Cell::Float(1e16), false),
+            (Int64, Cell::Float(9_007_199_254_740_992.0), false),
+            (Int64, Cell::Float(9_007_199_254_740_991.0), true),
             (Int64, Cell::Signed(i64::MIN), true),
             (Uint64, Cell::Unsigned(u64::MAX), true),
             (Int64, Cell::Unsigned(u64::MAX), false),
@@ -217,5 +247,13 @@ mod tests {
         assert!(store.set(0, &Cell::Float(0.1)));
         // IEEE 754 binary16: 0.1 is 0x2E66.
         assert_eq!(store.into_data(), TensorData::Fp16(vec![0x2E66]));
+        // Just above half way between 1 and its neighbour; numpy.float16 gives 1.0009765625 (0x3C01).
+        assert_eq!(half_bits(1.000_488_281_251), Some(0x3C01));
+        assert_eq!(half_bits(1.000_488_281_25), Some(0x3C00));
+        assert_eq!(half_bits(-1.000_488_281_251), Some(0xBC01));
+        assert_eq!((half_bits(65519.99), half_bits(65520.0)), (Some(0x7BFF), None));
+        assert_eq!(half_bits(2.98e-8), Some(0));
+        assert_eq!(half_bits(2.981e-8), Some(1));
+        assert_eq!((brain_bits(1.003_906_250_000_1), brain_bits(1.003_906_25)), (Some(0x3F81), Some(0x3F80)));
     }
 }

@@ -8,11 +8,13 @@
 //! |---|---|
 //! | `spec` | one feature: type, range, categories, what stands for a gap |
 //! | `cell` | one value into a typed buffer |
+//! | `problems` | what is wrong with a table, each thing once |
 //! | `table` | rows or columns of cells into tensors, with every problem by name |
 //! | `answers` | output tensors into predictions |
 
 mod answers;
 mod cell;
+mod problems;
 mod spec;
 mod table;
 
@@ -20,8 +22,8 @@ use std::{collections::HashMap, sync::Arc};
 
 use candor_domain::{Datatype, Dim, Error, ErrorCode, Result, Signature, TensorSpec};
 
-pub use answers::{Answer, Answers, OutputNotes, label_at};
-pub use cell::Cell;
+pub use answers::{Answer, Answers, OutputNotes, label_at, word};
+pub use cell::{Cell, brain_bits, half_bits};
 pub use spec::{FeatureKind, FeatureSpec, Place};
 pub use table::{Filled, GAPS_TOLD_MAX, Gaps, Spot, Stop, Table};
 
@@ -47,6 +49,7 @@ pub struct FeatureSet {
     features: Vec<FeatureSpec>,
     by_name: HashMap<Arc<str>, usize>,
     rows: RowCount,
+    rows_max: Option<usize>,
     layouts: Vec<Layout>,
 }
 
@@ -58,6 +61,8 @@ struct Layout {
     columns: Option<usize>,
     /// Whether a row is a list, if only of one column, and not a single element.
     is_vector: bool,
+    /// Sizes of a row's dimensions as far as they are declared, when it is one feature.
+    sizes: Vec<Option<usize>>,
 }
 
 impl FeatureSet {
@@ -84,22 +89,30 @@ impl FeatureSet {
             let own = features_of(input, spec, row_dims, notes, alone)
                 .map_err(|error| error.at(format!("model.toml, input '{}'", spec.name)))?;
             let by_column = own.first().is_some_and(|first| matches!(first.place, Place::Column(_)));
+            let sizes = if by_column { &[] } else { row_dims };
             layouts.push(Layout {
                 datatype: spec.datatype,
                 columns: by_column.then_some(own.len()),
                 is_vector: !row_dims.is_empty(),
+                sizes: sizes.iter().map(|dim| usize::try_from(dim.wire()).ok()).collect(),
             });
             features.extend(own);
         }
         let mut by_name = HashMap::with_capacity(features.len());
         for (index, feature) in features.iter().enumerate() {
             if by_name.insert(Arc::clone(&feature.name), index).is_some() {
-                return Err(Error::model(format!("two features are called '{}'", feature.name))
+                let code = if feature.declared { ErrorCode::InvalidModel } else { ErrorCode::Unsupported };
+                return Err(Error::new(code, format!("two features are called '{}'", feature.name))
                     .at("model.toml")
                     .hint("give every feature a name of its own under [[inputs]] features"));
             }
         }
-        Ok(Self { features, by_name, rows, layouts })
+        let rows_max = match rows {
+            RowCount::Free => manifest.batch_rows_max.and_then(|max| usize::try_from(max).ok()),
+            RowCount::Exactly(rows) => Some(rows),
+            RowCount::Single => Some(1),
+        };
+        Ok(Self { features, by_name, rows, rows_max, layouts })
     }
 
     /// The features in order.

@@ -150,13 +150,14 @@ impl FeatureSpec {
             Datatype::Fp64 => "a number".to_owned(),
         };
         let unit = self.notes.unit.as_deref().map(|unit| format!(" ({unit})")).unwrap_or_default();
+        let plain = if self.kind() == FeatureKind::Integer { "a whole number" } else { "a number" };
         match (self.notes.min, self.notes.max) {
             (Some(min), Some(max)) if self.kind() == FeatureKind::Integer => {
                 format!("a whole number from {min} to {max}{unit}")
             }
             (Some(min), Some(max)) => format!("a number from {min} to {max}{unit}"),
-            (Some(min), None) => format!("{base}, at least {min}{unit}"),
-            (None, Some(max)) => format!("{base}, at most {max}{unit}"),
+            (Some(min), None) => format!("{plain}, at least {min}{unit}"),
+            (None, Some(max)) => format!("{plain}, at most {max}{unit}"),
             (None, None) => base,
         }
     }

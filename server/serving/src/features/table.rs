@@ -8,11 +8,9 @@ use candor_domain::{Error, Result, Shape, Tensor};
 use super::{
     FeatureKind, FeatureSet, FeatureSpec, RowCount,
     cell::{Cell, Store},
+    problems::Problems,
     spec::{Place, filler_cell},
 };
-
-/// Problems that are told before reading stops.
-const PROBLEMS_MAX: usize = 16;
 
 /// A place in the caller's table.
 #[derive(Debug, Clone, Copy)]
@@ -58,39 +56,48 @@ pub struct Table<'a> {
     stores: Vec<Store>,
     /// Sizes that the rows of each input have, as far as they are known; for inputs that are one feature.
     shapes: Vec<Vec<Option<usize>>>,
+    /// Columns of all inputs together.
+    columns: usize,
+    /// Elements of nested lists of all inputs together.
+    pushed: usize,
     /// The last row, counted from 1, in which each feature was seen.
     seen: Vec<usize>,
     seen_in_row: usize,
     /// The feature that comes next if this row is like the last one.
     next: usize,
     gaps: Gaps,
-    problems: Vec<Error>,
+    /// What a gap is called in the caller's format.
+    gap_word: &'static str,
+    problems: Problems,
 }
 
 impl<'a> Table<'a> {
     /// An empty table for the features of `set`.
     #[must_use]
     pub fn new(set: &'a FeatureSet, elements_max: usize, locate: &'a dyn Fn(Spot<'_>) -> String) -> Self {
-        let shape_of = |input: usize| {
-            let feature = set.features.iter().find(|feature| feature.input == input);
-            match feature.map(|feature| &feature.place) {
-                Some(Place::Whole(dims)) => dims.iter().map(|dim| usize::try_from(dim.wire()).ok()).collect(),
-                Some(Place::Column(_)) | None => Vec::new(),
-            }
-        };
         Self {
             set,
             locate,
             elements_max,
             rows: 0,
             stores: set.layouts.iter().map(|layout| Store::of(layout.datatype)).collect(),
-            shapes: (0..set.layouts.len()).map(shape_of).collect(),
+            shapes: set.layouts.iter().map(|layout| layout.sizes.clone()).collect(),
+            columns: set.layouts.iter().filter_map(|layout| layout.columns).sum(),
+            pushed: 0,
             seen: vec![0; set.features.len()],
             seen_in_row: 0,
             next: 0,
             gaps: Gaps::default(),
-            problems: Vec::new(),
+            gap_word: "null",
+            problems: Problems::default(),
         }
+    }
+
+    /// Has gaps called by another word than null in messages.
+    #[must_use]
+    pub fn with_gaps_called(mut self, word: &'static str) -> Self {
+        self.gap_word = word;
+        self
     }
 
     /// Rows so far.
@@ -110,8 +117,8 @@ impl<'a> Table<'a> {
     /// # Errors
     /// [`Stop`] when there is enough of it.
     pub fn problem(&mut self, spot: Spot<'_>, error: Error) -> Result<(), Stop> {
-        self.problems.push(error.at((self.locate)(spot)));
-        if self.problems.len() < PROBLEMS_MAX { Ok(()) } else { Err(Stop) }
+        let place = || (self.locate)(spot);
+        self.problems.add(error, place)
     }
 
     /// Makes room for `rows` rows.
@@ -122,18 +129,35 @@ impl<'a> Table<'a> {
         if rows <= self.rows {
             return Ok(());
         }
+        if self.set.rows_max.is_some_and(|max| rows > max) {
+            let max = self.set.rows_max.unwrap_or(1);
+            let expected = match self.set.rows {
+                RowCount::Free => format!("at most {max} rows"),
+                RowCount::Exactly(_) | RowCount::Single => self.expected_rows(),
+            };
+            let error = Error::invalid("the request has more rows than this model takes at once");
+            return self
+                .problems
+                .replace(error.expected(expected).got(format!("{rows} or more")).hint("split the request"));
+        }
+        if rows.saturating_mul(self.columns).saturating_add(self.pushed) > self.elements_max {
+            return self.problems.replace(too_large(self.elements_max).got(format!("{rows} or more rows")));
+        }
         self.rows = rows;
         for (store, layout) in self.stores.iter_mut().zip(&self.set.layouts) {
-            let Some(columns) = layout.columns else { continue };
-            let elements = rows.saturating_mul(columns);
-            if elements > self.elements_max {
-                self.problems.clear();
-                self.problems.push(too_large(self.elements_max).got(format!("{rows} or more rows")));
-                return Err(Stop);
+            if let Some(columns) = layout.columns {
+                store.grow(rows.saturating_mul(columns));
             }
-            store.grow(elements);
         }
         Ok(())
+    }
+
+    fn expected_rows(&self) -> String {
+        match self.set.rows {
+            RowCount::Free => "at least 1 row".to_owned(),
+            RowCount::Exactly(rows) => format!("{rows} rows, no more and no fewer"),
+            RowCount::Single => "1 row, which holds the whole request".to_owned(),
+        }
     }
 
     /// Begins the next row.
@@ -268,9 +292,10 @@ impl<'a> Table<'a> {
 
     fn put_gap(&mut self, row: usize, feature: usize, spec: &FeatureSpec, cell: &Cell<'_>) -> Result<(), Stop> {
         let Some(filler) = &spec.notes.impute else {
+            let got = if matches!(cell, Cell::Null) { self.gap_word.to_owned() } else { cell.to_string() };
             let error = Error::invalid(format!("feature '{}' {}", spec.name, gap_word(cell)))
                 .expected(spec.expectation())
-                .got(cell.to_string())
+                .got(got)
                 .hint("gaps are filled only where the model's model.toml declares `impute` for the feature");
             return self.problem(Spot { row: Some(row), feature: Some(&spec.name) }, error);
         };
@@ -299,10 +324,9 @@ impl<'a> Table<'a> {
         let Some(spec) = self.set.features.get(feature) else { return Err(Stop) };
         let Some(store) = self.stores.get_mut(spec.input) else { return Err(Stop) };
         let index = store.len();
-        if index >= self.elements_max {
-            self.problems.clear();
-            self.problems.push(too_large(self.elements_max));
-            return Err(Stop);
+        self.pushed += 1;
+        if self.rows.saturating_mul(self.columns).saturating_add(self.pushed) > self.elements_max {
+            return self.problems.replace(too_large(self.elements_max));
         }
         store.grow(index + 1);
         if store.set(index, cell) { Ok(()) } else { self.wrong_type(row, spec, &format!("{cell} in the list")) }
@@ -423,19 +447,18 @@ impl<'a> Table<'a> {
     /// # Errors
     /// `InvalidInput` with all problems; the first one leads.
     pub fn finish(mut self) -> Result<(Vec<Tensor>, Gaps)> {
-        let (expected, right) = match self.set.rows {
-            RowCount::Free => ("at least 1 row".to_owned(), self.rows > 0),
-            RowCount::Exactly(rows) => (format!("{rows} rows, no more and no fewer"), self.rows == rows),
-            RowCount::Single => ("1 row, which holds the whole request".to_owned(), self.rows == 1),
+        let right = match self.set.rows {
+            RowCount::Free => self.rows > 0,
+            RowCount::Exactly(rows) => self.rows == rows,
+            RowCount::Single => self.rows == 1,
         };
         if !right && self.problems.is_empty() {
-            let what = if self.rows == 0 { "there are no rows" } else { "there are too many or too few rows" };
-            let error = Error::invalid(what).expected(expected).got(format!("{} rows", self.rows));
+            let what = if self.rows == 0 { "there are no rows" } else { "there are too few rows" };
+            let error = Error::invalid(what).expected(self.expected_rows()).got(format!("{} rows", self.rows));
             let _ = self.problem(Spot { row: None, feature: None }, error);
         }
-        let mut problems = self.problems.into_iter();
-        if let Some(first) = problems.next() {
-            return Err(first.with_others(problems.collect()));
+        if let Some(error) = self.problems.into_error() {
+            return Err(error);
         }
         let single = self.set.rows == RowCount::Single;
         let mut tensors = Vec::with_capacity(self.stores.len());
@@ -458,6 +481,6 @@ fn gap_word(cell: &Cell<'_>) -> &'static str {
 
 fn too_large(elements_max: usize) -> Error {
     Error::invalid("the table is too large")
-        .expected(format!("at most {elements_max} elements of one input (limits.tensor_elements_max)"))
+        .expected(format!("at most {elements_max} elements of all inputs together (limits.tensor_elements_max)"))
         .hint("split the request")
 }

@@ -146,8 +146,14 @@ fn all_problems_are_told_up_to_a_limit() {
     assert!(all[1].contains("out of the declared range") && all[1].contains("got 11"), "{all:?}");
     assert!(all[2].contains("stands there twice"), "{all:?}");
     assert_eq!(all.len(), 3);
+    // What is wrong in every row is told once.
     let many = vec![wrong; 100];
-    assert_eq!(read(&flower(), &many).unwrap_err().others().len(), 15);
+    let error = read(&flower(), &many).unwrap_err();
+    assert_eq!(error.others().len(), 2);
+    assert!(error.to_string().contains("no feature \"lenght\", and in 99 more places; expected"), "{error}");
+    let strangers: Vec<String> = (0..100).map(|n| format!("stranger{n}")).collect();
+    let strange: Vec<(&str, Cell<'_>)> = strangers.iter().map(|name| (name.as_str(), Cell::Null)).collect();
+    assert_eq!(read(&flower(), &[&strange]).unwrap_err().others().len(), 15);
 }
 
 #[test]
@@ -156,6 +162,11 @@ fn a_table_ends_at_the_limit_of_elements() {
     let error = read(&flower(), &vec![row; 501]).unwrap_err().to_string();
     assert!(error.contains("at most 1000 elements") && error.contains("limits.tensor_elements_max"), "{error}");
     assert!(read(&flower(), &vec![row; 500]).is_ok());
+    let several = (0..10).map(|n| spec(&format!("x{n}"), Datatype::Fp32, &[-1, 1])).collect();
+    let set = set(several, "").unwrap();
+    let mut table = Table::new(&set, 1000, &place);
+    assert!(table.grow(100).is_ok());
+    assert!(table.grow(101).is_err(), "all inputs count together");
 }
 
 #[test]
@@ -164,7 +175,9 @@ fn a_model_of_fixed_size_takes_exactly_its_rows() {
     let row: &[(&str, Cell<'_>)] = &[("x", Cell::Unsigned(1))];
     assert_eq!(read(&set, &[row, row]).unwrap().0[0].shape().dims(), [2, 1]);
     let error = read(&set, &[row]).unwrap_err().to_string();
-    assert!(error.contains("2 rows, no more and no fewer"), "{error}");
+    assert!(error.contains("too few rows; expected 2 rows, no more and no fewer"), "{error}");
+    let error = read(&set, &[row, row, row]).unwrap_err().to_string();
+    assert!(error.contains("more rows than this model takes at once; expected 2 rows"), "{error}");
     let none = read(&flower(), &[]).unwrap_err().to_string();
     assert!(none.contains("there are no rows"), "{none}");
 }
@@ -183,7 +196,7 @@ fn categories_are_checked_with_a_guess_at_what_was_meant() {
 fn outputs_have_the_roles_that_exporters_mean() {
     let roles = |manifest: &str, outputs: Vec<TensorSpec>| {
         let signature = Signature { inputs: vec![], outputs };
-        let answers = Answers::new(&signature, &Manifest::parse(manifest).unwrap(), RowCount::Free);
+        let answers = Answers::new(&signature, &Manifest::parse(manifest).unwrap(), RowCount::Free).unwrap();
         answers.outputs().iter().map(|output| output.role).collect::<Vec<_>>()
     };
     let sklearn =
@@ -194,11 +207,49 @@ fn outputs_have_the_roles_that_exporters_mean() {
     assert_eq!(roles(logits, vec![spec("logits", Datatype::Fp32, &[-1, 2])]), [Role::Scores]);
     let said = "[[outputs]]\nname = \"y\"\nrole = \"probabilities\"";
     assert_eq!(roles(said, vec![spec("y", Datatype::Fp32, &[-1, 2])]), [Role::Probabilities]);
-    // What cannot be is not believed, and nothing has a role twice.
-    let wrong = "[[outputs]]\nname = \"y\"\nrole = \"label\"";
-    assert_eq!(roles(wrong, vec![spec("y", Datatype::Fp32, &[-1, 2])]), [Role::Other]);
+    // Nothing is guessed to have a role twice.
     let two = vec![spec("a_prob", Datatype::Fp32, &[-1, 2]), spec("b_prob", Datatype::Fp32, &[-1, 2])];
     assert_eq!(roles("", two), [Role::Probabilities, Role::Other]);
+}
+
+#[test]
+fn roles_and_labels_that_the_graph_contradicts_are_refused_at_load() {
+    let refusal = |manifest: &str| {
+        let outputs = vec![spec("label", Datatype::Int64, &[-1]), spec("p", Datatype::Fp32, &[-1, 3])];
+        let signature = Signature { inputs: vec![], outputs };
+        Answers::new(&signature, &Manifest::parse(manifest).unwrap(), RowCount::Free).unwrap_err().to_string()
+    };
+    let output = |name: &str, more: &str| format!("[[outputs]]\nname = \"{name}\"\n{more}\n");
+    let impossible = refusal(&output("label", "role = \"probabilities\""));
+    assert!(impossible.contains("cannot have the role \"probabilities\"; expected a list of numbers"), "{impossible}");
+    let twice = output("label", "role = \"label\"") + &output("p", "role = \"label\"");
+    assert!(refusal(&twice).contains("cannot have the role \"label\""));
+    let few = output("label", "labels = [\"a\", \"b\"]") + &output("p", "role = \"probabilities\"");
+    assert!(refusal(&few).contains("not as many as the classes of 'p'; expected 3, got 2"), "{}", refusal(&few));
+}
+
+#[test]
+fn outputs_fall_apart_only_where_the_graph_counts_rows() {
+    let of = |inputs: Vec<TensorSpec>, output: &[i64], tensor: &[i64], rows: usize| {
+        let signature = Signature { inputs, outputs: vec![spec("y", Datatype::Fp32, output)] };
+        let count = row_count(&signature);
+        let answers = Answers::new(&signature, &Manifest::default(), count).unwrap();
+        let shape = candor_domain::Shape::new(tensor).unwrap();
+        let tensor = Tensor::new(shape, TensorData::zeros(Datatype::Fp32, shape.elements())).unwrap();
+        let notes = &answers.outputs()[0];
+        (notes.role, answers.per_row(notes, &tensor, rows).map(|answer| answer.each))
+    };
+    let free = || vec![spec("x", Datatype::Fp32, &[-1, 2])];
+    assert_eq!(of(free(), &[-1, 4], &[3, 4], 3), (Role::Other, Some(4)));
+    // As many as there are rows, by coincidence.
+    assert_eq!(of(free(), &[3], &[3], 3), (Role::Other, None));
+    let single = || vec![spec("x", Datatype::Fp32, &[-1, 2]), spec("t", Datatype::Fp32, &[])];
+    assert_eq!(of(single(), &[-1, 1], &[3, 1], 1), (Role::Other, Some(3)));
+    assert_eq!(of(single(), &[1, 1], &[1, 1], 1), (Role::Value, Some(1)));
+    assert_eq!(of(single(), &[], &[], 1), (Role::Value, Some(1)));
+    let fixed = || vec![spec("x", Datatype::Fp32, &[2, 2])];
+    assert_eq!(of(fixed(), &[2], &[2], 2), (Role::Value, Some(1)));
+    assert_eq!(of(fixed(), &[4], &[4], 2), (Role::Other, None));
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! The state of every version ever seen, for the index, for messages, and for counters that outlive a
-//! reload. Looked at only off the hot path.
+//! The state of every version in the repository or in memory, for the index and for messages; and counters
+//! that outlive a reload and the version itself. Looked at only off the hot path.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -32,6 +32,8 @@ pub(super) struct Book {
 #[derive(Default)]
 struct Page {
     versions: BTreeMap<Version, Line>,
+    /// Counters of every version that was ever ready: whoever adds them up must not see them fall.
+    facts: BTreeMap<Version, Arc<Facts>>,
     /// Why the model as a whole could not be looked at.
     trouble: Option<Error>,
     /// What the last attempt to load saw, so that polling does not try the same broken files again.
@@ -41,7 +43,15 @@ struct Page {
 struct Line {
     state: Lifecycle,
     reason: String,
-    facts: Option<Arc<Facts>>,
+    /// No longer in the repository: forgotten when it has left memory.
+    gone: bool,
+}
+
+impl Page {
+    /// Whether the index says anything of it; of a model that is gone only counters are left.
+    fn is_told(&self) -> bool {
+        !self.versions.is_empty() || self.trouble.is_some()
+    }
 }
 
 impl Book {
@@ -60,7 +70,7 @@ impl Book {
         page.versions.entry(version.clone()).or_insert_with(|| Line {
             state: Lifecycle::Discovered,
             reason: String::new(),
-            facts: None,
+            gone: false,
         })
     }
 
@@ -79,7 +89,34 @@ impl Book {
     pub(super) fn departed(&mut self, model: &ModelName, version: &Version) {
         if self.line(model, version).state == Lifecycle::Draining {
             self.step(model, version, Lifecycle::Unloaded, "unloaded");
+            self.forget_if_gone(model);
         }
+    }
+
+    /// Forgets the versions that the repository no longer has, at once or when they have left memory.
+    pub(super) fn keep(&mut self, model: &ModelName, is_there: impl Fn(&Version) -> bool) {
+        if let Some(page) = self.pages.get_mut(model) {
+            page.versions.iter_mut().for_each(|(version, line)| line.gone = !is_there(version));
+            self.forget_if_gone(model);
+        }
+    }
+
+    fn forget_if_gone(&mut self, model: &ModelName) {
+        let at_rest = |line: &Line| match line.state {
+            Lifecycle::Discovered | Lifecycle::Unloaded | Lifecycle::Failed => true,
+            Lifecycle::Loading | Lifecycle::Ready | Lifecycle::Draining => false,
+        };
+        if let Some(page) = self.pages.get_mut(model) {
+            page.versions.retain(|_, line| !(line.gone && at_rest(line)));
+        }
+    }
+
+    /// A model that the repository no longer has.
+    pub(super) fn gone(&mut self, model: &ModelName) {
+        self.in_repository.remove(model);
+        // Should it come back just as it was, it is new all the same.
+        self.seen(model, Vec::new(), None);
+        self.keep(model, |_| false);
     }
 
     pub(super) fn state(&mut self, model: &ModelName, version: &Version) -> Lifecycle {
@@ -93,8 +130,8 @@ impl Book {
 
     /// The counters of a version, made when first asked for.
     pub(super) fn facts_of(&mut self, model: &ModelName, version: &Version, threads: usize) -> Arc<Facts> {
-        let facts = &mut self.line(model, version).facts;
-        Arc::clone(facts.get_or_insert_with(|| Arc::new(Facts::new(threads))))
+        let facts = &mut self.pages.entry(model.clone()).or_default().facts;
+        Arc::clone(facts.entry(version.clone()).or_insert_with(|| Arc::new(Facts::new(threads))))
     }
 
     /// Remembers what an attempt to load saw, and whether the model as a whole was in trouble.
@@ -108,25 +145,21 @@ impl Book {
         self.pages.get(model).is_some_and(|page| page.seen == seen)
     }
 
-    /// Models that have a version in memory.
-    pub(super) fn models_in_memory(&self) -> Vec<ModelName> {
-        let in_memory = |page: &Page| page.versions.values().any(|line| line.state == Lifecycle::Ready);
-        self.pages.iter().filter(|(_, page)| in_memory(page)).map(|(name, _)| name.clone()).collect()
+    /// Models of which something is said.
+    pub(super) fn models(&self) -> Vec<ModelName> {
+        self.pages.iter().filter(|(_, page)| page.is_told()).map(|(name, _)| name.clone()).collect()
     }
 
     pub(super) fn facts(&self) -> Vec<(ModelName, Version, Arc<Facts>)> {
-        let lines = self.pages.iter().flat_map(|(model, page)| page.versions.iter().map(move |line| (model, line)));
-        lines
-            .filter_map(|(model, (version, line))| {
-                Some((model.clone(), version.clone(), Arc::clone(line.facts.as_ref()?)))
-            })
-            .collect()
+        let all = self.pages.iter().flat_map(|(model, page)| page.facts.iter().map(move |facts| (model, facts)));
+        all.map(|(model, (version, facts))| (model.clone(), version.clone(), Arc::clone(facts))).collect()
     }
 
     /// The index over what was seen and over `in_repository`.
     pub(super) fn index(&self, in_repository: &[ModelName]) -> Vec<IndexEntry> {
         let mut entries = Vec::new();
-        let unseen = in_repository.iter().filter(|name| !self.pages.contains_key(*name));
+        let is_told = |name: &ModelName| self.pages.get(name).is_some_and(Page::is_told);
+        let unseen = in_repository.iter().filter(|name| !is_told(name));
         entries.extend(unseen.map(|name| IndexEntry {
             model: name.clone(),
             version: None,
@@ -157,7 +190,7 @@ impl Book {
     /// Why a version (or all versions of a model) cannot be leased, as far as the book knows.
     pub(super) fn why_not(&self, model: &ModelName, version: Option<&Version>) -> Option<Error> {
         let page = self.pages.get(model)?;
-        let relevant = |(known, _): &(&Version, &Line)| version.is_none_or(|wanted| *known == wanted);
+        let relevant = |(known, line): &(&Version, &Line)| !line.gone && version.is_none_or(|wanted| *known == wanted);
         let lines: Vec<_> = page.versions.iter().filter(relevant).collect();
         let not_ready = |what: String| Error::new(ErrorCode::NotReady, what);
         if let Some((version, _)) = lines.iter().find(|(_, line)| line.state == Lifecycle::Loading) {

@@ -37,12 +37,16 @@ impl Core {
                 for reason in &found.ignored {
                     tracing::warn!(model = %name, "ignored: {reason}");
                 }
-                self.book().seen(name, seen(found), None);
+                let mut book = self.book();
+                book.seen(name, seen(found), None);
+                book.keep(name, |version| found.versions.iter().any(|found| found.version == *version));
             }
             Err(error) if error.code() != ErrorCode::NotFound => {
-                self.book().seen(name, Vec::new(), Some(error.clone()));
+                let mut book = self.book();
+                book.seen(name, Vec::new(), Some(error.clone()));
+                book.keep(name, |version| self.repository.has_version(name, version));
             }
-            Err(_) => {}
+            Err(_) => self.book().gone(name),
         }
         found
     }
@@ -144,20 +148,28 @@ impl Core {
             return Err(Error::new(ErrorCode::NotFound, format!("there is no model '{name}'")));
         }
         self.replace(name, &before, &Versions::new());
+        if !self.repository.has(name) {
+            self.book().gone(name);
+        }
         tracing::info!(model = %name, "unloaded");
         Ok(())
+    }
+
+    /// Takes a model out of service that the repository no longer has, and forgets it.
+    fn remove_now(&self, name: &ModelName) {
+        let turn = self.turn(name);
+        let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.snapshot.load().models.get(name).cloned().unwrap_or_default();
+        self.replace(name, &before, &Versions::new());
+        self.book().gone(name);
+        tracing::info!(model = %name, "gone from the repository");
     }
 
     pub(super) fn poll_now(&self) -> Result<()> {
         let (names, _) = self.names()?;
         let present: BTreeSet<_> = names.iter().cloned().collect();
-        let gone: Vec<_> = self.book().models_in_memory().into_iter().filter(|name| !present.contains(name)).collect();
-        for name in gone {
-            // Logged where it happens; a poll goes on with the next model.
-            let _ = self.unload_now(&name);
-            // Should it come back just as it was, it is new all the same.
-            self.book().seen(&name, Vec::new(), None);
-        }
+        let gone: Vec<_> = self.book().models().into_iter().filter(|name| !present.contains(name)).collect();
+        gone.iter().for_each(|name| self.remove_now(name));
         for name in names {
             let changed = match self.repository.find(&name) {
                 Ok(found) => !self.book().has_seen(&name, &seen(&found)),

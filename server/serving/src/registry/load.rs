@@ -69,12 +69,19 @@ impl Opened {
     /// `InvalidModel` that names what contradicts the graph; then nothing has changed.
     pub fn read(&mut self, model: &FoundModel, found: &FoundVersion) -> Result<Meaning> {
         let Fitted { signature, manifest, properties, reshapes, origin } = model.fit(found, self.signature.clone())?;
-        let features = match FeatureSet::new(&signature, &manifest) {
-            Err(error) if error.code() == ErrorCode::InvalidModel => return Err(error),
-            features => features,
-        };
+        let features = FeatureSet::new(&signature, &manifest);
+        let mut faults = manifest.faults(&signature);
+        // Where the count of features is wrong, a complaint about them says the same again.
+        let known = |fault: &Error| fault.place().is_some_and(|place| place.contains("inputs["));
+        if let Err(error) = &features
+            && error.code() == ErrorCode::InvalidModel
+            && !faults.iter().any(known)
+        {
+            faults.push(error.clone());
+        }
+        Error::all(faults)?;
         let rows = features.as_ref().map_or(RowCount::Single, FeatureSet::rows);
-        let answers = Answers::new(&signature, &manifest, rows);
+        let answers = Answers::new(&signature, &manifest, rows)?;
         self.signature = signature;
         self.properties.extend(properties);
         self.session.reshape(reshapes);

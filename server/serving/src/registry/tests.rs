@@ -98,6 +98,16 @@ impl World {
         (entry.state, entry.reason)
     }
 
+    /// The versions of a model in the index; `""` stands for the model as a whole.
+    fn versions(&self, model: &str) -> Vec<String> {
+        let entries = self.registry.index().unwrap().into_iter().filter(|entry| entry.model.as_str() == model);
+        entries.map(|entry| entry.version.map_or(String::new(), |version| version.to_string())).collect()
+    }
+
+    fn is_told(&self, model: &str) -> bool {
+        !self.versions(model).is_empty()
+    }
+
     fn refusal(&self, model: &str, version: Option<&str>) -> Error {
         self.registry.lease(model, version).expect_err("a lease was given")
     }

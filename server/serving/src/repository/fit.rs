@@ -33,7 +33,8 @@ pub struct Origin {
 }
 
 impl FoundModel {
-    /// Compares a graph with what the files of its model say.
+    /// Compares a graph with what the files of other servers say of its model; `model.toml`, filled up from them,
+    /// is still to be compared.
     ///
     /// # Errors
     /// `InvalidModel` that names the file, the place in it, and what the graph says.
@@ -57,7 +58,6 @@ impl FoundModel {
             origin.notes.extend(mlflow.fit(&signature, &mut manifest)?);
             properties.clone_from(&mlflow.properties);
         }
-        manifest.check(&signature)?;
         Ok(Fitted { signature, manifest, properties, reshapes, origin })
     }
 }

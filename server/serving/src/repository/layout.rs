@@ -88,6 +88,11 @@ fn stamp(path: &Path) -> (u64, u128, u64) {
     (metadata.len(), modified.map_or(0, |time| time.as_nanos()), identity)
 }
 
+/// Why a link does not count.
+pub(super) fn link(shown: &str) -> Error {
+    Error::model(format!("{shown} is a link; links are not followed")).hint("put what it leads to in its place")
+}
+
 /// A small text file: `None` when it is not there.
 pub(super) fn read_text(path: &Path) -> Result<Option<String>> {
     let shown = path.file_name().unwrap_or_default().to_string_lossy();
@@ -95,7 +100,7 @@ pub(super) fn read_text(path: &Path) -> Result<Option<String>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(Error::model(format!("cannot read {shown}: {error}"))),
         Ok(metadata) if metadata.is_symlink() => {
-            return Err(Error::model(format!("{shown} is a link; links are not followed")));
+            return Err(link(&shown));
         }
         Ok(metadata) if !metadata.is_file() => return Err(Error::model(format!("{shown} is not a file"))),
         Ok(metadata) if metadata.len() > TEXT_BYTES_MAX => {
@@ -127,7 +132,7 @@ pub(super) fn graph_in(folder: &Path, shown: &str, wanted: Option<&str>) -> Resu
     let inner = folder.join(name);
     let found = match kind_of(&inner) {
         Some(Kind::File) => return Ok(name.into()),
-        Some(Kind::Link) => return Err(Error::model(format!("{shown}/{name} is a link; links are not followed"))),
+        Some(Kind::Link) => return Err(link(&format!("{shown}/{name}"))),
         Some(Kind::Folder) if kind_of(&inner.join(MODEL_FILE)) == Some(Kind::File) => Some(MODEL_FILE.to_owned()),
         Some(Kind::Folder) => only_graph(&inner, &format!("{shown}/{name}"))?,
         None if wanted.is_some() => None,
@@ -150,7 +155,7 @@ fn only_graph(folder: &Path, shown: &str) -> Result<Option<String>> {
         match kind {
             Kind::File => graphs.push(name),
             Kind::Link => {
-                return Err(Error::model(format!("{shown}/{name} is a link; links are not followed")));
+                return Err(link(&format!("{shown}/{name}")));
             }
             Kind::Folder => {}
         }

@@ -37,7 +37,7 @@ pub struct Manifest {
 
 /// Notes on one input or output.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table such as { name = \"x\" }")]
 pub struct TensorNotes {
     /// Name in the graph.
     pub name: String,
@@ -71,7 +71,7 @@ pub enum Role {
 
 /// One column.
 #[derive(Debug, Clone, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "a table such as { name = \"a\" }")]
 pub struct Feature {
     /// Its name.
     pub name: String,
@@ -204,13 +204,31 @@ impl Manifest {
     /// Compares the manifest with the graph.
     ///
     /// # Errors
-    /// `InvalidModel` that names the entry that contradicts it.
+    /// `InvalidModel` that names the entry that contradicts it, with all others that do.
     pub fn check(&self, signature: &Signature) -> Result<()> {
+        Error::all(self.faults(signature))
+    }
+
+    /// Everything in which the manifest contradicts the graph.
+    #[must_use]
+    pub fn faults(&self, signature: &Signature) -> Vec<Error> {
+        let mut faults = Vec::new();
         if self.batch_rows_max == Some(0) {
-            return Err(Error::model("batch_rows_max = 0 would refuse every request").hint("leave it out for no limit"));
+            let error = Error::model("batch_rows_max = 0 would refuse every request");
+            faults.push(error.hint("leave it out for no limit"));
         }
-        check_side("inputs", &self.inputs, &signature.inputs)?;
-        check_side("outputs", &self.outputs, &signature.outputs)
+        const TASKS: [&str; 3] = ["classification", "regression", "other"];
+        if let Some(task) = self.task.as_deref().filter(|task| !TASKS.contains(task)) {
+            let error = Error::model("there is no such task").at("model.toml task").expected(TASKS.join(", "));
+            let error = error.got(candor_domain::names::quoted(task));
+            faults.push(match crate::likeness::closest(task, TASKS.into_iter()) {
+                Some(close) => error.hint(format!("did you mean \"{close}\"?")),
+                None => error,
+            });
+        }
+        check_side("inputs", &self.inputs, &signature.inputs, &mut faults);
+        check_side("outputs", &self.outputs, &signature.outputs, &mut faults);
+        faults
     }
 
     /// What it allows beyond what the graph declares.
@@ -226,20 +244,20 @@ impl Manifest {
     }
 }
 
-fn check_side(side: &str, notes: &[TensorNotes], specs: &[TensorSpec]) -> Result<()> {
+fn check_side(side: &str, notes: &[TensorNotes], specs: &[TensorSpec], faults: &mut Vec<Error>) {
     for (index, note) in notes.iter().enumerate() {
         let at = format!("model.toml {side}[{index}]");
         let Some(spec) = specs.iter().find(|spec| *spec.name == *note.name) else {
             let names: Vec<_> = specs.iter().map(|spec| &*spec.name).collect();
-            return Err(Error::model(format!("the graph has no such name '{}'", note.name))
-                .at(at)
-                .expected(names.join(", ")));
+            let error = Error::model(format!("the graph has no such name '{}'", note.name));
+            faults.push(error.at(at).expected(names.join(", ")));
+            continue;
         };
         let mut labels: Vec<&String> = note.labels.iter().collect();
         labels.sort();
         if let Some(pair) = labels.windows(2).find(|pair| pair.first() == pair.last()) {
             let twice = pair.first().map_or("", |label| label.as_str());
-            return Err(Error::model(format!("two classes of '{}' are called '{twice}'", note.name)).at(at));
+            faults.push(Error::model(format!("two classes of '{}' are called '{twice}'", note.name)).at(&*at));
         }
         let last = spec.dims.as_ref().and_then(|dims| dims.last());
         for (what, count) in [("features", note.features.len()), ("labels", note.labels.len())] {
@@ -247,16 +265,13 @@ fn check_side(side: &str, notes: &[TensorNotes], specs: &[TensorSpec]) -> Result
                 // One column of classes holds the class itself, by its index in the labels.
                 Some(Dim::Fixed(1)) if what == "labels" => {}
                 Some(Dim::Fixed(size)) if count > 0 && i64::try_from(count) != Ok(*size) => {
-                    return Err(Error::model(format!("{what} of '{}' do not fit the graph", note.name))
-                        .at(at)
-                        .expected(format!("{size} (the last dimension)"))
-                        .got(count.to_string()));
+                    let error = Error::model(format!("{what} of '{}' do not fit the graph", note.name)).at(&*at);
+                    faults.push(error.expected(format!("{size} (the last dimension)")).got(count.to_string()));
                 }
                 _ => {}
             }
         }
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -292,6 +307,15 @@ mod tests {
     }
 
     #[test]
+    fn a_bare_name_is_answered_with_what_a_feature_looks_like() {
+        let parse = |text: &str| Manifest::parse(text).unwrap_err().to_string();
+        let error = parse("[[inputs]]\nname = \"x\"\nfeatures = [\"a\"]\n");
+        assert!(error.contains("string \"a\", expected a table such as { name = \"a\" }"), "{error}");
+        let error = parse("inputs = [\"x\"]\n");
+        assert!(error.contains("expected a table such as { name = \"x\" }"), "{error}");
+    }
+
+    #[test]
     fn classes_have_names_of_their_own() {
         let spec = TensorSpec { name: "y".into(), datatype: candor_domain::Datatype::Fp32, dims: None };
         let signature = Signature { inputs: vec![], outputs: vec![spec] };
@@ -301,5 +325,26 @@ mod tests {
         assert!(check(r#"["a", "b"]"#).is_ok());
         let error = check(r#"["a", "b", "a"]"#).unwrap_err().to_string();
         assert_eq!(error, "model.toml outputs[0]: two classes of 'y' are called 'a'");
+    }
+
+    #[test]
+    fn all_faults_are_told_at_once() {
+        let dims = Some(vec![Dim::Any(None), Dim::Fixed(2)]);
+        let spec = TensorSpec { name: "y".into(), datatype: candor_domain::Datatype::Fp32, dims };
+        let signature = Signature { inputs: vec![], outputs: vec![spec] };
+        let manifest = Manifest::parse(
+            "batch_rows_max = 0\n[[inputs]]\nname = \"x\"\n[[outputs]]\nname = \"y\"\nlabels = [\"a\", \"b\", \"a\"]",
+        );
+        let error = manifest.unwrap().check(&signature).unwrap_err();
+        let all: Vec<String> = std::iter::once(&error).chain(error.others()).map(|one| one.what().to_owned()).collect();
+        assert_eq!(
+            all,
+            [
+                "batch_rows_max = 0 would refuse every request",
+                "the graph has no such name 'x'",
+                "two classes of 'y' are called 'a'",
+                "labels of 'y' do not fit the graph"
+            ]
+        );
     }
 }

@@ -14,12 +14,14 @@
 //! | `mlflow` | `MLmodel` |
 //! | `fit` | a graph against all that its folder says of it |
 //! | `layout` | files, folders and links told apart; the graph among them |
+//! | `look` | one model told from a folder of models |
 //! | `foreign` | model files of other kinds, and how to get an ONNX file out of them |
 
 mod fit;
 mod foreign;
 mod golden;
 mod layout;
+mod look;
 mod manifest;
 mod mlflow;
 mod pbtxt;
@@ -36,6 +38,7 @@ use candor_domain::{Error, ErrorCode, ModelName, Result, Version, names::quoted}
 pub use fit::{Fitted, Origin};
 pub use golden::{Golden, GoldenCase};
 pub use layout::Fingerprint;
+pub use look::Look;
 pub use manifest::{Feature, Filler, Manifest, Role, TensorNotes, VersionPolicy};
 pub use mlflow::MlModel;
 pub use triton::{Reshaped, Reshapes, TritonConfig};
@@ -71,6 +74,8 @@ pub struct FoundModel {
     pub versions: Vec<FoundVersion>,
     /// Things in its folder that look like versions but do not count, and why.
     pub ignored: Vec<String>,
+    /// The files beside its versions that describe it.
+    pub described_by: Vec<&'static str>,
     /// What its files say but means nothing here, and why.
     pub notes: Vec<String>,
     triton: Option<TritonConfig>,
@@ -91,6 +96,12 @@ pub struct FoundVersion {
 }
 
 impl FoundVersion {
+    /// Whether an `MLmodel` describes it.
+    #[must_use]
+    pub fn has_mlmodel(&self) -> bool {
+        self.mlflow.is_some()
+    }
+
     /// The folder that the graph may refer to.
     #[must_use]
     pub fn graph_folder(&self) -> PathBuf {
@@ -115,10 +126,46 @@ impl Repository {
         Ok(Self { root, model_bytes_max })
     }
 
+    /// One file as a model of one version that nothing else is said of.
+    ///
+    /// # Errors
+    /// `InvalidInput` when it is not called like an ONNX file.
+    pub fn of_file(path: &Path, model_bytes_max: u64) -> Result<(Self, FoundModel)> {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        let (Some(folder), true) = (path.parent(), is_graph(&name)) else {
+            return Err(Error::invalid(format!("{} is neither a folder nor an ONNX file", path.display()))
+                .hint("name a model's folder, a version's, the model repository, or a file that ends with .onnx"));
+        };
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let found = FoundVersion {
+            version: Version::first(),
+            folder: folder.to_path_buf(),
+            file: name.as_ref().into(),
+            fingerprint: Fingerprint::default(),
+            mlflow: None,
+        };
+        let model = FoundModel {
+            name: ModelName::parse(&stem).or_else(|_| ModelName::parse("model"))?,
+            manifest: Manifest::default(),
+            versions: vec![found],
+            ignored: Vec::new(),
+            described_by: Vec::new(),
+            notes: Vec::new(),
+            triton: None,
+        };
+        Ok((Self::open(folder, model_bytes_max)?, model))
+    }
+
     /// Where it is.
     #[must_use]
     pub fn root(&self) -> &Path {
         &self.root
+    }
+
+    /// What to tell its owner when it looks like one model instead of a folder of models.
+    #[must_use]
+    pub fn advice(&self) -> Option<Error> {
+        look::advice(&self.root)
     }
 
     /// Names of all models, and of folders that cannot be models with the reason.
@@ -128,10 +175,13 @@ impl Repository {
     pub fn models(&self) -> Result<(Vec<ModelName>, Vec<String>)> {
         let (mut names, mut ignored) = (Vec::new(), Vec::new());
         for (raw, kind) in list(&self.root)? {
-            if raw.starts_with('.') || kind == Kind::File {
+            if raw.starts_with('.') || (kind == Kind::File && !is_graph(&raw)) {
                 continue;
             }
             match (kind, ModelName::parse(&raw)) {
+                (Kind::File, _) => {
+                    ignored.push(format!("{} lies beside the models; put it at <model>/1/{MODEL_FILE}", quoted(&raw)));
+                }
                 (Kind::Link, _) => ignored.push(format!("{} is a link; links are not followed", quoted(&raw))),
                 (_, Ok(name)) => match self.why_no_model(&name) {
                     None => names.push(name),
@@ -144,7 +194,9 @@ impl Repository {
         Ok((names, ignored))
     }
 
-    fn why_no_model(&self, name: &ModelName) -> Option<String> {
+    /// Why a folder is passed over, if it is.
+    #[must_use]
+    pub fn why_no_model(&self, name: &ModelName) -> Option<String> {
         // What cannot be looked into is tried, so that somebody hears why it does not work.
         let entries = list(&self.root.join(name.as_str())).ok()?;
         let counts = |(raw, kind): &(String, Kind)| match kind {
@@ -165,6 +217,12 @@ impl Repository {
         kind_of(&self.root.join(name.as_str())) == Some(Kind::Folder)
     }
 
+    /// Whether a model has a folder for this version.
+    #[must_use]
+    pub fn has_version(&self, name: &ModelName, version: &Version) -> bool {
+        kind_of(&self.root.join(name.as_str()).join(version.as_str())) == Some(Kind::Folder)
+    }
+
     /// Looks at one model.
     ///
     /// # Errors
@@ -178,8 +236,11 @@ impl Repository {
         let mut shared = Fingerprint::default();
         shared.add(&folder.join(MANIFEST_FILE));
         shared.add(&folder.join(CONFIG_FILE));
+        let mut described_by = Vec::new();
         let mut manifest = match read_text(&folder.join(MANIFEST_FILE))? {
-            Some(text) => Manifest::parse(&text).map_err(|error| error.at(format!("{name}/{MANIFEST_FILE}")))?,
+            Some(text) => Manifest::parse(&text)
+                .map_err(|error| error.at(format!("{name}/{MANIFEST_FILE}")))
+                .inspect(|_| described_by.push(MANIFEST_FILE))?,
             None => Manifest::default(),
         };
         let triton = match read_text(&folder.join(CONFIG_FILE))? {
@@ -188,19 +249,20 @@ impl Repository {
                 triton.label_files().for_each(|(_, file)| shared.add(&folder.join(file)));
                 triton.read_labels(&folder)?;
                 triton.merge_into(&mut manifest)?;
+                described_by.push(CONFIG_FILE);
                 Some(triton)
             }
             None => None,
         };
         let wanted = triton.as_ref().and_then(|triton| triton.default_model_filename.as_deref());
-        let (versions, ignored) = find_versions(name, &folder, &shared, wanted)?;
+        let Versions { versions, ignored, is_explained } = find_versions(name, &folder, &shared, wanted)?;
         if versions.is_empty() {
             let why = if ignored.is_empty() { String::new() } else { format!(" ({})", ignored.join("; ")) };
-            return Err(Error::model(format!("model '{name}' has no version to serve{why}"))
-                .hint("put the file at <model>/1/model.onnx"));
+            let error = Error::model(format!("model '{name}' has no version to serve{why}"));
+            return Err(if is_explained { error } else { error.hint("put the file at <model>/1/model.onnx") });
         }
         let notes = triton.as_ref().map(|triton| triton.notes.clone()).unwrap_or_default();
-        Ok(FoundModel { name: name.clone(), manifest, versions, ignored, notes, triton })
+        Ok(FoundModel { name: name.clone(), manifest, versions, ignored, described_by, notes, triton })
     }
 
     /// Reads the graph's bytes.
@@ -245,37 +307,54 @@ impl Repository {
     }
 }
 
-/// The versions of a model, lowest first, and what looks like one but does not count. `shared` are the files
-/// that all of them depend on, `wanted` is what the graph's file is called.
-fn find_versions(
-    name: &ModelName,
-    folder: &Path,
-    shared: &Fingerprint,
-    wanted: Option<&str>,
-) -> Result<(Vec<FoundVersion>, Vec<String>)> {
+/// What a model's folder holds.
+#[derive(Default)]
+struct Versions {
+    /// Lowest first.
+    versions: Vec<FoundVersion>,
+    /// What looks like a version but does not count.
+    ignored: Vec<String>,
+    /// Whether a reason why something does not count says what to do about it.
+    is_explained: bool,
+}
+
+impl Versions {
+    fn ignore(&mut self, why: &Error) {
+        self.is_explained |= why.details().hint.is_some();
+        self.ignored.push(why.to_string());
+    }
+}
+
+/// The versions of a model. `shared` are the files that all of them depend on, `wanted` is what the graph's file
+/// is called.
+fn find_versions(name: &ModelName, folder: &Path, shared: &Fingerprint, wanted: Option<&str>) -> Result<Versions> {
     let entries = list(folder)?;
-    let (mut versions, mut ignored) = (Vec::new(), Vec::new());
+    let mut found = Versions::default();
     // The folder of an MLflow model has folders of its own.
     let is_mlflow = entries.iter().any(|(raw, _)| raw == MLMODEL_FILE);
     for (raw, kind) in &entries {
         match (kind, Version::parse(raw)) {
             (Kind::Folder, Ok(version)) => match find_version(&folder.join(raw), raw, shared, version, wanted) {
-                Ok(found) => versions.push(found),
-                Err(error) => ignored.push(error.to_string()),
+                Ok(version) => found.versions.push(version),
+                Err(error) => found.ignore(&error),
             },
-            (Kind::Link, Ok(_)) => ignored.push(format!("{name}/{raw} is a link; links are not followed")),
-            (Kind::Folder, Err(_)) if !is_mlflow => ignored.push(format!("{name}/{raw} is not a version number")),
+            (Kind::Link, Ok(_)) => found.ignore(&layout::link(&format!("{name}/{raw}"))),
+            (Kind::Folder, Err(_)) if !is_mlflow => {
+                found.ignore(&Error::model(format!("{name}/{raw} is not a version number")));
+            }
             (Kind::Folder | Kind::File | Kind::Link, _) => {}
         }
     }
     let is_flat = |(raw, _): &(String, Kind)| is_graph(raw) || raw == MLMODEL_FILE || Some(&**raw) == wanted;
-    if versions.is_empty() && entries.iter().any(is_flat) {
-        versions.push(find_version(folder, "", shared, Version::first(), wanted)?);
-    } else if versions.is_empty() {
-        ignored.extend(foreign::reason(&entries, name.as_str()).map(|error| error.to_string()));
+    if found.versions.is_empty() && entries.iter().any(is_flat) {
+        found.versions.push(find_version(folder, "", shared, Version::first(), wanted)?);
+    } else if found.versions.is_empty()
+        && let Some(reason) = foreign::reason(&entries, name.as_str())
+    {
+        found.ignore(&reason);
     }
-    versions.sort_by(|a, b| a.version.cmp(&b.version));
-    Ok((versions, ignored))
+    found.versions.sort_by(|a, b| a.version.cmp(&b.version));
+    Ok(found)
 }
 
 /// Looks at one version; `raw` is the name of its folder, empty when that is the model's.
@@ -297,7 +376,8 @@ fn find_version(
         _ => error,
     })?;
     let wanted = mlflow.as_ref().map(|mlflow| &*mlflow.data).or(wanted);
-    let file = layout::graph_in(folder, version.as_str(), wanted)?;
+    let shown = if raw.is_empty() { folder.file_name().unwrap_or_default().to_string_lossy() } else { raw.into() };
+    let file = layout::graph_in(folder, &shown, wanted)?;
     if let Some(inner) = file.parent().filter(|inner| !inner.as_os_str().is_empty()) {
         fingerprint.add_files_of(&folder.join(inner))?;
     }

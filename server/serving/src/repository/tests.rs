@@ -158,7 +158,8 @@ fn links_are_not_followed_at_any_level() {
     assert_eq!(scene.find("linked").unwrap_err().code(), ErrorCode::NotFound);
     assert_eq!(scene.versions("m"), ["1"]);
     let ignored = scene.find("m").unwrap().ignored;
-    assert_eq!(ignored, ["m/2 is a link; links are not followed", "3/model.onnx is a link; links are not followed"]);
+    let why = "is a link; links are not followed; put what it leads to in its place";
+    assert_eq!(ignored, [format!("m/2 {why}"), format!("3/model.onnx {why}")]);
     assert!(scene.find("flat").unwrap_err().to_string().contains("is a link"));
     // What becomes a link after it was found is not followed either.
     let found = scene.version();

@@ -67,6 +67,7 @@ fn models(settings: &Settings) -> Vec<Check> {
     } else {
         Check::ok("models", format!("{} in {shown}", number(names.len(), "model")))
     }];
+    checks.extend(repository.advice().map(|advice| Check::from_error("models", &advice).warning()));
     checks.extend(ignored.into_iter().map(|why| Check::warn("models", format!("ignored: {why}"))));
     for name in &names {
         match repository.find(name) {
@@ -126,8 +127,8 @@ fn data(folder: Option<&Path>) -> Vec<Check> {
     };
     let shown = folder.display();
     if folder.exists() {
-        return vec![match DataFolder::open(folder) {
-            Ok(_) => Check::ok("data", format!("{shown} can be written")),
+        return vec![match DataFolder::probe(folder) {
+            Ok(()) => Check::ok("data", format!("{shown} can be written")),
             Err(error) => Check::from_error("data", &error),
         }];
     }

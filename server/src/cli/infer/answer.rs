@@ -114,7 +114,7 @@ pub(super) fn table(answer: &Value) -> String {
 }
 
 /// Where the manifest's values stand for gaps.
-fn filled(answer: &Value) -> String {
+pub(super) fn filled(answer: &Value) -> String {
     const SHOWN_MAX: usize = 5;
     let Some(places) = answer.get("filled").and_then(Value::as_array) else { return String::new() };
     let shown: Vec<&str> = places.iter().take(SHOWN_MAX).filter_map(Value::as_str).collect();

@@ -6,6 +6,7 @@ use std::{
     path::Path,
 };
 
+use candor_domain::names::quoted;
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
@@ -68,9 +69,29 @@ fn body(format: InputFormat, bytes: Vec<u8>, args: &InferArgs) -> Result<Body, P
             json_body(json!({ "rows": rows }), args.timeout_ms)
         }
         InputFormat::Jsonl => Ok(Body { media_type: "application/jsonl", bytes }),
+        InputFormat::Csv if let Some(problem) = not_commas(plain) => Err(problem),
         InputFormat::Csv if args.no_header => Ok(Body { media_type: "text/csv; header=absent", bytes }),
         InputFormat::Csv => Ok(Body { media_type: "text/csv", bytes }),
     }
+}
+
+/// What is wrong with a table whose columns are parted by something else: it would be taken for one column.
+fn not_commas(text: &[u8]) -> Option<Problem> {
+    let first = text.split(|byte| *byte == b'\n').next()?.trim_ascii();
+    let (shown, name) = if first.contains(&b',') {
+        return None;
+    } else if first.contains(&b'\t') {
+        ("tabs", "\\t")
+    } else if first.contains(&b';') {
+        ("semicolons", ";")
+    } else {
+        return None;
+    };
+    let line = quoted(&String::from_utf8_lossy(first));
+    let what = format!("its columns are parted by {shown}: the first line would be one column, {line}");
+    Some(Problem::new(what).help(format!(
+        "write it with commas, and numbers with points; pandas: read_csv(FILE, sep=\"{name}\").to_csv(\"rows.csv\", index=False)"
+    )))
 }
 
 fn lines(text: &[u8]) -> Result<Vec<Value>, Problem> {
@@ -89,9 +110,10 @@ fn json_body(mut body: Value, timeout_ms: Option<u64>) -> Result<Body, Problem> 
     Ok(Body { media_type: "application/json", bytes: body.to_string().into_bytes() })
 }
 
-/// A body of the API as it is; an array of rows, one row, or one array of values as rows.
+/// A body of the API as it is; an array of rows, one row, one array of values, or a split table as rows.
 fn wrapped(value: Value) -> Result<Value, Problem> {
     match value {
+        Value::Object(object) if object.get("columns").is_some_and(Value::is_array) => split(&object),
         Value::Object(object) if object.contains_key("rows") || object.contains_key("columns") => {
             Ok(Value::Object(object))
         }
@@ -103,6 +125,27 @@ fn wrapped(value: Value) -> Result<Value, Problem> {
                 .help("{\"rows\": […]}, {\"columns\": {…}}, an array of rows, or one row"))
         }
     }
+}
+
+/// The names once and the values row by row, as pandas writes with `orient="split"`.
+fn split(table: &Map<String, Value>) -> Result<Value, Problem> {
+    let list = |key: &str| table.get(key).and_then(Value::as_array);
+    let names: Option<Vec<&str>> = list("columns").and_then(|names| names.iter().map(Value::as_str).collect());
+    let (Some(names), Some(data)) = (names, list("data")) else {
+        return Err(Problem::new("its 'columns' is a list, and it is no table that pandas splits").help(
+            "{\"columns\": [\"name\", …], \"data\": [[value, …], …]}, or {\"columns\": {\"name\": [value, …]}}",
+        ));
+    };
+    let row = |(index, row): (usize, &Value)| {
+        let values = row.as_array().filter(|values| values.len() == names.len());
+        let values = values.ok_or_else(|| {
+            Problem::new(format!("data[{index}] has not one value for each of {} columns", names.len()))
+        })?;
+        let cells = names.iter().zip(values).map(|(name, value)| ((*name).to_owned(), value.clone()));
+        Ok(Value::Object(cells.collect()))
+    };
+    let rows = data.iter().enumerate().map(row).collect::<Result<Vec<_>, Problem>>()?;
+    Ok(json!({ "rows": rows }))
 }
 
 /// `sepal_length=5.1` as one row; a value that is no JSON is text.
@@ -124,7 +167,7 @@ fn by_name(file: &Path) -> Option<InputFormat> {
     match file.extension()?.to_str()?.to_ascii_lowercase().as_str() {
         "json" => Some(InputFormat::Json),
         "jsonl" | "ndjson" => Some(InputFormat::Jsonl),
-        "csv" => Some(InputFormat::Csv),
+        "csv" | "tsv" => Some(InputFormat::Csv),
         _ => None,
     }
 }
@@ -172,7 +215,26 @@ mod tests {
         ] {
             assert_eq!(wrapped(given).unwrap(), sent);
         }
+        let split = |data: Value| wrapped(json!({"columns": ["a", "b"], "index": [0, 1], "data": data}));
+        assert_eq!(
+            split(json!([[1, "x"], [2, null]])).unwrap(),
+            json!({"rows": [{"a": 1, "b": "x"}, {"a": 2, "b": null}]})
+        );
+        assert_eq!(split(json!([[1, 2], [3]])).unwrap_err().what(), "data[1] has not one value for each of 2 columns");
+        assert!(wrapped(json!({"columns": ["a"]})).is_err());
         assert_eq!(wrapped(json!(3)).unwrap_err().what(), "it holds no rows");
+    }
+
+    #[test]
+    fn tables_without_commas_are_told_from_those_of_one_column() {
+        let says = |text: &str| not_commas(text.as_bytes()).map(|problem| problem.what().to_owned());
+        let what = |parted: &str, line: &str| {
+            Some(format!("its columns are parted by {parted}: the first line would be one column, {line}"))
+        };
+        assert_eq!(says("a;b\n1,5;2\n"), what("semicolons", "\"a;b\""));
+        assert_eq!(says("a\tb;c\r\n1\t2\n"), what("tabs", r#""a\tb;c""#));
+        assert_eq!(says("a,b;c\n"), None);
+        assert_eq!(says("a\n1;2\n"), None);
     }
 
     #[test]

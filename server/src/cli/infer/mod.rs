@@ -33,7 +33,8 @@ pub(super) const EXAMPLES: &str = "Examples:
   echo '[5.1, 3.5, 1.4, 0.2]' | candor infer iris --input - --output json
 
 What a file may hold:
-  .json    {\"rows\": […]} or {\"columns\": {…}} as the API takes it, an array of rows, or one row
+  .json    {\"rows\": […]} or {\"columns\": {…}} as the API takes it, an array of rows, or one row,
+           or what pandas writes with to_json(orient=\"records\" or \"split\")
   .jsonl   one row a line
   .csv     a header line with the names of the features, then one row a line
 A row is an object of named features or an array in their order; `candor model show` names them.
@@ -68,8 +69,8 @@ pub(super) struct InferArgs {
     /// How predictions are printed [default: table on a terminal, json elsewhere].
     #[arg(long, short, value_enum)]
     output: Option<Output>,
-    /// Milliseconds that the answer may take.
-    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
+    /// Milliseconds that the answer may take; 0 for as long as the server allows.
+    #[arg(long, value_name = "MS")]
     timeout_ms: Option<u64>,
 }
 
@@ -91,13 +92,17 @@ pub(super) fn run(args: &InferArgs) -> Done {
     let body = input::read(args).map_err(Failure::misused)?;
     let client = Client::new(&args.server, &args.token)?;
     let path = format!("/api/v1/models/{}{version}/predict", escaped(model.as_str()));
-    let timeout = args.timeout_ms.map(|ms| Duration::from_millis(ms).saturating_add(WAY));
+    let timeout = args.timeout_ms.filter(|ms| *ms > 0).map(|ms| Duration::from_millis(ms).saturating_add(WAY));
     let answer = client.post(&path, body.media_type, &body.bytes, timeout)?;
     let usual = if io::stdout().is_terminal() { Output::Table } else { Output::Json };
     match args.output.unwrap_or(usual) {
         Output::Json => screen::print_json(&answer),
         Output::Table => screen::print(&answer::table(&answer)),
-        Output::Csv => screen::print(&answer::csv(&answer)),
+        Output::Csv => {
+            // A spreadsheet has no place for it, and whoever reads the numbers should know.
+            screen::print_error(&answer::filled(&answer));
+            screen::print(&answer::csv(&answer));
+        }
     }
     Ok(ExitCode::SUCCESS)
 }

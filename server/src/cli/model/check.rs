@@ -1,20 +1,20 @@
 //! `candor model check`: everything that a load verifies, and what it only would be glad of, said aloud.
 
-use std::{
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{path::PathBuf, process::ExitCode};
 
-use candor_domain::{Clock, Datatype, Engine, Error, ErrorCode, ModelName, Result, Signature, TensorSpec, Version};
+use candor_domain::{Clock, Datatype, Engine, Result, Signature, TensorSpec, Version};
 use candor_serving::{
-    Manifest, Meaning, Opened, Repository, Role,
+    Manifest, Meaning, Opened, Role,
     features::{FeatureSpec, Place},
-    repository::{FoundModel, FoundVersion, Golden, MODEL_FILE},
+    repository::{FoundModel, FoundVersion, Golden, MLMODEL_FILE, MODEL_FILE},
 };
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::{describe, served};
+use super::{
+    describe, served,
+    target::{Named, Target, target},
+};
 use crate::{
     cli::{
         args::CommonArgs,
@@ -29,7 +29,7 @@ use crate::{
 
 #[derive(Args)]
 pub(in crate::cli) struct CheckArgs {
-    /// Folder of a model, of a version, or of models; several may be named.
+    /// Folder of a model, of a version, or of models, or an ONNX file; several may be named.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
     /// Print JSON.
@@ -37,15 +37,6 @@ pub(in crate::cli) struct CheckArgs {
     json: bool,
     #[command(flatten)]
     common: CommonArgs,
-}
-
-/// What a path names.
-struct Target {
-    repository: Repository,
-    models: Vec<ModelName>,
-    /// Things in the folder that are no models.
-    ignored: Vec<String>,
-    only: Option<Version>,
 }
 
 /// What was found about one model.
@@ -70,7 +61,7 @@ pub(super) fn run(args: &CheckArgs) -> Done {
     let (mut reports, mut ignored) = (Vec::new(), Vec::new());
     for target in targets {
         let checker = Checker { target: &target, settings: &settings, engine: &*engine, clock: &SystemClock::start() };
-        reports.extend(target.models.iter().map(|name| checker.model(name)));
+        reports.extend(target.models.iter().map(|named| checker.model(named)));
         ignored.extend(target.ignored);
     }
     let all: Vec<&Check> = reports.iter().flat_map(ModelReport::all).collect();
@@ -94,40 +85,6 @@ pub(super) fn run(args: &CheckArgs) -> Done {
     Ok(ExitCode::from(if failed == 0 { 0 } else { FAILED }))
 }
 
-/// A version, a model, or a repository: the first that the path can be.
-fn target(path: &Path, model_bytes_max: u64) -> Result<Target> {
-    let shown = path.display();
-    let full = path.canonicalize().map_err(|error| {
-        Error::new(ErrorCode::NotFound, format!("cannot open {shown}: {error}")).hint("name the folder of a model")
-    })?;
-    if !full.is_dir() {
-        return Err(Error::invalid(format!("{shown} is not a folder"))
-            .hint("name the folder that holds it: a model's, a version's, or the model repository"));
-    }
-    let name = |folder: &Path| folder.file_name().and_then(|name| name.to_str()).map(str::to_owned);
-    // The model of this name, if the folder above counts it as one.
-    let model = |folder: &Path| -> Option<(Repository, ModelName)> {
-        let repository = Repository::open(folder.parent()?, model_bytes_max).ok()?;
-        let wanted = ModelName::parse(&name(folder)?).ok()?;
-        repository.models().ok()?.0.contains(&wanted).then_some((repository, wanted))
-    };
-    let version = name(&full).and_then(|name| Version::parse(&name).ok());
-    if let (Some(version), Some((repository, name))) = (version, full.parent().and_then(model)) {
-        return Ok(Target { repository, models: vec![name], ignored: Vec::new(), only: Some(version) });
-    }
-    if let Some((repository, name)) = model(&full) {
-        return Ok(Target { repository, models: vec![name], ignored: Vec::new(), only: None });
-    }
-    let repository = Repository::open(&full, model_bytes_max)?;
-    let (models, ignored) = repository.models()?;
-    if models.is_empty() {
-        let why = if ignored.is_empty() { String::new() } else { format!(" ({})", ignored.join("; ")) };
-        return Err(Error::new(ErrorCode::NotFound, format!("{shown} holds no model{why}"))
-            .expected(format!("a folder with {MODEL_FILE}, with version folders, or with models")));
-    }
-    Ok(Target { repository, models, ignored, only: None })
-}
-
 /// What a check needs.
 struct Checker<'a> {
     target: &'a Target,
@@ -137,80 +94,96 @@ struct Checker<'a> {
 }
 
 impl Checker<'_> {
-    fn model(&self, name: &ModelName) -> ModelReport {
-        let folder = self.target.repository.root().join(name.as_str());
-        let mut report = ModelReport { name: name.to_string(), folder, checks: Vec::new(), versions: Vec::new() };
-        let model = match self.target.repository.find(name) {
-            Ok(model) => model,
-            Err(error) => {
-                report.checks.push(Check::from_error("folder", &error));
-                return report;
-            }
-        };
-        let served = served(&model, &self.settings.version_policy).unwrap_or_else(|error| {
+    fn model(&self, named: &Named) -> ModelReport {
+        let (name, folder) = (named.name.clone(), named.path.clone());
+        let mut report = ModelReport { name, folder, checks: named.checks(), versions: Vec::new() };
+        let Ok(model) = &named.found else { return report };
+        let served = served(model, &self.settings.version_policy).unwrap_or_else(|error| {
             report.checks.push(Check::from_error("versions", &error));
             Vec::new()
         });
-        report.checks.push(about(&model.manifest));
-        report.checks.extend(model.ignored.iter().map(|why| Check::warn("ignored", why)));
-        let wanted = |found: &&FoundVersion| self.target.only.as_ref().is_none_or(|only| *only == found.version);
-        for found in model.versions.iter().filter(wanted) {
-            report.versions.push(VersionReport {
-                version: found.version.to_string(),
-                served: served.contains(&found.version),
-                checks: self.version(&model, found),
-            });
+        let only = self.target.only.as_ref();
+        let mut told = None;
+        for found in model.versions.iter().filter(|found| only.is_none_or(|only| *only == found.version)) {
+            let served = served.contains(&found.version);
+            let (checks, manifest) = self.version(model, found);
+            // A version that nobody asks for keeps nothing from being served.
+            let is_note = !served && only.is_none();
+            let soften = |check: Check| if is_note && check.mark == Mark::Fail { check.warning() } else { check };
+            let checks = checks.into_iter().map(soften).collect();
+            report.versions.push(VersionReport { version: found.version.to_string(), served, checks });
+            if manifest.is_some() && (served || told.is_none()) {
+                told = manifest;
+            }
         }
+        report.checks.push(about(told.as_ref().unwrap_or(&model.manifest)));
+        report.checks.extend(model.ignored.iter().map(|why| Check::warn("ignored", why)));
         if report.versions.is_empty() {
-            let only = self.target.only.as_ref().map_or("", Version::as_str);
+            let only = only.map_or("", Version::as_str);
             report.checks.push(Check::fail("versions", format!("version {only} holds no file {MODEL_FILE}")));
         }
         report
     }
 
-    fn version(&self, model: &FoundModel, found: &FoundVersion) -> Vec<Check> {
+    /// Its checks, and what its files say of it together if they agree.
+    fn version(&self, model: &FoundModel, found: &FoundVersion) -> (Vec<Check>, Option<Manifest>) {
         let mut checks = Vec::new();
         let bytes = match self.target.repository.read_model(found) {
             Ok(bytes) => bytes,
-            Err(error) => return vec![Check::from_error("file", &error)],
+            Err(error) => return (vec![Check::from_error("file", &error)], None),
         };
         let mut opened = match Opened::open(self.engine, &bytes, found) {
             Ok(opened) => opened,
             Err(error) => {
                 checks.push(Check::ok("file", screen::size(bytes.len() as u64)));
                 checks.push(Check::from_error("graph", &error));
-                return checks;
+                return (checks, None);
             }
         };
         checks.push(Check::ok("file", format!("{}, sha256 {}", screen::size(opened.file_bytes), opened.sha256)));
         checks.push(Check::ok("signature", signature(&opened.signature)));
         let meaning = opened.read(model, found);
-        checks.push(match &meaning {
-            Ok(_) => Check::ok("manifest", "agrees with the graph"),
-            Err(error) => Check::from_error("manifest", error),
-        });
+        checks.extend(Self::manifest(model, found, &meaning));
         let notes = meaning.iter().flat_map(|meaning| &meaning.origin.notes);
         checks.extend(notes.map(|note| Check::warn("passed over", note)));
         let manifest = meaning.as_ref().map_or(&model.manifest, |meaning| &meaning.manifest);
-        let golden = match self.target.repository.read_golden(found) {
-            Ok(golden) => golden,
-            Err(error) => {
-                checks.push(Check::from_error("golden", &error));
-                None
-            }
-        };
-        if let Some(golden) = &golden {
-            checks.extend(cases(&opened, manifest, golden));
-        } else if !checks.iter().any(|check| check.what == "golden") {
-            checks.push(Check::warn("golden", "no golden pairs: nothing shows that it answers rightly").fix(
-                "put inputs and the outputs they must give into golden.json beside the file; they are run at every load",
-            ));
-        }
-        checks.push(self.warm_up(&opened, manifest, golden.as_ref()));
+        checks.extend(self.answers(&opened, manifest, found));
         if let Ok(meaning) = &meaning {
             checks.extend(features(meaning, &opened.signature));
             checks.extend(labels(meaning, manifest.task.as_deref()));
         }
+        (checks, meaning.ok().map(|meaning| meaning.manifest))
+    }
+
+    /// Whether the files that describe the model agree with the graph.
+    fn manifest(model: &FoundModel, found: &FoundVersion, meaning: &Result<Meaning>) -> Vec<Check> {
+        if let Err(error) = meaning {
+            return Check::all_of_error("manifest", error);
+        }
+        let of_version = Some(MLMODEL_FILE).filter(|_| found.has_mlmodel());
+        let files: Vec<&str> = model.described_by.iter().copied().chain(of_version).collect();
+        vec![match files.as_slice() {
+            [] => Check::ok("manifest", "there is none; the graph alone is what callers see"),
+            [one] => Check::ok("manifest", format!("{one} agrees with the graph")),
+            several => Check::ok("manifest", format!("{} agree with the graph", several.join(" and "))),
+        }]
+    }
+
+    /// Golden pairs and the warm-up.
+    fn answers(&self, opened: &Opened, manifest: &Manifest, found: &FoundVersion) -> Vec<Check> {
+        let mut checks = Vec::new();
+        let golden = self.target.repository.read_golden(found);
+        match &golden {
+            Ok(Some(golden)) => checks.extend(cases(opened, manifest, golden)),
+            Ok(None) => {
+                let missing = Check::warn("golden", "no golden pairs: nothing shows that it answers rightly");
+                checks.push(missing.fix(
+                    "put inputs and the outputs they must give into golden.json beside the file; they are run at every load",
+                ));
+            }
+            Err(error) => checks.push(Check::from_error("golden", error)),
+        }
+        checks.push(self.warm_up(opened, manifest, golden.ok().flatten().as_ref()));
         checks
     }
 

@@ -40,12 +40,13 @@ pub(super) fn run(args: &ListArgs) -> Done {
     let settings = args.common.settings(args.dir.as_ref())?;
     let repository = repository(&settings)?;
     let (names, ignored) = repository.models()?;
+    let advice = repository.advice().map(|advice| advice.to_string());
     let models: Vec<Value> = names.iter().map(|name| look_at(&repository, &settings, name)).collect();
     if args.json {
         let root = repository.root().display().to_string();
-        screen::print_json(&json!({"root": root, "models": models, "ignored": ignored}));
+        screen::print_json(&json!({"root": root, "models": models, "ignored": ignored, "advice": advice}));
     } else {
-        print_folder(&repository, &models, &ignored);
+        print_folder(&repository, &models, &ignored, advice.as_deref());
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -69,9 +70,12 @@ fn look_at(repository: &Repository, settings: &Settings, name: &ModelName) -> Va
     json!({"name": name.as_str(), "title": title, "task": task, "versions": versions, "problems": problems})
 }
 
-fn print_folder(repository: &Repository, models: &[Value], ignored: &[String]) {
+fn print_folder(repository: &Repository, models: &[Value], ignored: &[String], advice: Option<&str>) {
     let root = repository.root().display();
     let mut text = format!("{} in {root}\n\n", styled(BOLD, number(models.len(), "model")));
+    if let Some(advice) = advice {
+        text.push_str(&format!("{} {}\n\n", styled(YELLOW, "!"), screen::indented(advice, 2)));
+    }
     let mut table = Table::new(["MODEL", "VERSIONS", "SERVED", "TASK", "SIZE", "TITLE"]).right([4]);
     let (mut bytes, mut problems) = (0, Vec::new());
     for model in models {
@@ -98,10 +102,10 @@ fn print_folder(repository: &Repository, models: &[Value], ignored: &[String]) {
         text.push('\n');
     }
     for (name, why) in problems {
-        text.push_str(&format!("{} {name}: {}\n", styled(YELLOW, "!"), screen::indented(why, 4)));
+        text.push_str(&format!("{} {name}: {}\n", styled(YELLOW, "!"), screen::indented(&screen::plain(why), 4)));
     }
     for why in ignored {
-        text.push_str(&format!("{} ignored: {}\n", styled(YELLOW, "!"), screen::indented(why, 4)));
+        text.push_str(&format!("{} ignored: {}\n", styled(YELLOW, "!"), screen::indented(&screen::plain(why), 4)));
     }
     screen::print(&text);
 }
@@ -139,7 +143,7 @@ fn of_server(client: &Client, json: bool) -> Done {
         text.push_str(&table.to_string());
     }
     for reason in reasons {
-        text.push_str(&format!("\n{} {}\n", styled(YELLOW, "!"), screen::indented(&reason, 4)));
+        text.push_str(&format!("\n{} {}\n", styled(YELLOW, "!"), screen::indented(&screen::plain(&reason), 4)));
     }
     screen::print(&text);
     Ok(ExitCode::SUCCESS)

@@ -6,11 +6,13 @@
 //! | `show` | one model, loaded, or as a server describes it |
 //! | `describe` | a request that a model takes; its signature in words |
 //! | `check` | everything that a load verifies, said aloud |
+//! | `target` | what a path that is to be checked names |
 
 mod check;
 mod describe;
 mod list;
 mod show;
+mod target;
 
 use std::{fs, path::Path};
 
@@ -43,9 +45,11 @@ repository.version_policy.")]
   candor model check DIR/iris          all versions of one model
   candor model check DIR/iris/2        one version
   candor model check DIR               every model of a folder
+  candor model check model.onnx        a file by itself
   candor model check DIR --json        for CI
 
 ✓ is right, ! works and could be better, ✗ would keep the version from being served.
+What is wrong with a version that the policy does not serve is a warning, unless PATH names it.
 Exit codes: 0 nothing has failed (warnings are no failure); 1 something has; 2 wrong arguments.")]
     Check(check::CheckArgs),
 }

@@ -50,9 +50,10 @@ const HOME: &str = "http://127.0.0.1:8080";
 pub(super) fn run(args: &ShowArgs) -> Done {
     let name = ModelName::parse(&args.model).map_err(Failure::of_arguments)?;
     let client = args.server.client()?;
+    let version = args.version.as_deref().map(Version::parse).transpose().map_err(Failure::of_arguments)?;
     let (description, base) = match &client {
         Some(client) => {
-            let version = args.version.as_deref().map(|version| format!("/versions/{}", escaped(version)));
+            let version = version.as_ref().map(|version| format!("/versions/{}", version.as_str()));
             let path = format!("/api/v1/models/{}{}", escaped(name.as_str()), version.unwrap_or_default());
             (client.get(&path)?, client.base())
         }
@@ -64,7 +65,7 @@ pub(super) fn run(args: &ShowArgs) -> Done {
     if args.json {
         screen::print_json(&description);
     } else {
-        screen::print(&in_words(&description, base, args.version.as_deref()));
+        screen::print(&in_words(&description, &Asked { name: &name, version: version.as_ref(), base }));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -131,9 +132,16 @@ fn inputs(opened: &Opened, manifest: &Manifest) -> Value {
     opened.signature.inputs.iter().map(input).collect()
 }
 
-fn in_words(model: &Value, base: &str, version: Option<&str>) -> String {
+/// What was asked, and where: a line to paste is made of this, and not of what somebody answered.
+struct Asked<'a> {
+    name: &'a ModelName,
+    version: Option<&'a Version>,
+    base: &'a str,
+}
+
+fn in_words(model: &Value, asked: &Asked<'_>) -> String {
     const WIDTH: usize = 86;
-    let mut text = format!("{} version {}\n", styled(BOLD, word(model, "name")), word(model, "version"));
+    let mut text = format!("{} version {}\n", styled(BOLD, asked.name), screen::plain(word(model, "version")));
     for (key, head) in [("title", "title"), ("description", "about"), ("task", "task"), ("licence", "licence")] {
         let value = word(model, key);
         if !value.is_empty() {
@@ -160,7 +168,7 @@ fn in_words(model: &Value, base: &str, version: Option<&str>) -> String {
             let _ = write!(text, "{}\n{}", styled(BOLD, head), table(list(model, key)));
         }
     }
-    let _ = writeln!(text, "{}\n{}", styled(BOLD, "\nAsk it"), curl(model, base, version));
+    let _ = writeln!(text, "{}\n{}", styled(BOLD, "\nAsk it"), curl(model, asked));
     text
 }
 
@@ -188,7 +196,8 @@ fn rows(model: &Value) -> String {
 }
 
 fn line(text: &mut String, head: &str, value: &str) {
-    let _ = writeln!(text, "  {} {}", styled(DIM, format_args!("{head:<11}")), screen::indented(value, 14));
+    let _ =
+        writeln!(text, "  {} {}", styled(DIM, format_args!("{head:<11}")), screen::indented(&screen::plain(value), 14));
 }
 
 fn shape(value: &Value) -> String {
@@ -286,14 +295,15 @@ fn plain(value: &Value) -> String {
 }
 
 /// A request that works when pasted into a shell.
-fn curl(model: &Value, base: &str, version: Option<&str>) -> String {
+fn curl(model: &Value, asked: &Asked<'_>) -> String {
+    let Asked { name, version, base } = asked;
     if list(model, "features").is_empty() {
-        return format!("  with tensors: POST {base}/v2/models/{}/infer", word(model, "name"));
+        return format!("  with tensors: POST {base}/v2/models/{name}/infer");
     }
     let body = format!(r#"{{"rows":[{}]}}"#, describe::sample_row(model)).replace('\'', r"'\''");
-    let version = version.map(|version| format!("/versions/{version}")).unwrap_or_default();
-    let name = word(model, "name");
+    let version = version.map(|version| format!("/versions/{}", version.as_str())).unwrap_or_default();
     format!(
-        "  curl {base}/api/v1/models/{name}{version}/predict -H 'Content-Type: application/json' \\\n    -d '{body}'"
+        "  curl {base}/api/v1/models/{name}{version}/predict -H 'Content-Type: application/json' \\\n    -d '{}'",
+        screen::plain(&body)
     )
 }

@@ -202,10 +202,87 @@ fn a_poll_follows_the_folder() {
     world.poll();
     assert_eq!(answer(&world.registry.lease("a", None).unwrap()).0, 2);
     assert_eq!(world.ready("c"), ["3"]);
-    assert_eq!(world.refusal("b", None).code(), ErrorCode::NotReady);
+    assert_eq!(world.refusal("b", None).to_string(), "there is no model 'b'");
     assert!(world.hooks.wait_for_live_of("b", 0));
     world.settle();
-    assert_eq!(world.state("b", "1").0, Lifecycle::Unloaded);
+    assert!(!world.is_told("b"));
+    assert!(world.registry.views().iter().any(|view| view.model.as_str() == "b"), "counters do not fall");
+}
+
+#[test]
+fn a_version_whose_folder_is_deleted_is_forgotten_at_the_next_load_and_its_counters_stay() {
+    let world = World::with_policy("all");
+    for version in ["1", "2", "3"] {
+        world.put(&format!("m/{version}"), version, 1);
+    }
+    world.put_with("m/2", "2", 1, "fail_load = \"no\"");
+    world.load("m").unwrap_err();
+    fs::remove_dir_all(world.path("m/2")).unwrap();
+    fs::remove_dir_all(world.path("m/3")).unwrap();
+    let held = world.registry.lease("m", Some("3")).unwrap();
+    world.load("m").unwrap();
+    // What drains is still told of, and nobody is sent to load what is not there.
+    assert_eq!(world.versions("m"), ["1", "3"]);
+    let error = world.refusal("m", Some("3"));
+    assert_eq!(error.to_string(), "model 'm' has no version 3; expected one of its ready versions: 1");
+    drop(held);
+    world.settle();
+    assert_eq!(world.versions("m"), ["1"]);
+    let counted = |version: &str| world.registry.views().iter().any(|view| view.version.as_str() == version);
+    assert!(counted("3") && !counted("2"), "2 was never ready");
+    world.put("m/3", "3", 2);
+    world.load("m").unwrap();
+    assert_eq!(world.ready("m"), ["1", "3"], "what comes back is served again");
+}
+
+#[test]
+fn a_failed_or_unloaded_model_whose_folder_is_deleted_is_not_found() {
+    for by_poll in [true, false] {
+        let world = World::new();
+        world.put_with("bad/1", "bad", 1, "fail_load = \"no\"");
+        world.put("off/1", "off", 1);
+        world.write("odd/model.toml", "unknown = 1\n");
+        world.poll();
+        world.unload("off").unwrap();
+        world.settle();
+        for model in ["bad", "off", "odd"] {
+            assert_eq!(world.refusal(model, None).code(), ErrorCode::NotReady);
+            fs::remove_dir_all(world.path(model)).unwrap();
+            if by_poll {
+                world.poll();
+            } else {
+                assert_eq!(world.load(model).unwrap_err().code(), ErrorCode::NotFound);
+            }
+            assert_eq!(world.refusal(model, None).to_string(), format!("there is no model '{model}'"));
+            assert!(!world.is_told(model));
+        }
+    }
+}
+
+#[test]
+fn a_model_that_is_unloaded_after_its_folder_was_deleted_is_not_found() {
+    let world = World::new();
+    world.put("m/1", "m", 1);
+    world.load("m").unwrap();
+    fs::remove_dir_all(world.path("m")).unwrap();
+    assert_eq!(world.load("m").unwrap_err().code(), ErrorCode::NotFound);
+    assert_eq!(world.ready("m"), ["1"], "a load that fails takes nothing away");
+    world.unload("m").unwrap();
+    world.settle();
+    assert_eq!(world.refusal("m", None).code(), ErrorCode::NotFound);
+    assert!(!world.is_told("m"));
+}
+
+#[test]
+fn a_broken_manifest_makes_no_version_forgotten_but_one_without_a_folder() {
+    let world = World::with_policy("all");
+    world.put_with("m/1", "1", 1, "fail_load = \"no\"");
+    world.put_with("m/2", "2", 1, "fail_load = \"no\"");
+    world.load("m").unwrap_err();
+    world.write("m/model.toml", "unknown = 1\n");
+    fs::remove_dir_all(world.path("m/2")).unwrap();
+    world.load("m").unwrap_err();
+    assert_eq!(world.versions("m"), ["", "1"]);
 }
 
 #[test]

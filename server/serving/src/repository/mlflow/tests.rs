@@ -212,6 +212,18 @@ fn a_file_that_repeats_itself_through_aliases_stays_small() {
     if let Ok(model) = MlModel::parse(&(bomb.clone() + metadata + "flavors: {onnx: {data: model.onnx}}\n")) {
         assert!(model.properties.is_empty() && model.title.is_none());
     }
+    // One long list that thousands of entries name.
+    let list = format!("list: &a [{}]\n", vec!["x"; 50_000].join(","));
+    let many = |key: &str| (0..9000).map(|at| format!("  {key}{at}: *a\n")).collect::<String>();
+    let with = |metadata: &str| MlModel::parse(&format!("{list}flavors: {{onnx: {{}}}}\nmetadata:\n{metadata}"));
+    let error = with(&many("k")).unwrap_err().to_string();
+    assert!(error.contains("metadata repeats itself through aliases"), "{error}");
+    let deeper = format!("  k: [{}]\n", vec!["*a"; 9000].join(","));
+    assert!(with(&deeper).is_ok(), "what is in a list is not followed");
+    // Entries beyond those that are looked at are not followed either.
+    let few: String = (0..32).map(|at| format!("  p{at}: {at}\n")).collect();
+    assert_eq!(with(&(few + &many("k") + "  last: 1\n")).unwrap().properties.len(), 32);
+    assert!(with(&format!("  k: [{}]\n", vec!["x"; 50_000].join(","))).is_ok(), "a long list is no fault");
     let deep = |levels: usize| format!("{}{}", "[".repeat(levels), "]".repeat(levels));
     assert!(MlModel::parse(&format!("flavors: {{onnx: {{}}}}\nx: {}\n", deep(5000))).is_ok(), "it is skipped");
     let error = MlModel::parse(&format!("flavors: {{onnx: {{data: {}}}}}\n", deep(5000))).unwrap_err().to_string();

@@ -1,19 +1,21 @@
 //! The YAML of `MLmodel`: the keys that matter, each in a type that cannot grow.
 //!
 //! What is not asked for is skipped without being built, and nothing that is asked for is an open list of
-//! lists, so a file that repeats itself through aliases stays as small in memory as it is on disk.
+//! lists, so a file that repeats itself through aliases stays as small in memory as it is on disk. Time is bounded
+//! too: only what is asked for is followed through aliases, and no more of it than a file can hold without any.
 
 use std::{
+    cell::Cell,
     collections::{BTreeMap, BTreeSet},
     fmt,
 };
 
 use serde::{
     Deserialize, Deserializer,
-    de::{IgnoredAny, MapAccess, SeqAccess, Visitor},
+    de::{DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Visitor},
 };
 
-/// Most entries of `metadata` that are shown.
+/// Most entries of `metadata` that are looked at.
 const METADATA_MAX: usize = 32;
 /// Longest text of an entry of `metadata`, in characters.
 const METADATA_CHARS_MAX: usize = 4096;
@@ -96,12 +98,14 @@ impl<'de> Deserialize<'de> for Metadata {
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Metadata, A::Error> {
                 let mut entries = BTreeMap::new();
-                while let Some(key) = map.next_key::<String>()? {
-                    let Plain(value) = map.next_value()?;
-                    if let (Some(value), true) = (value, entries.len() < METADATA_MAX) {
+                let passed_over = Cell::new(0);
+                for _ in 0..METADATA_MAX {
+                    let Some(key) = map.next_key::<String>()? else { return Ok(Metadata(entries)) };
+                    if let Some(value) = map.next_value_seed(Plain { passed_over: &passed_over })? {
                         entries.insert(key.chars().take(METADATA_CHARS_MAX).collect(), value);
                     }
                 }
+                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
                 Ok(Metadata(entries))
             }
         }
@@ -110,52 +114,73 @@ impl<'de> Deserialize<'de> for Metadata {
 }
 
 /// Text, number or flag as text; nothing for the rest.
-struct Plain(Option<String>);
+#[derive(Clone, Copy)]
+struct Plain<'a> {
+    /// Members of lists and maps, of all entries together.
+    passed_over: &'a Cell<usize>,
+}
 
-impl<'de> Deserialize<'de> for Plain {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Visit;
-        impl<'de> Visitor<'de> for Visit {
-            type Value = Plain;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a value")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Plain, E> {
-                Ok(Plain(Some(text.chars().take(METADATA_CHARS_MAX).collect())))
-            }
-
-            fn visit_bool<E>(self, value: bool) -> Result<Plain, E> {
-                Ok(Plain(Some(value.to_string())))
-            }
-
-            fn visit_i64<E>(self, value: i64) -> Result<Plain, E> {
-                Ok(Plain(Some(value.to_string())))
-            }
-
-            fn visit_u64<E>(self, value: u64) -> Result<Plain, E> {
-                Ok(Plain(Some(value.to_string())))
-            }
-
-            fn visit_f64<E>(self, value: f64) -> Result<Plain, E> {
-                Ok(Plain(Some(value.to_string())))
-            }
-
-            fn visit_unit<E>(self) -> Result<Plain, E> {
-                Ok(Plain(None))
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Plain, A::Error> {
-                while seq.next_element::<IgnoredAny>()?.is_some() {}
-                Ok(Plain(None))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Plain, A::Error> {
-                while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-                Ok(Plain(None))
-            }
+impl Plain<'_> {
+    /// A file without aliases has fewer members than bytes.
+    fn pass_over<E: serde::de::Error>(self) -> Result<(), E> {
+        self.passed_over.set(self.passed_over.get() + 1);
+        if self.passed_over.get() > super::BYTES_MAX {
+            return Err(E::custom("metadata repeats itself through aliases more often than it is read"));
         }
-        deserializer.deserialize_any(Visit)
+        Ok(())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Plain<'_> {
+    type Value = Option<String>;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Option<String>, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Plain<'_> {
+    type Value = Option<String>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Option<String>, E> {
+        Ok(Some(text.chars().take(METADATA_CHARS_MAX).collect()))
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Option<String>, E> {
+        Ok(Some(value.to_string()))
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Option<String>, E> {
+        Ok(Some(value.to_string()))
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Option<String>, E> {
+        Ok(Some(value.to_string()))
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Option<String>, E> {
+        Ok(Some(value.to_string()))
+    }
+
+    fn visit_unit<E>(self) -> Result<Option<String>, E> {
+        Ok(None)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Option<String>, A::Error> {
+        while seq.next_element::<IgnoredAny>()?.is_some() {
+            self.pass_over()?;
+        }
+        Ok(None)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Option<String>, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {
+            self.pass_over()?;
+        }
+        Ok(None)
     }
 }

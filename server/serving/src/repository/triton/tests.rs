@@ -324,7 +324,10 @@ fn labels_come_from_a_file_in_the_folder_of_the_model() {
         std::fs::remove_file(folder.path().join("labels.txt")).unwrap();
         std::os::unix::fs::symlink("/etc/hostname", folder.path().join("labels.txt")).unwrap();
         let error = labelled(&mut Manifest::default()).unwrap_err().to_string();
-        assert_eq!(error, "config.pbtxt:7: labels.txt is a link; links are not followed");
+        assert_eq!(
+            error,
+            "config.pbtxt:7: labels.txt is a link; links are not followed; put what it leads to in its place"
+        );
     }
 }
 
