@@ -9,13 +9,14 @@ fn run(args: &[&str]) -> Said {
     process::run(BINARY, args, &[("COLUMNS", "100")])
 }
 
-const COMMANDS: [&str; 13] = [
+const COMMANDS: [&str; 14] = [
     "",
     "serve",
     "model",
     "model list",
     "model show",
     "model check",
+    "model scan",
     "infer",
     "doctor",
     "config",

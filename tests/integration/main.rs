@@ -42,6 +42,7 @@ mod cli_help;
 mod cli_infer;
 mod cli_model;
 mod cli_paths;
+mod cli_scan;
 mod compression;
 mod contracts;
 mod counting;

@@ -39,7 +39,7 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             file_bytes: 2 << 30,
-            memory_bytes: 64 << 20,
+            memory_bytes: 256 << 20,
             memory_per_file_byte: 16,
             nodes: 250_000,
             graph_depth: 16,

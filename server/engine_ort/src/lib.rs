@@ -7,12 +7,10 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`library`] | where the shared library is looked for, and what it is |
-//! | [`external_data`] | where a model's weights may lie; checked before the library sees the file |
-//! | `engine` | sessions out of model bytes, signatures out of sessions |
+//! | `engine` | sessions out of model bytes that `candor-onnx` has scanned, signatures out of sessions |
 //! | `raw` | the one `unsafe` file: runs a session from many threads at once |
 
 mod engine;
-pub mod external_data;
 pub mod library;
 mod raw;
 

@@ -28,17 +28,21 @@ pub(super) fn look(model: &Model, scan: &mut Scan) {
     let Domains { unknown, not_imported, .. } = domains;
     for (domain, (count, first)) in unknown {
         let what = format!("operators of domain {} are known to nobody here", quoted(&domain));
-        scan.warn(Topic::Domain, Error::invalid(what).at(first).got(format!("{count} uses")));
+        scan.warn(Topic::Domain, Error::invalid(what).at(first).got(nodes(count)));
     }
     for (domain, (count, first)) in not_imported {
         let what = format!("operators of domain {} are used and not imported", quoted(&domain));
-        let error = Error::invalid(what).at(first).expected("an entry in opset_import").got(format!("{count} uses"));
+        let error = Error::invalid(what).at(first).expected("an entry in opset_import").got(nodes(count));
         scan.refuse(Topic::Version, error);
     }
     if !model.training.is_empty() {
         let what = "the file holds graphs for training, which nothing here runs";
         scan.note(Topic::Training, Error::invalid(what).got(format!("{} graphs", model.training.len())));
     }
+}
+
+fn nodes(count: usize) -> String {
+    if count == 1 { "one node".to_owned() } else { format!("{count} nodes") }
 }
 
 fn versions(model: &Model, scan: &mut Scan) {

@@ -8,3 +8,4 @@ mod extract;
 mod hostile;
 mod samples;
 mod view;
+mod ways;

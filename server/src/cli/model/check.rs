@@ -1,26 +1,28 @@
 //! `candor model check`: everything that a load verifies, and what it only would be glad of, said aloud.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::path::PathBuf;
 
 use candor_domain::{Clock, Datatype, Engine, Result, Signature, TensorSpec, Version};
+use candor_onnx::{Folder, Limits, scan::Scan};
 use candor_serving::{
     Manifest, Meaning, Opened, Role,
     features::{FeatureSpec, Place},
     repository::{FoundModel, FoundVersion, Golden, MLMODEL_FILE, MODEL_FILE},
 };
 use clap::Args;
-use serde_json::{Value, json};
 
 use super::{
-    describe, served,
+    describe,
+    findings::{self, ModelReport, VersionReport},
+    scan, served,
     target::{Named, Target, target},
 };
 use crate::{
     cli::{
         args::CommonArgs,
-        problem::{Done, FAILED, Failure},
-        report::{self, Check, Mark, number},
-        screen::{self, DIM, GREEN, RED, styled},
+        problem::{Done, Failure},
+        report::{Check, Mark, number},
+        screen,
     },
     clock::SystemClock,
     config::Settings,
@@ -39,20 +41,6 @@ pub(in crate::cli) struct CheckArgs {
     common: CommonArgs,
 }
 
-/// What was found about one model.
-struct ModelReport {
-    name: String,
-    folder: PathBuf,
-    checks: Vec<Check>,
-    versions: Vec<VersionReport>,
-}
-
-struct VersionReport {
-    version: String,
-    served: bool,
-    checks: Vec<Check>,
-}
-
 pub(super) fn run(args: &CheckArgs) -> Done {
     let settings = args.common.settings(None)?;
     let targets = args.paths.iter().map(|path| target(path, settings.model_bytes_max)).collect::<Result<Vec<_>>>();
@@ -64,25 +52,7 @@ pub(super) fn run(args: &CheckArgs) -> Done {
         reports.extend(target.models.iter().map(|named| checker.model(named)));
         ignored.extend(target.ignored);
     }
-    let all: Vec<&Check> = reports.iter().flat_map(ModelReport::all).collect();
-    let (failed, warnings) =
-        (report::count(all.iter().copied(), Mark::Fail), report::count(all.iter().copied(), Mark::Warn));
-    if args.json {
-        let models: Vec<Value> = reports.iter().map(ModelReport::json).collect();
-        screen::print_json(&json!({"models": models, "ignored": ignored, "failed": failed, "warnings": warnings}));
-    } else {
-        let mut text: String = reports.iter().map(ModelReport::text).collect();
-        text.extend(ignored.iter().map(|why| Check::warn("ignored", why).line(0)));
-        let versions = number(reports.iter().map(|model| model.versions.len()).sum(), "version");
-        let of = number(reports.len(), "model");
-        let verdict = match failed {
-            0 => styled(GREEN, "nothing would keep them from being served"),
-            some => styled(RED, number(some, "failed check")),
-        };
-        text.push_str(&format!("{versions} of {of}: {verdict}, {}\n", number(warnings, "warning")));
-        screen::print(&text);
-    }
-    Ok(ExitCode::from(if failed == 0 { 0 } else { FAILED }))
+    Ok(findings::print(&reports, &ignored, args.json, "nothing would keep them from being served"))
 }
 
 /// What a check needs.
@@ -132,6 +102,13 @@ impl Checker<'_> {
             Ok(bytes) => bytes,
             Err(error) => return (vec![Check::from_error("file", &error)], None),
         };
+        let scan = Scan::of(&bytes, &Folder::new(found.graph_folder()), &Limits::default());
+        let scanned = scan::checks(&scan).into_iter().filter(|check| check.mark != Mark::Ok);
+        if scan.refusal().is_some() {
+            checks.push(Check::ok("file", screen::size(bytes.len() as u64)));
+            checks.extend(scanned);
+            return (checks, None);
+        }
         let mut opened = match Opened::open(self.engine, &bytes, found) {
             Ok(opened) => opened,
             Err(error) => {
@@ -141,6 +118,7 @@ impl Checker<'_> {
             }
         };
         checks.push(Check::ok("file", format!("{}, sha256 {}", screen::size(opened.file_bytes), opened.sha256)));
+        checks.extend(scanned);
         checks.push(Check::ok("signature", signature(&opened.signature)));
         let meaning = opened.read(model, found);
         checks.extend(Self::manifest(model, found, &meaning));
@@ -285,29 +263,4 @@ fn labels(meaning: &Meaning, task: Option<&str>) -> Option<Check> {
             "name them in model.toml: [[outputs]] name = \"…\", labels = [\"…\", …], in the order of the class index",
         )
     })
-}
-
-impl ModelReport {
-    fn all(&self) -> impl Iterator<Item = &Check> {
-        self.checks.iter().chain(self.versions.iter().flat_map(|version| &version.checks))
-    }
-
-    fn text(&self) -> String {
-        let mut text =
-            report::heading(&format!("{}{}", self.name, styled(DIM, format_args!("  {}", self.folder.display()))));
-        text.extend(self.checks.iter().map(|check| check.line(2)));
-        for version in &self.versions {
-            let note = if version.served { "" } else { " (the version policy does not serve it)" };
-            text.push_str(&format!("  version {}{note}\n", version.version));
-            text.extend(version.checks.iter().map(|check| check.line(4)));
-        }
-        text + "\n"
-    }
-
-    fn json(&self) -> Value {
-        let checks = |checks: &[Check]| checks.iter().map(Check::json).collect::<Vec<_>>();
-        let version = |version: &VersionReport| json!({"version": version.version, "served": version.served, "checks": checks(&version.checks)});
-        let versions: Vec<Value> = self.versions.iter().map(version).collect();
-        json!({"model": self.name, "path": self.folder.display().to_string(), "checks": checks(&self.checks), "versions": versions})
-    }
 }

@@ -6,11 +6,15 @@
 //! | `show` | one model, loaded, or as a server describes it |
 //! | `describe` | a request that a model takes; its signature in words |
 //! | `check` | everything that a load verifies, said aloud |
+//! | `scan` | what the files could do to the machine, without loading them |
+//! | `findings` | what check and scan have found, printed |
 //! | `target` | what a path that is to be checked names |
 
 mod check;
 mod describe;
+mod findings;
 mod list;
+mod scan;
 mod show;
 mod target;
 
@@ -52,6 +56,17 @@ repository.version_policy.")]
 What is wrong with a version that the policy does not serve is a warning, unless PATH names it.
 Exit codes: 0 nothing has failed (warnings are no failure); 1 something has; 2 wrong arguments.")]
     Check(check::CheckArgs),
+    /// Say what model files could do to the machine that loads them. Loads nothing, needs no engine.
+    #[command(after_help = "Examples:
+  candor model scan model.onnx         a file by itself, before it goes anywhere
+  candor model scan DIR                every model of a folder
+  candor model scan DIR --json         for CI
+
+Looks for external data outside the folder, values and loops of enormous size, functions that grow, broken
+graphs, unknown domains and versions, at any depth: docs/SCAN.md. A load runs the same scan.
+✓ is worth knowing, ! is loaded and should be looked at, ✗ is never given to an engine.
+Exit codes: 0 nothing is refused; 1 something is; 2 wrong arguments.")]
+    Scan(scan::ScanArgs),
 }
 
 pub(super) fn run(command: &ModelCommand) -> Done {
@@ -59,6 +74,7 @@ pub(super) fn run(command: &ModelCommand) -> Done {
         ModelCommand::List(args) => list::run(args),
         ModelCommand::Show(args) => show::run(args),
         ModelCommand::Check(args) => check::run(args),
+        ModelCommand::Scan(args) => scan::run(args),
     }
 }
 
