@@ -186,7 +186,8 @@ impl<'de> Visitor<'de> for DataRowSeed<'_, '_, '_> {
 
 /// Whether the first line of a CSV body holds names: if all its cells are features' names, and it could not be a row
 /// as well, which it can where names are numbers, as those of pandas' columns may be. SageMaker's bodies have no such
-/// line, MLflow's do. In doubt it is data: a row too many is seen, a row too few is not.
+/// line, MLflow's do. In doubt it is data: a row too many is seen, a row too few is not. A line that can be neither is
+/// taken for names if it has one, since more can be said of a name that is misspelt than of a value that is none.
 pub(super) fn has_header(body: &[u8], set: &FeatureSet) -> bool {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(body);
     let mut first = csv::StringRecord::new();
@@ -195,10 +196,11 @@ pub(super) fn has_header(body: &[u8], set: &FeatureSet) -> bool {
     }
     let cells = || first.iter().map(|cell| cell.trim_start_matches('\u{feff}').trim());
     let reads = |(cell, spec): (&str, &FeatureSpec)| match spec.kind() {
+        _ if cell.is_empty() => true,
         FeatureKind::String => true,
         FeatureKind::Boolean => ["true", "false", "1", "0"].contains(&&*cell.to_ascii_lowercase()),
         FeatureKind::Integer | FeatureKind::Number => cell.parse::<f64>().is_ok(),
     };
     let could_be_row = first.len() == set.all().len() && cells().zip(set.all()).all(reads);
-    !could_be_row && cells().all(|cell| set.index(cell).is_some())
+    !could_be_row && cells().any(|cell| set.index(cell).is_some())
 }
