@@ -13,7 +13,7 @@ use std::{
 use candor_domain::{ModelName, tensor::RANK_MAX};
 use candor_http_api::{
     Contracts, HttpLimits, V1,
-    contracts::{VertexPaths, fault_of_path},
+    contracts::{VertexPaths, fault_of_health_path, fault_of_path},
 };
 use candor_serving::VersionPolicy;
 use toml::Value;
@@ -175,14 +175,17 @@ fn read_contracts(read: &mut Reader<'_>) -> Contracts {
 }
 
 fn read_vertex_paths(read: &mut Reader<'_>) -> VertexPaths {
-    let mut path = |key: &str| {
+    let mut path = |key: &str, fault: fn(&str) -> Option<&'static str>| {
         let path = read.text(key);
-        if let Some(fault) = fault_of_path(&path) {
+        if let Some(fault) = fault(&path) {
             read.complain(key, fault);
         }
         path
     };
-    let (health, predict) = (path("contracts.vertex_health_route"), path("contracts.vertex_predict_route"));
+    let (health, predict) = (
+        path("contracts.vertex_health_route", fault_of_health_path),
+        path("contracts.vertex_predict_route", fault_of_path),
+    );
     if health == predict {
         read.complain("contracts.vertex_predict_route", "must not be contracts.vertex_health_route");
     }

@@ -122,6 +122,16 @@ fn pages_of_other_origins_and_forms_change_nothing() {
 }
 
 #[test]
+fn the_health_of_vertex_may_be_where_health_is_asked_for_anyhow() {
+    for path in ["/health", "/ping"] {
+        let plan = Plan::with(Models::copies(&["iris"])).with_tokens().with_contracts("off");
+        let server = plan.set(&format!("contracts.vertex_health_route={path}")).start();
+        assert_eq!(server.get(path).status, 200);
+        assert_eq!(server.get("/v2/health/live").status, 200);
+    }
+}
+
+#[test]
 fn configured_paths_are_guarded_where_they_are_and_gone_where_they_were() {
     let plan = Plan::with(Models::copies(&["iris"])).with_tokens().with_contracts("off");
     let plan = plan.set("contracts.vertex_health_route=/v1/endpoints/7/deployedModels/9");

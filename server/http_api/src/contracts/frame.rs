@@ -189,16 +189,18 @@ impl<'de> Visitor<'de> for DataRowSeed<'_, '_, '_> {
 
 /// Whether the first line of a CSV body holds names: if all its cells are features' names, and it could not be a row
 /// as well, which it can where names are numbers, as those of pandas' columns may be. SageMaker's bodies have no such
-/// line, MLflow's do. In doubt it is data: a row too many is seen, a row too few is not.
+/// line, MLflow's do. In doubt it is data: a row too many is seen, a row too few is not. A line that can be neither is
+/// taken for names if it has one, since more can be said of a name that is misspelt than of a value that is none.
 pub(super) fn has_header(body: &[u8], set: &FeatureSet) -> bool {
     // What is wrong with it is told when it is read.
     let Ok(first) = native::first_line(body, set) else { return false };
     let cells = || first.iter().map(|cell| cell.trim());
     let reads = |(cell, spec): (&str, &FeatureSpec)| match spec.kind() {
+        _ if cell.is_empty() => true,
         FeatureKind::String => true,
         FeatureKind::Boolean => ["true", "false", "1", "0"].contains(&&*cell.to_ascii_lowercase()),
         FeatureKind::Integer | FeatureKind::Number => cell.parse::<f64>().is_ok(),
     };
     let could_be_row = first.len() == set.all().len() && cells().zip(set.all()).all(reads);
-    !could_be_row && !first.is_empty() && cells().all(|cell| set.index(cell).is_some())
+    !could_be_row && cells().any(|cell| set.index(cell).is_some())
 }

@@ -128,6 +128,13 @@ pub fn fault_of_path(path: &str) -> Option<&'static str> {
     is_taken.then_some("is a path of Candor's own, or of another contract; choose another, such as /predict")
 }
 
+/// As [`fault_of_path`], for the path of Vertex's health: it may also be one that answers about health to everybody
+/// anyhow, and then says whether the server is ready.
+#[must_use]
+pub fn fault_of_health_path(path: &str) -> Option<&'static str> {
+    if ["/health", "/ping"].contains(&path) { None } else { fault_of_path(path) }
+}
+
 /// What would make a path that nothing answers at be there.
 pub(crate) fn hint_of_off(contracts: &Contracts, path: &str) -> Option<&'static str> {
     let is_at = |root: &str| path.strip_prefix(root).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));

@@ -5,6 +5,7 @@ use std::fmt;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use candor_domain::{Datatype, Error, Result, Shape, Tensor, TensorData, TensorSpec, names::quoted};
+use candor_serving::features::{brain_bits, half_bits};
 use half::{bf16, f16};
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
@@ -127,18 +128,6 @@ impl<'a> Builder<'a> {
     }
 }
 
-/// A float32 that rounds to half precision as the number itself does: rounded to the nearest, bits that decide a tie
-/// would be lost, so that what is not exact gets an odd last bit, which ends no tie.
-#[allow(clippy::cast_possible_truncation, reason = "what is lost is put into the last bit")]
-fn to_odd(wide: f64) -> f32 {
-    let near = wide as f32;
-    if wide.is_nan() || f64::from(near).to_bits() == wide.to_bits() {
-        return near;
-    }
-    let beyond = f64::from(near).abs() > wide.abs();
-    f32::from_bits((near.to_bits() - u32::from(beyond)) | 1)
-}
-
 fn push(data: &mut TensorData, scalar: Scalar<'_>) -> bool {
     fn number<T: Element>(scalar: Scalar<'_>) -> Option<T> {
         match scalar {
@@ -147,6 +136,12 @@ fn push(data: &mut TensorData, scalar: Scalar<'_>) -> bool {
             Scalar::Float(value) => T::from_float(value),
             Scalar::Bool(_) | Scalar::Bytes(_) | Scalar::Null => None,
         }
+    }
+    /// The nearest of half precision, which is infinite only for what is.
+    fn half_or(wide: f64, nearest: fn(f64) -> Option<u16>, infinity: u16) -> Option<u16> {
+        const SIGN: u16 = 1 << 15;
+        let infinite = wide.is_infinite().then_some(if wide > 0.0 { infinity } else { infinity | SIGN });
+        infinite.or_else(|| nearest(wide))
     }
     macro_rules! put {
         ($values:expr, $value:expr) => {
@@ -167,18 +162,10 @@ fn push(data: &mut TensorData, scalar: Scalar<'_>) -> bool {
         TensorData::Int32(values) => put!(values, number(scalar)),
         TensorData::Int64(values) => put!(values, number(scalar)),
         TensorData::Fp16(values) => {
-            let half = number(scalar).map(|wide| (wide, f16::from_f32(to_odd(wide))));
-            put!(
-                values,
-                half.filter(|(wide, half)| half.is_finite() || !wide.is_finite()).map(|(_, half)| half.to_bits())
-            )
+            put!(values, number(scalar).and_then(|wide| half_or(wide, half_bits, f16::INFINITY.to_bits())))
         }
         TensorData::Bf16(values) => {
-            let half = number(scalar).map(|wide| (wide, bf16::from_f32(to_odd(wide))));
-            put!(
-                values,
-                half.filter(|(wide, half)| half.is_finite() || !wide.is_finite()).map(|(_, half)| half.to_bits())
-            )
+            put!(values, number(scalar).and_then(|wide| half_or(wide, brain_bits, bf16::INFINITY.to_bits())))
         }
         TensorData::Fp32(values) => {
             let single = number(scalar).map(|wide: f64| (wide, wide as f32));
@@ -275,43 +262,6 @@ impl<'de> Visitor<'de> for ValueSeed<'_, '_, '_> {
         match STANDARD.decode(text.as_bytes()) {
             Ok(bytes) => self.put(Scalar::Bytes(&bytes)),
             Err(error) => Err(wrong("holds \"b64\" that is no base64", error.to_string())),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn half_precision_is_the_nearest_and_of_two_the_even_one() {
-        // What numpy 2.4 makes of these.
-        for (wide, bits) in [
-            (1.000_488_281_251, 0x3c01),
-            (1.000_488_281_25, 0x3c00),
-            (1.001_464_843_75, 0x3c02),
-            (1.001_464_843_749, 0x3c01),
-            (-1.000_488_281_251, 0xbc01),
-            (65_519.999_999_999, 0x7bff),
-            (65_520.0, 0x7c00),
-            (5.960_464_477_539_063e-8, 0x0001),
-            (2.980_232_238_769_531_2e-8, 0x0000),
-            (2.980_232_238_769_532e-8, 0x0001),
-            (1e-300, 0x0000),
-            (-0.0, 0x8000),
-            (0.1, 0x2e66),
-        ] {
-            assert_eq!(f16::from_f32(to_odd(wide)).to_bits(), bits, "{wide:?}");
-        }
-        for (wide, bits) in [
-            (1.003_906_25, 0x3f80),
-            (1.003_906_250_001, 0x3f81),
-            (1.011_718_75, 0x3f82),
-            (1.011_718_749_999, 0x3f81),
-            (f64::MAX, 0x7f80),
-            (f64::NEG_INFINITY, 0xff80),
-        ] {
-            assert_eq!(bf16::from_f32(to_odd(wide)).to_bits(), bits, "{wide:?}");
         }
     }
 }

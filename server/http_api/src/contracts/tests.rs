@@ -62,6 +62,11 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
             echo(&[("city", "BYTES", "\"rows\", 1")]),
             "[[inputs]]\nname = \"city\"\nfeatures = [{ name = \"city\" }]\n",
         ),
+        (
+            "mixed",
+            echo(&[("city", "BYTES", "\"rows\", 1"), ("size", "FP64", "\"rows\", 1")]),
+            "[[inputs]]\nname = \"city\"\nfeatures = [{ name = \"city\" }]\n[[inputs]]\nname = \"size\"\nfeatures = [{ name = \"size\", impute = 0.5 }]\n",
+        ),
         ("oddly", echo(&[("a/b~c \\\"ü\\\"", "FP64", rows)]), ""),
         ("fixed", echo(&[("x", "FP32", "2"), ("y", "BOOL", "\"rows\", 2")]), ""),
     ] {
@@ -85,7 +90,8 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     World { registry, _folder: folder }
 });
 
-const MODELS: [&str; 9] = ["several", "one", "text", "half", "fixed", "single", "numbered", "cities", "oddly"];
+const MODELS: [&str; 10] =
+    ["several", "one", "text", "half", "fixed", "single", "numbered", "cities", "mixed", "oddly"];
 
 fn version(model: &str) -> Lease {
     WORLD.registry.lease(model, None).unwrap()
@@ -152,13 +158,15 @@ fn rows_and_columns_named_and_not_give_the_same() {
     );
     assert_eq!(tf("text", r#"{"instances":["a",{"b64":"/w=="},""]}"#), r#"{"predictions":["a",{"b64":"/w=="},""]}"#);
     assert_eq!(tf("half", r#"{"instances":[[0.5,65504]]}"#), r#"{"predictions":[[0.5,65504.0]]}"#);
+    // Rounded once: by way of a float32 it would be 1.
+    assert_eq!(tf("half", r#"{"instances":[[1.000488281251]]}"#), r#"{"predictions":[[1.0009766]]}"#);
 }
 
 #[test]
 fn numbers_that_json_does_not_have_pass_where_their_contract_has_them() {
     let body = r#"{"instances":[[NaN, -Infinity],[Infinity, 1]]}"#;
     assert_eq!(tf("one", body), r#"{"predictions":[[NaN,-Infinity],[Infinity,1.0]]}"#);
-    assert_eq!(tf("half", r#"{"instances":[[Inf]]}"#), r#"{"predictions":[[Infinity]]}"#);
+    assert_eq!(tf("half", r#"{"instances":[[Inf,-Inf]]}"#), r#"{"predictions":[[Infinity,-Infinity]]}"#);
     assert_eq!(tf("text", r#"{"instances":["NaN"]}"#), r#"{"predictions":["NaN"]}"#);
     for dialect in [Dialect::Kserve, Dialect::Invocations, Dialect::Vertex] {
         let error = refused("one", dialect, body).to_string();
@@ -251,9 +259,16 @@ fn a_first_line_is_a_header_only_if_it_can_be_nothing_else() {
     ] {
         assert_eq!(read("cities", header, body), cells, "{body}");
     }
-    // One name among values is a value, and told as such.
-    let error = ask("one", Dialect::Invocations, Form::Csv { header: None }, "a,5\n1,2\n").unwrap_err().to_string();
-    assert!(error.contains("line 1, column \"a\": feature 'a' has the wrong type"), "{error}");
+    // One name among values may be a value, and a gap is one too.
+    let mixed = "city,\nparis,1\n";
+    let (reply, filled) = ask("mixed", Dialect::Invocations, Form::Csv { header: None }, mixed).unwrap();
+    assert_eq!((reply.matches("\"city\"").count(), filled), (1, 1), "{reply}");
+    for (body, says) in
+        [("a,bb\n1,2\n", "the model has no feature \"bb\""), ("a,5\n1,2\n", "the model has no feature \"5\"")]
+    {
+        let error = ask("one", Dialect::Invocations, Form::Csv { header: None }, body).unwrap_err().to_string();
+        assert!(error.contains(says), "{error}");
+    }
 }
 
 #[test]
