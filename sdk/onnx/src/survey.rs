@@ -171,9 +171,7 @@ impl<'a> Pass<'a> {
         let at = rest.as_ptr().addr().saturating_sub(self.whole.as_ptr().addr());
         Error::new(ErrorKind::NotOnnx, "the file is not an ONNX model, or is cut short")
             .at(format_args!("byte {at} ({})", shape.name))
-            .expected(
-                "an ONNX ModelProto; other formats, compressed files and pointers to files elsewhere are not models",
-            )
+            .expected("an ONNX ModelProto")
             .got(what)
     }
 }

@@ -13,7 +13,7 @@ use candor_domain::{
     Cancel, Datatype, Dim, Engine, EngineInfo, Error, ErrorCode, LoadedModel, ModelSource, Result, Session, Signature,
     Tensor, TensorSpec, tensor::RANK_MAX,
 };
-use candor_onnx::{Folder, Limits, scan::Scan};
+use candor_onnx::{ErrorKind, Folder, Limits, scan::Scan};
 use ort::{
     environment::Environment,
     session::Session as OrtSession,
@@ -158,6 +158,9 @@ fn scanned(source: ModelSource<'_>) -> Result<bool> {
         }
         if let Some(got) = problem.finding() {
             error = error.got(got.to_owned());
+        }
+        if problem.kind() == ErrorKind::NotOnnx {
+            error = error.hint("other formats, compressed files and pointers to files elsewhere are not models");
         }
         Err(error)
     })

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use candor_domain::{Error, Result, Version};
 use candor_onnx::{
-    ContentDigest, Folder, Limits,
+    ContentDigest, ErrorKind, Folder, Limits,
     scan::{Finding, Scan, Severity, Topic},
 };
 use candor_serving::repository::{FoundVersion, MODEL_FILE};
@@ -142,6 +142,9 @@ fn told(problem: &candor_onnx::Error) -> Error {
     }
     if let Some(got) = problem.finding() {
         error = error.got(got.to_owned());
+    }
+    if problem.kind() == ErrorKind::NotOnnx {
+        error = error.hint("other formats, compressed files and pointers to files elsewhere are not models");
     }
     error
 }
