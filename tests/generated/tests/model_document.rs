@@ -21,16 +21,8 @@ fn the_committed_document_is_what_the_server_says() {
         committed,
         served(),
         "openapi/models/iris-3.0.json is stale; write it with\n    \
-         cargo test -p candor-generated-client-tests -- --ignored write_the_document"
+         curl localhost:8080/api/v1/models/iris/openapi-3.0.json | python3 -m json.tool --indent 2 --no-ensure-ascii"
     );
-}
-
-#[test]
-#[ignore = "writes openapi/models/iris-3.0.json"]
-fn write_the_document() {
-    let mut text = serde_json::to_string_pretty(&served()).unwrap();
-    text.push('\n');
-    std::fs::write(committed(), text).unwrap();
 }
 
 #[tokio::test]
