@@ -6,11 +6,11 @@
 use std::collections::{BTreeSet, HashMap};
 
 use candor_domain::{Datatype, Error, ErrorCode, Result, Tensor};
+use candor_engine_source::{datatype, told};
 use candor_onnx::{Dim, Folder, Graph, Node, Origin};
 
 use crate::{
-    constants::{datatype, dims_of, tensor},
-    engine::told,
+    constants::{dims_of, tensor},
     kernel::{Args, Build, Built, Known, Source},
     kernels,
     plan::{Plan, Step},
@@ -42,7 +42,7 @@ pub(crate) struct Compiled {
 /// # Errors
 /// `Unsupported` with the operators that are in the way, `InvalidModel` for what contradicts the specification.
 pub(crate) fn compile(graph: &Graph, folder: &Folder, inputs: &[(String, Value)]) -> Result<Compiled> {
-    let order = graph.order().map_err(told)?;
+    let order = graph.order().map_err(|error| told(&error))?;
     let needs = Needs::of(graph, &order);
     let mut work = Work {
         graph,

@@ -1,36 +1,15 @@
-//! Datatypes and constants of the file as those of the domain.
+//! Constants of the file as tensors of the domain.
 
 use candor_domain::{BytesArray, Datatype, Error, Result, Shape, Tensor, TensorData};
-use candor_onnx::{DataType, Dim, Folder};
-
-/// The datatype of the same meaning; none for those that the domain does not have.
-#[allow(clippy::wildcard_enum_match_arm, reason = "the rest are sub-byte, complex and 8-bit floats")]
-pub(crate) fn datatype(of: DataType) -> Option<Datatype> {
-    Some(match of {
-        DataType::Bool => Datatype::Bool,
-        DataType::Uint8 => Datatype::Uint8,
-        DataType::Uint16 => Datatype::Uint16,
-        DataType::Uint32 => Datatype::Uint32,
-        DataType::Uint64 => Datatype::Uint64,
-        DataType::Int8 => Datatype::Int8,
-        DataType::Int16 => Datatype::Int16,
-        DataType::Int32 => Datatype::Int32,
-        DataType::Int64 => Datatype::Int64,
-        DataType::Float16 => Datatype::Fp16,
-        DataType::Bfloat16 => Datatype::Bf16,
-        DataType::Float => Datatype::Fp32,
-        DataType::Double => Datatype::Fp64,
-        DataType::String => Datatype::Bytes,
-        _ => return None,
-    })
-}
+use candor_engine_source::{datatype, told};
+use candor_onnx::{Dim, Folder};
 
 /// A constant of the file, its data read from the model's `folder` if they lie there.
 ///
 /// # Errors
 /// `InvalidModel` when it cannot be read.
 pub(crate) fn tensor(from: &candor_onnx::Tensor, folder: &Folder) -> Result<Tensor> {
-    let whole = from.resolve(folder).map_err(crate::engine::told)?;
+    let whole = from.resolve(folder).map_err(|error| told(&error))?;
     let dims: Vec<i64> = whole.dims.iter().map(|size| i64::try_from(*size).unwrap_or(i64::MAX)).collect();
     let shape = Shape::new(&dims).map_err(|error| Error::model(error.to_string()))?;
     Tensor::new(shape, data(&whole)?).map_err(|error| Error::model(error.to_string()))
@@ -58,7 +37,7 @@ fn data(from: &candor_onnx::Tensor) -> Result<TensorData> {
             Datatype::Bytes => TensorData::Bytes(from.strings()?.iter().collect::<BytesArray>()),
         })
     };
-    read().map_err(crate::engine::told)
+    read().map_err(|error| told(&error))
 }
 
 /// The dimensions of a tensor that is at hand.

@@ -1,16 +1,14 @@
 //! Reads, scans and compiles model files; hands sessions to whoever runs them.
 
-use std::collections::BTreeMap;
-
 use candor_domain::{
     Cancel, Dim, Engine, EngineInfo, Error, ErrorCode, LoadedModel, ModelSource, Result, Session, Signature, Tensor,
     TensorSpec, tensor::RANK_MAX,
 };
-use candor_onnx::{Folder, Graph, Limits, Model, ValueInfo, scan::Scan};
+use candor_engine_source::{Scanned, datatype, properties, scanned};
+use candor_onnx::{Folder, Graph, ValueInfo};
 
 use crate::{
     compile::{Compiled, Value, compile},
-    constants::datatype,
     kernel::Source,
     plan::Plan,
 };
@@ -42,14 +40,10 @@ impl Engine for NativeEngine {
     }
 
     fn load(&self, source: ModelSource<'_>) -> Result<LoadedModel> {
-        let (folder, limits) = (Folder::new(source.folder), Limits::default());
-        if let Some(problem) = Scan::of(source.bytes, &folder, &limits).refusal() {
-            return Err(told(problem.clone()));
-        }
-        let model = Model::from_slice(source.bytes, &limits).map_err(told)?;
+        let Scanned { model, cost_depends_on_values } = scanned(source)?;
         let graph = &model.graph;
         let inputs = inputs(graph)?;
-        let Compiled { plan, outputs } = compile(graph, &folder, &inputs)?;
+        let Compiled { plan, outputs } = compile(graph, &Folder::new(source.folder), &inputs)?;
         let signature = Signature {
             inputs: inputs.iter().map(|(name, value)| spec(name, value)).collect::<Result<_>>()?,
             outputs: graph
@@ -60,7 +54,7 @@ impl Engine for NativeEngine {
                 .collect::<Result<_>>()?,
         };
         let session = Box::new(NativeSession(plan));
-        Ok(LoadedModel { session, signature, properties: properties(&model), cost_depends_on_values: false })
+        Ok(LoadedModel { session, signature, properties: properties(&model), cost_depends_on_values })
     }
 }
 
@@ -116,31 +110,4 @@ fn spec(name: &str, value: &Value) -> Result<TensorSpec> {
     }
     let dims = value.dims.as_ref().map(|dims| dims.iter().map(dim).collect());
     Ok(TensorSpec { name: name.into(), datatype: value.datatype, dims })
-}
-
-fn properties(model: &Model) -> BTreeMap<String, String> {
-    let own = [
-        ("producer", &model.producer_name),
-        ("graph", &model.graph.name),
-        ("domain", &model.domain),
-        ("description", &model.doc),
-        ("graph_description", &model.graph.doc),
-    ];
-    let own = own.into_iter().map(|(key, value)| (key.to_owned(), value.clone()));
-    own.chain(model.metadata.clone()).filter(|(_, value)| !value.is_empty()).collect()
-}
-
-/// An error of the reader in the words of the domain.
-pub(crate) fn told(error: candor_onnx::Error) -> Error {
-    let mut told = Error::model(error.what().to_owned());
-    if let Some(place) = error.place() {
-        told = told.at(place.to_owned());
-    }
-    if let Some(expected) = error.expectation() {
-        told = told.expected(expected.to_owned());
-    }
-    if let Some(got) = error.finding() {
-        told = told.got(got.to_owned());
-    }
-    told
 }
