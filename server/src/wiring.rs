@@ -17,6 +17,7 @@ use actix_web::{
     dev::{Server, ServerHandle},
 };
 use candor_domain::{Clock, Error, ErrorCode, Result};
+use candor_engine_native::NativeEngine;
 use candor_engine_ort::OrtEngine;
 use candor_http_api::{Api, ApiParts, Gate, Quota, Tokens};
 use candor_serving::{EngineChoice, Engines, Pipeline, PipelineSettings, Pool, Registry, RegistrySettings, Repository};
@@ -111,10 +112,10 @@ pub(crate) fn engines(settings: &Settings) -> Result<Engines> {
             Err(error) => return Err(error),
         };
     }
-    match engines.absent().next() {
-        Some(absent) if engines.present().next().is_none() => Err(absent.why.clone()),
-        Some(_) | None => Ok(engines),
+    if choice.admits("native") {
+        engines = engines.with(Arc::new(NativeEngine::new()));
     }
+    Ok(engines)
 }
 
 /// Where an engine's library is looked for before the system's folders: beside the binary, and in `../lib`.
