@@ -61,7 +61,8 @@ pub trait Engine: Send + Sync {
     /// Makes a session. May take seconds; called on the load pool only.
     ///
     /// # Errors
-    /// `InvalidModel` with the reason when the file is broken or cannot be run correctly.
+    /// `InvalidModel` with the reason when the file is broken; `Unsupported` when the file may be good and
+    /// this engine cannot run it correctly, so that another engine may be asked.
     fn load(&self, source: ModelSource<'_>) -> Result<LoadedModel>;
 }
 

@@ -13,7 +13,7 @@ use candor_domain::{
     Cancel, Datatype, Dim, Engine, EngineInfo, Error, ErrorCode, LoadedModel, ModelSource, Result, Session, Signature,
     Tensor, TensorSpec, tensor::RANK_MAX,
 };
-use candor_onnx::{ErrorKind, Folder, Limits, scan::Scan};
+use candor_engine_source::scanned;
 use ort::{
     environment::Environment,
     session::Session as OrtSession,
@@ -114,7 +114,10 @@ impl Engine for OrtEngine {
     }
 
     fn load(&self, source: ModelSource<'_>) -> Result<LoadedModel> {
-        let cost_depends_on_values = scanned(source)?;
+        // ONNX Runtime 1.31.1 refuses by itself external data outside the folder; 1.24, which this engine also
+        // takes, reads through sparse initializers any path and any address of the process. All follow links
+        // within.
+        let cost_depends_on_values = scanned(source)?.cost_depends_on_values;
         let session = self.open_session(source).map_err(|error| refusal(&error))?;
         let signature = Signature {
             inputs: specs(&session, session.inputs(), Side::Input)?,
@@ -140,30 +143,6 @@ impl OrtEngine {
             .with_config_entry(MODEL_FORMAT.0, MODEL_FORMAT.1)?
             .commit_from_memory(source.bytes)
     }
-}
-
-/// Scans the file before ONNX Runtime sees it; says whether a run's cost depends on the values of its inputs.
-///
-/// ONNX Runtime 1.31.1 refuses by itself external data outside the folder; 1.24, which this engine also takes,
-/// reads through sparse initializers any path and any address of the process. All follow links within.
-fn scanned(source: ModelSource<'_>) -> Result<bool> {
-    let scan = Scan::of(source.bytes, &Folder::new(source.folder), &Limits::default());
-    scan.refusal().map_or(Ok(scan.cost_depends_on_values), |problem| {
-        let mut error = Error::model(problem.what().to_owned());
-        if let Some(place) = problem.place() {
-            error = error.at(place.to_owned());
-        }
-        if let Some(expected) = problem.expectation() {
-            error = error.expected(expected.to_owned());
-        }
-        if let Some(got) = problem.finding() {
-            error = error.got(got.to_owned());
-        }
-        if problem.kind() == ErrorKind::NotOnnx {
-            error = error.hint("other formats, compressed files and pointers to files elsewhere are not models");
-        }
-        Err(error)
-    })
 }
 
 fn refusal(error: &ort::Error) -> Error {

@@ -2,9 +2,10 @@
 
 use std::path::PathBuf;
 
-use candor_domain::{Error, Result, Version};
+use candor_domain::{Result, Version};
+use candor_engine_source::told;
 use candor_onnx::{
-    ContentDigest, ErrorKind, Folder, Limits,
+    ContentDigest, Folder, Limits,
     scan::{Finding, Scan, Severity, Topic},
 };
 use candor_serving::repository::{FoundVersion, MODEL_FILE};
@@ -130,21 +131,4 @@ fn check(finding: &Finding) -> Check {
         Severity::Warn => check.warning(),
         Severity::Note => Check::ok(check.what, check.text),
     }
-}
-
-fn told(problem: &candor_onnx::Error) -> Error {
-    let mut error = Error::model(problem.what().to_owned());
-    if let Some(place) = problem.place() {
-        error = error.at(place.to_owned());
-    }
-    if let Some(expected) = problem.expectation() {
-        error = error.expected(expected.to_owned());
-    }
-    if let Some(got) = problem.finding() {
-        error = error.got(got.to_owned());
-    }
-    if problem.kind() == ErrorKind::NotOnnx {
-        error = error.hint("other formats, compressed files and pointers to files elsewhere are not models");
-    }
-    error
 }

@@ -1,0 +1,15 @@
+//! The native engine goes through the conformance suite.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail loudly too")]
+
+use candor_engine_conformance::run;
+use candor_engine_native::NativeEngine;
+
+/// What the native engine cannot do, and why.
+const SKIP: &[(&str, &str)] = &[];
+
+#[test]
+fn the_native_engine_conforms() {
+    let report = run(&NativeEngine::new(), SKIP).unwrap();
+    assert!(report.is_clean(), "{report}");
+    println!("{report}");
+}
