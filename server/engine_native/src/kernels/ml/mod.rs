@@ -8,6 +8,7 @@
 //! | `mapping` | LabelEncoder, CategoryMapper |
 //! | `one_hot` | OneHotEncoder |
 //! | `features` | FeatureVectorizer, ArrayFeatureExtractor |
+//! | `scores` | transforms of scores, choice and writing of labels; shared by classifiers and regressors |
 //! | `attributes`, `numbers`, `table` | what they share: attributes, number types and rows, tables of keys |
 
 mod attributes;
@@ -17,6 +18,8 @@ mod mapping;
 mod numbers;
 mod one_hot;
 mod scaling;
+#[allow(dead_code, reason = "the operators that use it follow")]
+mod scores;
 mod table;
 
 use super::Builder;
