@@ -17,7 +17,8 @@ pub(super) fn imputer(build: &Build<'_>) -> Result<Built> {
     let known = input(build, 0)?;
     let (floats, float) = (floats(build, "imputed_value_floats")?, float(build, "replaced_value_float", 0.0)?);
     let (ints, int) = (ints(build, "imputed_value_int64s")?, int(build, "replaced_value_int64", 0)?);
-    let (length, wants_floats) = (floats.len().max(ints.len()), matches!(known.datatype, Datatype::Fp32 | Datatype::Fp64));
+    let (length, wants_floats) =
+        (floats.len().max(ints.len()), matches!(known.datatype, Datatype::Fp32 | Datatype::Fp64));
     if floats.is_empty() == ints.is_empty() || wants_floats == floats.is_empty() {
         return Err(Error::model("there must be one list of values to put in, of the input's kind")
             .expected(if wants_floats { "imputed_value_floats alone" } else { "imputed_value_int64s alone" })
@@ -62,11 +63,10 @@ struct Replace<T> {
     new: Vec<T>,
 }
 
-impl<T: Pooled + PartialEq> Replace<T> {
+impl<T: Pooled + PartialOrd> Replace<T> {
     fn apply(&self, tensor: &Tensor, numbers: &[T], buffers: &mut Buffers) -> Result<Vec<T>> {
         let mut replaced = buffers.take(numbers.len())?;
-        // Only what is no number differs from itself.
-        let is_nan = |number: T| number != number;
+        let is_nan = |number: T| number.partial_cmp(&number).is_none();
         let replace = |number: T, new: T| {
             if number == self.old || (is_nan(number) && is_nan(self.old)) { new } else { number }
         };

@@ -209,9 +209,10 @@ impl<'a> List<'a> {
             (Self::F64(list), _) => Values::F64(behind(list, -0.0)),
             (Self::Strings(list), given) => {
                 let default = match given {
-                    Some(List::Strings(given)) => {
-                        given.first().map(|text| &**text).ok_or_else(|| Error::model("default_tensor has no element"))?
-                    }
+                    Some(List::Strings(given)) => given
+                        .first()
+                        .map(|text| &**text)
+                        .ok_or_else(|| Error::model("default_tensor has no element"))?,
                     Some(_) | None => default_string(build)?,
                 };
                 Values::Strings(list.iter().map(|text| &**text).chain([default]).collect())

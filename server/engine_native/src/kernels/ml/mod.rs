@@ -8,17 +8,19 @@
 //! | `mapping` | LabelEncoder, CategoryMapper |
 //! | `one_hot` | OneHotEncoder |
 //! | `features` | FeatureVectorizer, ArrayFeatureExtractor |
+//! | `linear` | LinearClassifier, LinearRegressor |
 //! | `scores` | transforms of scores, choice and writing of labels; shared by classifiers and regressors |
-//! | `attributes`, `numbers`, `table` | what they share: attributes, number types and rows, tables of keys |
+//! | `attributes`, `numbers`, `dense`, `table` | what they share: attributes, rows, sums, tables of keys |
 
 mod attributes;
+mod dense;
 mod features;
 mod imputer;
+mod linear;
 mod mapping;
 mod numbers;
 mod one_hot;
 mod scaling;
-#[allow(dead_code, reason = "the operators that use it follow")]
 mod scores;
 mod table;
 
@@ -32,6 +34,8 @@ pub(super) const TABLE: &[(&str, Builder)] = &[
     ("FeatureVectorizer", features::feature_vectorizer),
     ("Imputer", imputer::imputer),
     ("LabelEncoder", mapping::label_encoder),
+    ("LinearClassifier", linear::classifier),
+    ("LinearRegressor", linear::regressor),
     ("Normalizer", scaling::normalizer),
     ("OneHotEncoder", one_hot::one_hot_encoder),
     ("Scaler", scaling::scaler),
