@@ -3,11 +3,16 @@
 //! | module | what it is |
 //! |---|---|
 //! | `scores` | transforms of scores, choice and writing of labels; shared by classifiers and regressors |
+//! | [`trees`] | TreeEnsembleClassifier, TreeEnsembleRegressor, TreeEnsemble |
 
-#[allow(dead_code, reason = "the operators that use it follow")]
 mod scores;
+mod trees;
 
 use super::Builder;
 
 /// Every operator by name.
-pub(super) const TABLE: &[(&str, Builder)] = &[];
+pub(super) const TABLE: &[(&str, Builder)] = &[
+    ("TreeEnsemble", trees::tree_ensemble),
+    ("TreeEnsembleClassifier", trees::tree_ensemble),
+    ("TreeEnsembleRegressor", trees::tree_ensemble),
+];
