@@ -209,7 +209,7 @@ fn walked<T: Number>(trees: &TreeEnsemble, row: &[T]) -> Vec<f32> {
 }
 
 fn answered<T: Number>(trees: &Trees<T>, rows: usize, data: TensorData) -> Vec<f32> {
-    let width = if rows == 0 { FEATURES as usize } else { data.len() / rows };
+    let width = data.len().checked_div(rows).unwrap_or(FEATURES as usize);
     let inputs = [Tensor::new(Shape::new(&[rows as i64, width as i64]).unwrap(), data).unwrap()];
     let mut args =
         Args { sources: &[Some(Source::Input(0))], inputs: &inputs, constants: &[], slots: &mut [], cancel: None };
