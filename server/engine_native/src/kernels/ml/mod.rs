@@ -9,10 +9,13 @@
 //! | `one_hot` | OneHotEncoder |
 //! | `features` | FeatureVectorizer, ArrayFeatureExtractor |
 //! | `linear` | LinearClassifier, LinearRegressor |
+//! | `svm`, `coupling` | SVMClassifier, SVMRegressor; probabilities of classes out of those of pairs |
+//! | `zipmap` | ZipMap |
 //! | `scores` | transforms of scores, choice and writing of labels; shared by classifiers and regressors |
 //! | `attributes`, `numbers`, `dense`, `table` | what they share: attributes, rows, sums, tables of keys |
 
 mod attributes;
+mod coupling;
 mod dense;
 mod features;
 mod imputer;
@@ -22,7 +25,9 @@ mod numbers;
 mod one_hot;
 mod scaling;
 mod scores;
+mod svm;
 mod table;
+mod zipmap;
 
 use super::Builder;
 
@@ -38,5 +43,8 @@ pub(super) const TABLE: &[(&str, Builder)] = &[
     ("LinearRegressor", linear::regressor),
     ("Normalizer", scaling::normalizer),
     ("OneHotEncoder", one_hot::one_hot_encoder),
+    ("SVMClassifier", svm::classifier),
+    ("SVMRegressor", svm::regressor),
     ("Scaler", scaling::scaler),
+    ("ZipMap", zipmap::zipmap),
 ];
