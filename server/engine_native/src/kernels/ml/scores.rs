@@ -207,13 +207,13 @@ mod tests {
     fn labels_are_written_as_they_are() {
         let labels = Labels::Strings(vec!["no".into(), "yes".into()]);
         let mut chosen = Chosen::of(&labels, 2, &mut Buffers::default()).unwrap();
-        [1, 0].map(|class| chosen.push(class));
+        [1, 0].into_iter().for_each(|class| chosen.push(class));
         let tensor = chosen.tensor().unwrap();
         assert_eq!(tensor.data(), &TensorData::Bytes(["yes", "no"].into_iter().collect()));
         assert_eq!(datatype(&labels), Datatype::Bytes);
         let labels = Labels::Ints(vec![10, -20]);
         let mut chosen = Chosen::of(&labels, 3, &mut Buffers::default()).unwrap();
-        [1, 0, 1].map(|class| chosen.push(class));
+        [1, 0, 1].into_iter().for_each(|class| chosen.push(class));
         assert_eq!(chosen.tensor().unwrap().data(), &TensorData::Int64(vec![-20, 10, -20]));
     }
 }
