@@ -7,6 +7,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`repository`] | what lies in the model folder, and which of it counts |
+//! | [`engines`] | which engine runs which version, and what ran it before |
 //! | [`features`] | what people call the columns of inputs, and what outputs are to them |
 //! | [`registry`] | which versions are in memory and in which state; leases |
 //! | [`pipeline`] | one inference: admit, lease, decode, check, run, encode, remember |
@@ -14,6 +15,7 @@
 //! | [`facts`] | per-worker counters and histograms of each version |
 //! | [`likeness`] | "did you mean …?" |
 
+pub mod engines;
 pub mod facts;
 pub mod features;
 pub mod likeness;
@@ -22,6 +24,7 @@ pub mod pool;
 pub mod registry;
 pub mod repository;
 
+pub use engines::{EngineChoice, EngineId, Engines, PassedOver};
 pub use facts::{FactsTotals, LATENCY_BUCKETS_NANOS};
 pub use pipeline::{Call, Codec, InferRequest, Pipeline, PipelineSettings, Ran};
 pub use pool::{Pending, Pool};
