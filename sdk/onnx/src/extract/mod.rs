@@ -8,6 +8,7 @@ mod linear;
 mod svm;
 mod trees;
 mod trees_flat;
+mod trees_laid;
 mod trees_split;
 
 pub use linear::Linear;

@@ -1,13 +1,13 @@
 //! `LinearClassifier` and `LinearRegressor`.
 
-use candor_domain::{Datatype, Error, Result, Tensor};
+use candor_domain::{Datatype, Error, Result, Tensor, TensorData};
 use candor_engine_source::told;
 use candor_onnx::extract::{Labels, Linear, PostTransform};
 
 use super::{
     dense::Dense,
     numbers::{cells, floats, input, release, row_dims, rows_dim, rows_of},
-    scores::{Chosen, First, both, datatype, largest, scores, transform},
+    scores::{self, Chosen, First, both, datatype, largest, transform},
 };
 use crate::{
     kernel::{Args, Build, Built, Kernel},
@@ -82,7 +82,7 @@ impl Kernel for Classifier {
         }
         release(features, buffers);
         made.push(chosen.tensor()?);
-        made.push(scores(rows, columns, out)?);
+        made.push(scores::tensor(rows, columns, TensorData::Fp32(out))?);
         Ok(())
     }
 }
@@ -116,7 +116,7 @@ impl Kernel for Regressor {
             transform(scorer.post, scorer.push_scores(row, &mut out));
         }
         release(features, buffers);
-        made.push(scores(rows, *targets, out)?);
+        made.push(scores::tensor(rows, *targets, TensorData::Fp32(out))?);
         Ok(())
     }
 }

@@ -9,6 +9,7 @@
 //! | `one_hot` | OneHotEncoder |
 //! | `features` | FeatureVectorizer, ArrayFeatureExtractor |
 //! | `linear` | LinearClassifier, LinearRegressor |
+//! | [`trees`] | TreeEnsembleClassifier, TreeEnsembleRegressor, TreeEnsemble |
 //! | `svm`, `coupling` | SVMClassifier, SVMRegressor; probabilities of classes out of those of pairs |
 //! | `zipmap` | ZipMap |
 //! | `scores` | transforms of scores, choice and writing of labels; shared by classifiers and regressors |
@@ -27,6 +28,7 @@ mod scaling;
 mod scores;
 mod svm;
 mod table;
+mod trees;
 mod zipmap;
 
 use super::Builder;
@@ -46,5 +48,8 @@ pub(super) const TABLE: &[(&str, Builder)] = &[
     ("SVMClassifier", svm::classifier),
     ("SVMRegressor", svm::regressor),
     ("Scaler", scaling::scaler),
+    ("TreeEnsemble", trees::tree_ensemble),
+    ("TreeEnsembleClassifier", trees::tree_ensemble),
+    ("TreeEnsembleRegressor", trees::tree_ensemble),
     ("ZipMap", zipmap::zipmap),
 ];

@@ -1,6 +1,6 @@
 //! `SVMClassifier` and `SVMRegressor`.
 
-use candor_domain::{Datatype, Result, Tensor};
+use candor_domain::{Datatype, Result, Tensor, TensorData};
 use candor_engine_source::told;
 use candor_onnx::extract::{Labels, PostTransform, Svm, SvmKernel};
 
@@ -8,7 +8,7 @@ use super::{
     coupling::Coupling,
     dense::{Dense, dot, dot_wide, fused},
     numbers::{cells, floats, input, release, row_dims, rows_dim, rows_of},
-    scores::{Chosen, First, both, datatype, largest, scores, transform},
+    scores::{self, Chosen, First, both, datatype, largest, transform},
 };
 use crate::{
     kernel::{Args, Build, Built, Kernel},
@@ -89,7 +89,7 @@ impl Kernel for Regressor {
         }
         buffers.give(alikes);
         release(features, buffers);
-        made.push(scores(rows, 1, out)?);
+        made.push(scores::tensor(rows, 1, TensorData::Fp32(out))?);
         Ok(())
     }
 }
@@ -164,7 +164,7 @@ impl Kernel for LinearForm {
         }
         release(features, buffers);
         made.push(chosen.tensor()?);
-        made.push(scores(rows, classes, out)?);
+        made.push(scores::tensor(rows, classes, TensorData::Fp32(out))?);
         Ok(())
     }
 }
@@ -281,7 +281,7 @@ impl Kernel for Classifier {
         buffers.give(alikes);
         release(features, buffers);
         made.push(chosen.tensor()?);
-        made.push(scores(rows, self.columns, out)?);
+        made.push(scores::tensor(rows, self.columns, TensorData::Fp32(out))?);
         Ok(())
     }
 }
