@@ -72,6 +72,11 @@ fn problem(case: &Value) -> Option<String> {
             return says(&error, wanted, &[ErrorCode::InvalidModel, ErrorCode::Unsupported]);
         }
     };
+    for (key, wanted) in case["properties"].as_object().into_iter().flatten() {
+        if loaded.properties.get(key).map(String::as_str) != wanted.as_str() {
+            return Some(format!("{key} is {:?}", loaded.properties.get(key)));
+        }
+    }
     let inputs = tensors(&case["inputs"]);
     let wanted: Vec<usize> = (0..loaded.signature.outputs.len()).collect();
     // Twice: the second run works in the vectors of the first.
