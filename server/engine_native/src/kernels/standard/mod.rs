@@ -14,6 +14,7 @@
 //! | `reduce` | Reduce…, CumSum, CumProd |
 //! | `select` | ArgMax, ArgMin, TopK, NonZero |
 //! | `constant` | Constant, ConstantOfShape, EyeLike, Range, Shape, Size |
+//! | `text`, `ngrams` | StringConcat, StringNormalizer, StringSplit; TfIdfVectorizer |
 //! | `softmax` | Softmax, LogSoftmax, Hardmax |
 //!
 //! What they share: `element` (datatypes as Rust types), `dims` (axes, broadcasting, walks), `pairs` (loops of
@@ -33,6 +34,7 @@ mod gather;
 mod identity;
 mod infer;
 mod matrix;
+mod ngrams;
 mod pad;
 mod pairs;
 mod reduce;
@@ -40,6 +42,7 @@ mod scatter;
 mod select;
 mod slice;
 mod softmax;
+mod text;
 mod unary;
 
 use super::Builder;
@@ -150,10 +153,15 @@ pub(super) const TABLE: &[(&str, Builder)] = &[
     ("Split", slice::split),
     ("Sqrt", unary::sqrt),
     ("Squeeze", identity::squeeze),
+    ("StringConcat", text::concat),
+    ("StringNormalizer", text::normalizer),
+    ("StringSplit", text::split),
     ("Sub", arithmetic::sub),
     ("Sum", arithmetic::sum),
+    ("Swish", unary::swish),
     ("Tan", unary::tan),
     ("Tanh", unary::tanh),
+    ("TfIdfVectorizer", ngrams::tf_idf),
     ("ThresholdedRelu", unary::thresholded_relu),
     ("Tile", arrange::tile),
     ("TopK", select::top_k),

@@ -138,6 +138,8 @@ real! {
     /// `Shrink`.
     shrink(x, lambd = 0.5, bias = 0.0) =>
         if x < -lambd { x + bias } else if x > lambd { x - bias } else { 0.0 };
+    /// `Swish`.
+    swish(x, alpha = 1.0) => x / (1.0 + (-alpha * x).exp());
     /// `Mish`: `x · tanh(softplus(x))`.
     mish(x) => x * (x.max(0.0) + (-x.abs()).exp().ln_1p()).tanh();
 }
