@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     kernel::{Args, Build, Built},
-    workspace::{Buffers, bounded},
+    workspace::{Buffers, bounded, room},
 };
 
 /// What indices are.
@@ -120,9 +120,9 @@ pub(super) fn slices(dims: &Dims, indices: &Tensor, batch: usize) -> Result<Slic
     let each = product(before.get(batch..).unwrap_or_default())?;
     let size = product(inner)?;
     let count = batches.saturating_mul(each);
-    bounded(count)?;
     let indices = view::<i64>(indices)?;
-    let mut places = Vec::with_capacity(count);
+    let mut places = Vec::new();
+    room(&mut places, count)?;
     for at in 0..count {
         let from = at.saturating_mul(*depth);
         let list = indices.get(from..from.saturating_add(*depth)).unwrap_or_default();

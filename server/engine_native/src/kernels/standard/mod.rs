@@ -42,6 +42,8 @@ mod scatter;
 mod select;
 mod slice;
 mod softmax;
+#[cfg(test)]
+mod tests;
 mod text;
 mod unary;
 
