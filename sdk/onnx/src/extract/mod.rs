@@ -7,6 +7,7 @@
 mod linear;
 mod trees;
 mod trees_flat;
+mod trees_laid;
 mod trees_split;
 
 pub use linear::Linear;

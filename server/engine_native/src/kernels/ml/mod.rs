@@ -9,6 +9,7 @@
 //! | `one_hot` | OneHotEncoder |
 //! | `features` | FeatureVectorizer, ArrayFeatureExtractor |
 //! | `linear` | LinearClassifier, LinearRegressor |
+//! | [`trees`] | TreeEnsembleClassifier, TreeEnsembleRegressor, TreeEnsemble |
 //! | `scores` | transforms of scores, choice and writing of labels; shared by classifiers and regressors |
 //! | `attributes`, `numbers`, `dense`, `table` | what they share: attributes, rows, sums, tables of keys |
 
@@ -23,6 +24,7 @@ mod one_hot;
 mod scaling;
 mod scores;
 mod table;
+mod trees;
 
 use super::Builder;
 
@@ -39,4 +41,7 @@ pub(super) const TABLE: &[(&str, Builder)] = &[
     ("Normalizer", scaling::normalizer),
     ("OneHotEncoder", one_hot::one_hot_encoder),
     ("Scaler", scaling::scaler),
+    ("TreeEnsemble", trees::tree_ensemble),
+    ("TreeEnsembleClassifier", trees::tree_ensemble),
+    ("TreeEnsembleRegressor", trees::tree_ensemble),
 ];

@@ -146,13 +146,13 @@ impl<'a> Chosen<'a> {
     }
 }
 
-/// The scores of a batch: `[rows, scores of a row]`, `FP32`.
+/// The scores of a batch: `[rows, width]`.
 ///
 /// # Errors
 /// `EngineFailed` when there are not as many.
-pub(crate) fn scores(rows: usize, of_row: usize, scores: Vec<f32>) -> Result<Tensor> {
-    let shape = Shape::new(&[length(rows), length(of_row)])?;
-    Tensor::new(shape, TensorData::Fp32(scores)).map_err(|error| Error::new(ErrorCode::EngineFailed, error.to_string()))
+pub(crate) fn tensor(rows: usize, width: usize, scores: TensorData) -> Result<Tensor> {
+    let shape = Shape::new(&[length(rows), length(width)])?;
+    Tensor::new(shape, scores).map_err(|error| Error::new(ErrorCode::EngineFailed, error.to_string()))
 }
 
 fn length(count: usize) -> i64 {
