@@ -1,16 +1,18 @@
-//! Classical models out of their nodes: tree ensembles and linear models as flat arrays, validated.
+//! Classical models out of their nodes: tree ensembles, linear models and SVMs as flat arrays, validated.
 //!
 //! Semantics are those of the specification of `ai.onnx.ml` (docs/Operators-ml.md of the ONNX project); each
 //! field says which attribute it comes from. Does not compute: an engine that walks the arrays may rely on
 //! every index being in range and every tree ending in leaves.
 
 mod linear;
+mod svm;
 mod trees;
 mod trees_flat;
 mod trees_laid;
 mod trees_split;
 
 pub use linear::Linear;
+pub use svm::{Svm, SvmKernel};
 pub use trees::{Aggregate, Child, Mode, TreeEnsemble};
 
 use crate::{
@@ -126,8 +128,11 @@ impl Labels {
         self.len() == 0
     }
 
-    /// One and only one of the two attributes must be defined.
-    fn attribute(node: &Node, ints: &str, strings: &str) -> Result<Self> {
+    /// Of a node. One and only one of the two attributes must be defined.
+    ///
+    /// # Errors
+    /// `Invalid` when both are or none is, or a label is not UTF-8.
+    pub fn attribute(node: &Node, ints: &str, strings: &str) -> Result<Self> {
         let numbers = node.ints(ints)?.filter(|list| !list.is_empty());
         let texts = node.strings(strings)?.filter(|list| !list.is_empty());
         match (numbers, texts) {
