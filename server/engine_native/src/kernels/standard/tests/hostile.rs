@@ -85,7 +85,14 @@ fn any_tensor() -> impl Strategy<Value = Tensor> {
                 Datatype::Fp64 => TensorData::Fp64(list.iter().map(|number| *number as f64).collect()),
                 Datatype::Bool => TensorData::Bool(list.iter().map(|number| u8::from(*number > 0)).collect()),
                 Datatype::Bytes => TensorData::Bytes(list.iter().map(i64::to_string).collect()),
-                other => TensorData::zeros(other, count),
+                Datatype::Uint8
+                | Datatype::Uint16
+                | Datatype::Uint32
+                | Datatype::Uint64
+                | Datatype::Int8
+                | Datatype::Int16
+                | Datatype::Fp16
+                | Datatype::Bf16 => TensorData::zeros(datatype, count),
             };
             tensor(&dims, data)
         },
