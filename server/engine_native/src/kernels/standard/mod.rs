@@ -18,7 +18,8 @@
 //! | `softmax` | Softmax, LogSoftmax, Hardmax |
 //!
 //! What they share: `element` (datatypes as Rust types), `dims` (axes, broadcasting, walks), `pairs` (loops of
-//! two inputs), `moves` (elements of any type copied), `infer` (dimensions that follow from the file).
+//! two inputs), `moves` (elements of any type copied), `curves` (exp and tanh), `infer` (dimensions that follow from
+//! the file).
 
 #[macro_use]
 mod element;
@@ -29,6 +30,7 @@ mod arrange;
 mod cast;
 mod compare;
 mod constant;
+mod curves;
 mod dims;
 mod gather;
 mod identity;

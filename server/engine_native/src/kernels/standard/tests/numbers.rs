@@ -130,9 +130,18 @@ fn products_are_the_same_by_every_loop() {
     // Small whole numbers, whose sums are exact in any order.
     let fill =
         |count: usize, seed: usize| -> Vec<f32> { (0..count).map(|at| ((at * 7 + seed) % 11) as f32 - 5.0).collect() };
-    for (rows, inner, columns) in
-        [(1, 1, 1), (3, 8, 1), (2, 9, 7), (2, 3, 8), (3, 17, 9), (2, 4, 33), (0, 3, 2), (2, 0, 9)]
-    {
+    for (rows, inner, columns) in [
+        (1, 1, 1),
+        (3, 8, 1),
+        (2, 9, 7),
+        (2, 3, 8),
+        (3, 17, 9),
+        (2, 4, 33),
+        (9, 40, 25),
+        (300, 40, 3),
+        (0, 3, 2),
+        (2, 0, 9),
+    ] {
         let (a, b) = (fill(rows * inner, 1), fill(inner * columns, 4));
         let mut want = vec![0.0_f32; rows * columns];
         for (row, column, at) in
