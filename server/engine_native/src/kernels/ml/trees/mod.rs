@@ -12,7 +12,7 @@
 //! |---|---|
 //! | `number` | the two precisions |
 //! | `columns` | prepares rows so that all nodes ask the same question |
-//! | `flat` | compiled trees; walks eight at once, without a branch that depends on data |
+//! | `flat` | compiled trees; walks many at once, without a branch that depends on data |
 //! | `general` | trees with any comparison |
 //! | `votes` | what leaves say |
 //! | `finish` | base values, transforms, labels |
