@@ -14,7 +14,7 @@ use super::{
     number::Number,
 };
 
-/// Trees that are walked at once, so that their loads overlap. Eight take a third more time..
+/// Trees that are walked at once, so that their loads overlap. Eight take a third more time.
 const LANES: usize = 16;
 
 /// As [`LANES`], for the few trees at the end that do not fill a group.
@@ -84,6 +84,11 @@ impl<T: Number> Flat<T> {
         chunks.push(groups);
         let last = rest.chunks(LANES_LAST).map(|roots| layout.group(roots)).collect::<Option<_>>()?;
         Some((Self { nodes: layout.nodes, chunks, last, column_bits }, columns))
+    }
+
+    #[cfg(test)]
+    pub(super) fn chunks(&self) -> usize {
+        self.chunks.len()
     }
 
     /// See [`super::Walker::walk`].

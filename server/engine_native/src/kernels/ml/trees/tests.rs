@@ -48,7 +48,7 @@ fn plans() -> impl Strategy<Value = Plan> {
     let votes = prop::sample::select(vec![Style::OneEach, Style::OfTree, Style::Dense, Style::Any]);
     let aggregate = prop::sample::select(vec!["SUM", "SUM", "AVERAGE", "MIN", "MAX"]);
     let thresholds = prop::sample::select(vec![PLAIN, PLAIN, ODD]);
-    let sizes = (any::<u64>(), 1..20_u64, 0..7_u64, 1..4_u64);
+    let sizes = (any::<u64>(), 1..40_u64, prop_oneof![0..7_u64, 17..30_u64], 1..4_u64);
     (sizes, modes, thresholds, any::<bool>(), votes, aggregate, any::<bool>()).prop_map(
         |((seed, trees, depth, targets), modes, thresholds, missing, votes, aggregate, base)| Plan {
             seed: seed | 1,
@@ -117,7 +117,9 @@ impl Lists {
         }
         self.modes.push(random.of(plan.modes));
         for name in ["nodes_truenodeids", "nodes_falsenodeids"] {
-            let child = self.grow(plan, random, tree, next, depth - 1);
+            // Deep trees are slim.
+            let below = if plan.depth > 16 && random.below(2) == 0 { depth.min(2) - 1 } else { depth - 1 };
+            let child = self.grow(plan, random, tree, next, below);
             self.ints.get_mut(name).unwrap()[at] = child as i64;
         }
         id
@@ -250,7 +252,7 @@ proptest! {
     #[test]
     fn compiled_trees_answer_as_a_plain_walk_does(
         plan in plans(),
-        rows in prop::sample::select(vec![0, 1, 2, 7, 8, 9, BLOCK_ROWS, BLOCK_ROWS + 1]),
+        rows in prop::sample::select(vec![0, 1, 2, 7, 33, *BLOCK_ROWS.end(), *BLOCK_ROWS.end() + 1]),
     ) {
         let ensemble = TreeEnsemble::of(&node(&plan), None).unwrap();
         let singles = rows_of(&plan, rows);
@@ -299,6 +301,15 @@ fn each_shape_of_votes_has_its_form() {
     assert!(matches!((least.walker, least.votes), (Walker::Flat(_), Votes::Smallest(_))));
     let most = compiled(&Plan { aggregate: "MAX", ..plan() });
     assert!(matches!((most.walker, most.votes), (Walker::Flat(_), Votes::Largest(_))));
+}
+
+#[test]
+fn trees_of_many_chunks_are_added_in_their_order() {
+    let plan = Plan { trees: 70, depth: 12, missing: false, ..plan() };
+    let ensemble = TreeEnsemble::of(&node(&plan), None).unwrap();
+    assert!(matches!(compiled(&plan).walker, Walker::Flat(flat) if flat.chunks() > 2));
+    let rows = rows_of(&plan, 40);
+    agree::<f32>(&ensemble, &rows, TensorData::Fp32(rows.clone())).unwrap();
 }
 
 #[test]
