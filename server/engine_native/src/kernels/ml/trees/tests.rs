@@ -247,7 +247,7 @@ fn agree<T: Number>(ensemble: &TreeEnsemble, rows: &[T], data: TensorData) -> Re
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn compiled_trees_answer_as_a_plain_walk_does(
@@ -355,4 +355,11 @@ fn rows_may_be_wider_and_not_narrower() {
     assert!(trees.shape(&cube).is_err());
     let flat = Tensor::new(Shape::new(&[8]).unwrap(), TensorData::Fp32(vec![0.0; 8])).unwrap();
     assert_eq!(trees.shape(&flat).unwrap(), (1, 8));
+}
+
+#[test]
+fn trees_of_single_leaves_need_no_features() {
+    let trees = compiled(&Plan { depth: 0, ..plan() });
+    let wanted = answered(&trees, 1, TensorData::Fp32(vec![0.0; FEATURES as usize]));
+    assert_eq!(answered(&trees, 3, TensorData::Fp32(Vec::new())), [wanted[0]; 3]);
 }
