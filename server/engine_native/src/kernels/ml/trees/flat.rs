@@ -70,6 +70,9 @@ impl<T: Number> Flat<T> {
             (0..ensemble.features.len()).map(|at| question(ensemble, at)).collect::<Option<_>>()?;
         let (columns, places) = Columns::of(asked.iter().map(|(column, _)| *column));
         let column_bits = usize::BITS - columns.width().leading_zeros();
+        if column_bits >= u32::BITS {
+            return None;
+        }
         let mut layout = Layout { ensemble, asked: &asked, places: &places, held, column_bits, nodes: Vec::new() };
         layout.nodes.push(Node { value: T::default(), packed: 0 });
         let (full, rest) = ensemble.roots.as_chunks::<LANES>();
@@ -102,7 +105,36 @@ impl<T: Number> Flat<T> {
         for chunk in &self.chunks {
             self.walk_groups(chunk, &mut first, (rows, width), (scores, targets), &mut cast);
         }
-        self.walk_groups(&self.last, &mut first, (rows, width), (scores, targets), &mut cast);
+        // Too few trees to overlap: many rows do it instead, and trees again for those that are left.
+        let of_rows = rows.len() / width / LANES * LANES;
+        let (many, few) = rows.split_at_checked(of_rows * width).unwrap_or_default();
+        let (scores_of_many, scores_of_few) = scores.split_at_mut_checked(of_rows * targets).unwrap_or_default();
+        self.walk_rows(first, (many, width), (scores_of_many, targets), &mut cast);
+        self.walk_groups(&self.last, &mut first, (few, width), (scores_of_few, targets), &mut cast);
+    }
+
+    /// Rows, [`LANES`] at a time, through the last trees, the first of which is the `tree` of all.
+    fn walk_rows(
+        &self,
+        mut tree: usize,
+        (rows, width): (&[T], usize),
+        (scores, targets): (&mut [T], usize),
+        cast: &mut impl FnMut(&mut [T], usize, &[T]),
+    ) {
+        for group in &self.last {
+            for root in group.roots.iter().take(group.trees) {
+                let lanes = rows.chunks_exact(width * LANES).zip(scores.chunks_exact_mut(targets * LANES));
+                for (rows, scores) in lanes {
+                    let held = self.leaves([*root; LANES], group.depth, |at| {
+                        at.iter_mut().zip(rows.chunks_exact(width)).for_each(|(at, row)| self.step(at, row));
+                    });
+                    for (held, scores) in held.iter().zip(scores.chunks_exact_mut(targets)) {
+                        cast(scores, tree, std::slice::from_ref(held));
+                    }
+                }
+                tree += 1;
+            }
+        }
     }
 
     /// All rows through some groups, the first of whose trees is the `first` of all; moves that on.
@@ -117,7 +149,7 @@ impl<T: Number> Flat<T> {
         for (row, scores) in rows.chunks_exact(width).zip(scores.chunks_exact_mut(targets)) {
             let mut tree = *first;
             for group in groups {
-                let held = self.leaves(group, row);
+                let held = self.leaves(group.roots, group.depth, |at| at.iter_mut().for_each(|at| self.step(at, row)));
                 cast(scores, tree, held.get(..group.trees).unwrap_or_default());
                 tree += group.trees;
             }
@@ -125,15 +157,20 @@ impl<T: Number> Flat<T> {
         *first += groups.iter().map(|group| group.trees).sum::<usize>();
     }
 
-    /// What the leaves hold that a row comes to.
-    fn leaves<const LANES: usize>(&self, group: &Group<LANES>, row: &[T]) -> [T; LANES] {
-        let mut at = group.roots;
-        let stretch = if group.depth <= DEPTH_SHALLOW { group.depth } else { STEPS_UNSEEN };
-        let mut left = group.depth;
+    /// What the leaves hold that walks from some roots come to; `step` takes each of them one node on.
+    fn leaves<const LANES: usize>(
+        &self,
+        roots: [u32; LANES],
+        depth: u32,
+        step: impl Fn(&mut [u32; LANES]),
+    ) -> [T; LANES] {
+        let mut at = roots;
+        let stretch = if depth <= DEPTH_SHALLOW { depth } else { STEPS_UNSEEN };
+        let mut left = depth;
         while left > 0 {
             let before = at;
             for _ in 0..stretch.min(left) {
-                self.step(&mut at, row);
+                step(&mut at);
             }
             left = left.saturating_sub(stretch);
             if left > 0 && at == before {
@@ -143,14 +180,14 @@ impl<T: Number> Flat<T> {
         at.map(|at| self.nodes.get(at as usize).map_or_else(T::default, |node| node.value))
     }
 
-    /// One node on, or none at a leaf, in every tree.
+    /// One node on; none at a leaf.
     #[inline]
-    fn step(&self, at: &mut [u32], row: &[T]) {
+    fn step(&self, at: &mut u32, row: &[T]) {
         let mask = (1_u32 << self.column_bits) - 1;
-        for at in at {
-            // Both are there: whoever laid the nodes out has seen to it.
-            let Some(node) = self.nodes.get(*at as usize) else { continue };
-            let Some(x) = row.get((node.packed & mask) as usize) else { continue };
+        // Both are there: whoever laid the nodes out has seen to it.
+        if let Some(node) = self.nodes.get(*at as usize)
+            && let Some(x) = row.get((node.packed & mask) as usize)
+        {
             let is_true = *x <= node.value;
             *at += (node.packed >> self.column_bits) + u32::from(!is_true);
         }
