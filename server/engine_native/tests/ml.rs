@@ -97,7 +97,7 @@ fn problem(case: &Value) -> Option<String> {
 
 fn hold(recorded: &str, cases_min: usize) {
     let recorded: Value = serde_json::from_str(recorded).unwrap();
-    let cases = recorded["cases"].as_array().unwrap();
+    let cases = recorded.get("cases").and_then(|cases| cases.as_array()).unwrap();
     assert!(cases.len() >= cases_min);
     let problems = cases.iter().filter_map(|case| problem(case).map(|problem| format!("{}: {problem}", case["name"])));
     let problems: Vec<String> = problems.collect();
