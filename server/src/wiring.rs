@@ -116,6 +116,27 @@ pub(crate) fn engines(settings: &Settings) -> Result<Engines> {
     if choice.admits("native") {
         engines = engines.with(Arc::new(NativeEngine::new()));
     }
+    if choice.admits("tract") {
+        engines = with_tract(engines, choice)?;
+    }
+    Ok(engines)
+}
+
+/// Whether this build has the engine tract.
+pub const HAS_TRACT: bool = cfg!(feature = "tract");
+
+#[cfg(feature = "tract")]
+fn with_tract(engines: Engines, _: EngineChoice) -> Result<Engines> {
+    Ok(engines.with(Arc::new(candor_engine_tract::TractEngine::new())))
+}
+
+/// A build for light work: who does not ask for tract does without it.
+#[cfg(not(feature = "tract"))]
+fn with_tract(engines: Engines, choice: EngineChoice) -> Result<Engines> {
+    if choice == EngineChoice::Tract {
+        return Err(Error::new(ErrorCode::Unsupported, "this build has no engine called tract")
+            .hint("build candor with its default features, or take --engine native"));
+    }
     Ok(engines)
 }
 
