@@ -81,7 +81,7 @@ const DOCS: &str = "\
 cargo xtask docs [--check]
 
 Writes docs/CONFIG.md and docs/METRICS.md from `candor reference config` and
-`candor reference metrics`. With --check it writes nothing and fails when a file is stale.";
+`candor reference metrics`, and docs/ENGINE-SUPPORT.md from the lists in server/engine_conformance. With --check it writes nothing and fails when a file is stale.";
 
 const BENCH: &str = "\
 cargo xtask bench [arguments of the benchmarks...]
@@ -112,4 +112,5 @@ they are there. Each engine's tests run them and hold the outcome against the li
 <engine>.txt passes and may only grow, <engine>_wrong.txt is wrong and says why. The exports of
 classical models in tests/zoo are held against server/engine_conformance/zoo in the same way.
 
-  --record   run these tests on each engine, write the lists of what passes and of what is refused";
+  --record   run these tests on each engine; write the lists of what passes and of what is refused,
+             and docs/ENGINE-SUPPORT.md";

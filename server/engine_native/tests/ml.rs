@@ -1,4 +1,4 @@
-//! Operators of `ai.onnx.ml` against recorded answers of ONNX Runtime, made by `fixtures/make_ml.py`.
+//! Operators of `ai.onnx.ml` against recorded answers, made by `fixtures/make_ml.py` and `fixtures/make_trees.py`.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail loudly too")]
 
 use std::path::Path;
@@ -72,6 +72,11 @@ fn problem(case: &Value) -> Option<String> {
             return says(&error, wanted, &[ErrorCode::InvalidModel, ErrorCode::Unsupported]);
         }
     };
+    for (key, wanted) in case["properties"].as_object().into_iter().flatten() {
+        if loaded.properties.get(key).map(String::as_str) != wanted.as_str() {
+            return Some(format!("{key} is {:?}", loaded.properties.get(key)));
+        }
+    }
     let inputs = tensors(&case["inputs"]);
     let wanted: Vec<usize> = (0..loaded.signature.outputs.len()).collect();
     // Twice: the second run works in the vectors of the first.
@@ -90,12 +95,21 @@ fn problem(case: &Value) -> Option<String> {
     (!is_right(&outputs) || !is_right(&first.unwrap())).then(|| format!("got {outputs:?}\nwanted {wanted:?}"))
 }
 
-#[test]
-fn operators_answer_as_onnx_runtime_does() {
-    let recorded: Value = serde_json::from_str(include_str!("fixtures/ml.json")).unwrap();
+fn hold(recorded: &str, cases_min: usize) {
+    let recorded: Value = serde_json::from_str(recorded).unwrap();
     let cases = recorded["cases"].as_array().unwrap();
-    assert!(cases.len() > 150);
+    assert!(cases.len() >= cases_min);
     let problems = cases.iter().filter_map(|case| problem(case).map(|problem| format!("{}: {problem}", case["name"])));
     let problems: Vec<String> = problems.collect();
     assert!(problems.is_empty(), "{} of {}:\n{}", problems.len(), cases.len(), problems.join("\n"));
+}
+
+#[test]
+fn operators_answer_as_onnx_runtime_does() {
+    hold(include_str!("fixtures/ml.json"), 150);
+}
+
+#[test]
+fn trees_answer_as_the_specification_says() {
+    hold(include_str!("fixtures/trees.json"), 120);
 }

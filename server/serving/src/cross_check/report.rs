@@ -93,6 +93,22 @@ pub struct CrossCheckReport {
     pub live: Option<LiveCounts>,
 }
 
+impl fmt::Display for CrossCheckReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.state.word())?;
+        if let Some(engine) = &self.engine {
+            write!(f, ": {engine}, {} rows, largest difference {:.1e}", self.rows, self.largest_difference)?;
+        }
+        if let Some(disagreement) = &self.disagreement {
+            write!(f, "; {disagreement}")?;
+        }
+        match &self.reason {
+            Some(reason) => write!(f, "; {reason}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// What a comparison of one run's outputs gave.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct Compared {

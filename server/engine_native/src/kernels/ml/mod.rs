@@ -13,6 +13,7 @@
 //! | `svm`, `coupling` | SVMClassifier, SVMRegressor; probabilities of classes out of those of pairs |
 //! | `zipmap` | ZipMap |
 //! | `scores` | transforms of scores, choice and writing of labels; shared by classifiers and regressors |
+//! | [`trees`] | TreeEnsembleClassifier, TreeEnsembleRegressor, TreeEnsemble |
 //! | `attributes`, `numbers`, `dense`, `table` | what they share: attributes, rows, sums, tables of keys |
 
 mod attributes;

@@ -39,8 +39,8 @@ pairs! {
     sub(a, b: T) => a.minus(b);
     /// `Mul`.
     mul(a, b: T) => a.times(b);
-    /// `PRelu`: the second is the slope below zero.
-    prelu(a, b: T) => if a < T::ZERO { a.times(b) } else { a };
+    /// `PRelu`: the second is the slope below zero, before version 7 one for each channel.
+    prelu(a, b: T) => if a.is_below_zero() { a.times(b) } else { a };
 }
 
 fn both<T: Number>(build: &Build<'_>, divides: bool, of: impl Fn(T, T) -> T + Send + Sync + 'static) -> Result<Built> {

@@ -119,6 +119,10 @@ pub(super) trait Number: Element {
     /// `self + at · step`; halves compute in 32 bits.
     fn stepped(self, step: Self, at: usize) -> Self;
 
+    fn is_below_zero(self) -> bool {
+        self < Self::ZERO
+    }
+
     /// The larger; a not-a-number, if there is one.
     fn larger(self, other: Self) -> Self {
         if self.is_nan() || self > other { self } else { other }

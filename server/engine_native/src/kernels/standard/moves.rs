@@ -170,10 +170,11 @@ pub(super) fn own(args: &mut Args<'_>, at: usize, buffers: &mut Buffers) -> Resu
     Ok((*tensor.shape(), runs(tensor.data(), elements, buffers, std::iter::once((0, elements)))?))
 }
 
-/// Bytes that are truth values, as those.
+/// Bytes that are truth values, as those; all else as it is.
 pub(super) fn retyped(data: TensorData, truths: bool) -> TensorData {
-    match data {
-        TensorData::Uint8(bytes) if truths => TensorData::Bool(bytes),
-        data => data,
-    }
+    if truths { truths_of(data) } else { data }
+}
+
+fn truths_of(data: TensorData) -> TensorData {
+    if let TensorData::Uint8(bytes) = data { TensorData::Bool(bytes) } else { data }
 }

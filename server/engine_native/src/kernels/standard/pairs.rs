@@ -32,6 +32,9 @@ impl Align {
         if build.opset >= 7 {
             return Ok(Self::Ends);
         }
+        if build.node.op_type == "PRelu" {
+            return Ok(Self::At(Some(1)));
+        }
         if !build.flag("broadcast", false)? {
             return Ok(Self::Same);
         }

@@ -19,9 +19,8 @@ use crate::{
 pub(super) fn slice(build: &Build<'_>) -> Result<Built> {
     let input = build.input(0)?;
     let attributes = if build.opset < 10 {
-        let list = |name: &str| Ok(build.ints(name)?.map(Ints::of).transpose()?);
-        let lists: Result<_> = (|| Ok([list("starts")?, list("ends")?, list("axes")?, None]))();
-        Some(lists?)
+        let list = |name: &str| build.ints(name)?.map(Ints::of).transpose();
+        Some([list("starts")?, list("ends")?, list("axes")?, None])
     } else {
         build.input(1)?;
         build.input(2)?;

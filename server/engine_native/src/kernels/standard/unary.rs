@@ -5,7 +5,10 @@
 use candor_domain::{Datatype, Result, Tensor, TensorData};
 use half::{bf16, f16};
 
-use super::element::{Element, Float, Number, view};
+use super::{
+    element::{Element, Float, Number, view},
+    moves::retyped,
+};
 use crate::{
     kernel::{Args, Build, Built},
     workspace::Buffers,
@@ -29,7 +32,7 @@ pub(super) fn map<T: Element>(args: &mut Args<'_>, buffers: &mut Buffers, of: im
     let from = view::<T>(input)?;
     let mut to = T::take(buffers, from.len())?;
     to.extend(from.iter().map(|element| of(*element)));
-    Tensor::new(*input.shape(), T::data(to))
+    Tensor::new(*input.shape(), retyped(T::data(to), input.datatype() == Datatype::Bool))
 }
 
 /// Floats by a function of 32 bits and one of 64.
@@ -158,9 +161,8 @@ pub(super) fn selu(build: &Build<'_>) -> Result<Built> {
 /// `Gelu`, exact or by `tanh`.
 pub(super) fn gelu(build: &Build<'_>) -> Result<Built> {
     macro_rules! by_tanh {
-        ($x:ident) => {{
-            // The square root of 2 / π.
-            let inner = 0.797_884_560_802_865_4 * ($x + 0.044_715 * $x * $x * $x);
+        ($x:ident, $two_by_pi:expr) => {{
+            let inner = $two_by_pi.sqrt() * ($x + 0.044_715 * $x * $x * $x);
             0.5 * $x * (1.0 + inner.tanh())
         }};
     }
@@ -170,7 +172,9 @@ pub(super) fn gelu(build: &Build<'_>) -> Result<Built> {
             |x| 0.5 * x * (1.0 + libm::erff(x * std::f32::consts::FRAC_1_SQRT_2)),
             |x| 0.5 * x * (1.0 + libm::erf(x * std::f64::consts::FRAC_1_SQRT_2)),
         ),
-        "tanh" => real(build, |x: f32| by_tanh!(x), |x: f64| by_tanh!(x)),
+        "tanh" => {
+            real(build, |x| by_tanh!(x, std::f32::consts::FRAC_2_PI), |x| by_tanh!(x, std::f64::consts::FRAC_2_PI))
+        }
         _ => Err(candor_domain::Error::model("unknown approximation").expected("none or tanh")),
     }
 }
@@ -195,9 +199,9 @@ number! {
     /// `Abs`.
     abs(x: T) => x.magnitude();
     /// `Relu`; a not-a-number stays one.
-    relu(x: T) => if x < T::ZERO { T::ZERO } else { x };
+    relu(x: T) => if x.is_below_zero() { T::ZERO } else { x };
     /// `Sign`; of a not-a-number, that.
-    sign(x: T) => if x > T::ZERO { T::ONE } else if x < T::ZERO { T::ONE.negative() } else if x.is_nan() { x } else { T::ZERO };
+    sign(x: T) => if x > T::ZERO { T::ONE } else if x.is_below_zero() { T::ONE.negative() } else if x.is_nan() { x } else { T::ZERO };
 }
 
 /// `BitwiseNot`.

@@ -179,7 +179,7 @@ impl Outputs<'_> {
                 buffers.give(self.scores);
                 scores::tensor(rows, width, TensorData::Fp64(wide))?
             }
-            None => scores::tensor(rows, width, TensorData::Fp32(self.scores))?,
+            None => scores::scores(rows, width, self.scores)?,
         });
         Ok(())
     }
