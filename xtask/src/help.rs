@@ -89,7 +89,9 @@ cargo xtask bench [arguments of the benchmarks...]
 Fetches ONNX Runtime, looks for `wrk` (the HTTP load maker; apt-get install wrk) and runs the
 benchmarks in release. Close other programs first: numbers come with their noise.
 
-  cargo xtask bench             all
+  cargo xtask bench             all that a request costs
+  cargo xtask bench engines     a session's call, engine against engine, on classical models that it
+                                trains first; --quick, --only TEXT, --record --date YYYY-MM-DD
   cargo xtask bench -- --help   what the benchmarks themselves take";
 
 const RUNTIME: &str = "\
