@@ -96,7 +96,7 @@ fn models(house: &House) -> Result<String> {
 }
 
 fn zoo(house: &House) -> Result<String> {
-    let python = venv::ensure(house, "zoo/venv", "tests/zoo/requirements.txt")?;
+    let python = venv::ensure(house, "zoo/venv", venv::ZOO)?;
     let mut command = Command::new(python);
     command.args(["tests/zoo/make_zoo.py", "--check"]).env("PYTHONDONTWRITEBYTECODE", "1").current_dir(house.root());
     passed(&mut command)
