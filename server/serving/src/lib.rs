@@ -11,10 +11,14 @@
 //! | [`registry`] | which versions are in memory and in which state; leases |
 //! | [`pipeline`] | one inference: admit, lease, decode, check, run, encode, remember |
 //! | [`pool`] | named threads behind a bounded queue |
+//! | [`breaker`] | the breaker of a version, and what happened at it |
+//! | [`faults`] | faults on order, around a session's run |
 //! | [`facts`] | per-worker counters and histograms of each version |
 //! | [`likeness`] | "did you mean …?" |
 
+pub mod breaker;
 pub mod facts;
+pub mod faults;
 pub mod features;
 pub mod likeness;
 pub mod pipeline;
@@ -22,7 +26,9 @@ pub mod pool;
 pub mod registry;
 pub mod repository;
 
+pub use breaker::{BreakerDefaults, BreakerTotals, BreakerView};
 pub use facts::{FactsTotals, LATENCY_BUCKETS_NANOS};
+pub use faults::Faults;
 pub use pipeline::{Call, Codec, InferRequest, Pipeline, PipelineSettings, Ran};
 pub use pool::{Pending, Pool};
 pub use registry::{IndexEntry, Lease, Meaning, Opened, ReadyVersion, Registry, RegistrySettings, VersionView};

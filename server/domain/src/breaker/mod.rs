@@ -315,8 +315,9 @@ fn retry_tick(retry_ms: u64) -> Tick {
 }
 
 /// A number from 0 to 1 that looks random: one step of SplitMix64 (Steele, Lea, Flood, OOPSLA 2014).
+#[must_use]
 #[allow(clippy::cast_precision_loss, reason = "only 53 bits are kept")]
-fn fraction(seed: u64) -> f64 {
+pub fn fraction(seed: u64) -> f64 {
     let mut mixed = seed.wrapping_add(0x9E37_79B9_7F4A_7C15);
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);

@@ -18,6 +18,7 @@ use candor_engine_conformance::{Hooks, NullEngine};
 
 use super::*;
 use crate::{
+    breaker::BreakerDefaults,
     registry::RegistrySettings,
     repository::{Repository, VersionPolicy},
 };
@@ -71,6 +72,8 @@ impl World {
             load_threads: 1,
             inference_threads: 4,
             inflight_max: setup.inflight_max,
+            breaker: BreakerDefaults::default(),
+            faults: None,
         };
         let repository = Repository::open(folder.path(), 1 << 20).unwrap();
         let engine = Arc::new(NullEngine::with_hooks(hooks.clone()));

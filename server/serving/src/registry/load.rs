@@ -14,6 +14,7 @@ use super::{
     version::{Leases, ReadyVersion},
 };
 use crate::{
+    breaker,
     features::{Answers, FeatureSet, RowCount},
     repository::{Fitted, FoundModel, FoundVersion, Golden, GoldenCase, Manifest, Origin, Reshaped},
 };
@@ -121,6 +122,13 @@ impl Core {
         if let Some(per_row) = per_row {
             facts.start_cost(per_row);
         }
+        let name = (&model.name, &found.version);
+        let breaker = breaker::for_version(name, &self.settings.breaker, &manifest.breaker, &facts, &*self.clock);
+        let session = opened.session.into_session();
+        let session = match &self.settings.faults {
+            Some(faults) => faults.around(&model.name, &found.version, session),
+            None => session,
+        };
         Ok(ReadyVersion {
             model: model.name.clone(),
             version: found.version.clone(),
@@ -135,8 +143,10 @@ impl Core {
             properties: opened.properties,
             sha256: opened.sha256,
             file_bytes: opened.file_bytes,
-            session: opened.session.into_session(),
+            session,
             facts,
+            breaker,
+            faults: self.settings.faults.clone(),
             fingerprint: found.fingerprint.clone(),
             leases: Leases::new(self.settings.inflight_max, self.retired.clone()),
         })

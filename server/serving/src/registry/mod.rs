@@ -11,9 +11,11 @@
 //! | `version` | a ready version and its leases |
 //! | `load` | from files to ready: read, open, verify, warm up, measure |
 //! | `change` | load, unload, poll: what a model's versions become |
+//! | `breakers` | the breakers of versions in memory, shown and closed by hand |
 //! | `book` | the state of every version ever seen, for the index and for messages |
 
 mod book;
+mod breakers;
 mod change;
 mod load;
 mod version;
@@ -36,7 +38,9 @@ pub use load::{Meaning, Opened};
 pub use version::{Lease, ReadyVersion};
 
 use crate::{
+    breaker::{BreakerDefaults, BreakerView},
     facts::{Facts, FactsTotals},
+    faults::Faults,
     pool::{Pending, Pool},
     repository::{Repository, VersionPolicy},
 };
@@ -54,6 +58,10 @@ pub struct RegistrySettings {
     pub inference_threads: usize,
     /// Most requests of one model version at the same time.
     pub inflight_max: u32,
+    /// Breakers of models whose manifests say nothing of them.
+    pub breaker: BreakerDefaults,
+    /// Where faults are ordered; without it there are none.
+    pub faults: Option<Arc<Faults>>,
 }
 
 /// Loads that wait for a thread; each may be a whole repository's worth of work for a caller.
@@ -96,6 +104,8 @@ pub struct VersionView {
     pub totals: FactsTotals,
     /// Requests that hold it now; `None` when it is not ready.
     pub inflight: Option<u32>,
+    /// Its breaker; `None` when it is not ready or has none.
+    pub breaker: Option<BreakerView>,
 }
 
 impl Registry {
@@ -265,7 +275,13 @@ impl Registry {
         let snapshot = self.core.snapshot.load();
         let view = |(model, version, facts): (ModelName, Version, Arc<Facts>)| {
             let ready = snapshot.models.get(&model).and_then(|versions| versions.get(&version));
-            VersionView { inflight: ready.map(|ready| ready.inflight()), totals: facts.totals(), model, version }
+            VersionView {
+                inflight: ready.map(|ready| ready.inflight()),
+                breaker: ready.and_then(|ready| self.breaker_of(ready)),
+                totals: facts.totals(),
+                model,
+                version,
+            }
         };
         facts.into_iter().map(view).collect()
     }

@@ -38,6 +38,8 @@ impl World {
             load_threads: 2,
             inference_threads: 2,
             inflight_max: 1000,
+            breaker: BreakerDefaults::default(),
+            faults: None,
         };
         let repository = Repository::open(folder.path(), 1 << 20).unwrap();
         let engine = Arc::new(NullEngine::with_hooks(hooks.clone()));

@@ -16,11 +16,12 @@ use std::{
     time::Duration,
 };
 
-use candor_domain::{EngineInfo, Error, ErrorCode, ModelName, Result, Session, Signature, Version};
+use candor_domain::{Breaker, EngineInfo, Error, ErrorCode, ModelName, Result, Session, Signature, Version};
 use crossbeam_channel::Sender;
 
 use crate::{
     facts::Facts,
+    faults::Faults,
     features::{Answers, FeatureSet},
     repository::{Fingerprint, Manifest, Origin},
 };
@@ -55,6 +56,8 @@ pub struct ReadyVersion {
     pub cost_is_per_row: bool,
     pub(super) session: Box<dyn Session>,
     pub(super) facts: Arc<Facts>,
+    pub(super) breaker: Option<Arc<Breaker>>,
+    pub(super) faults: Option<Arc<Faults>>,
     pub(super) fingerprint: Fingerprint,
     pub(super) leases: Leases,
 }
@@ -112,6 +115,17 @@ impl ReadyVersion {
     #[must_use]
     pub fn facts(&self) -> &Arc<Facts> {
         &self.facts
+    }
+
+    /// Its breaker, if it has one.
+    #[must_use]
+    pub fn breaker(&self) -> Option<&Arc<Breaker>> {
+        self.breaker.as_ref()
+    }
+
+    /// Whether somebody has ordered that runs be held up.
+    pub(crate) fn may_be_delayed(&self) -> bool {
+        self.faults.as_ref().is_some_and(|faults| faults.may_delay(&self.model, &self.version))
     }
 
     /// Requests that hold it now.

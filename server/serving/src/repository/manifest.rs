@@ -8,6 +8,8 @@ use std::{collections::BTreeSet, fmt};
 use candor_domain::{Dim, Error, RequestRules, Result, Signature, TensorSpec, Version};
 use serde::{Deserialize, Deserializer, de};
 
+use super::breaker::BreakerNotes;
+
 /// The contents of `model.toml`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,6 +29,9 @@ pub struct Manifest {
     /// Whether tensors without elements are passed to the engine; see [`RequestRules::empty_tensors`].
     #[serde(default)]
     pub empty_tensors: bool,
+    /// How its breakers differ from the server's.
+    #[serde(default)]
+    pub breaker: BreakerNotes,
     /// Notes on inputs, by name.
     #[serde(default)]
     pub inputs: Vec<TensorNotes>,
@@ -226,6 +231,7 @@ impl Manifest {
                 None => error,
             });
         }
+        faults.extend(self.breaker.faults());
         check_side("inputs", &self.inputs, &signature.inputs, &mut faults);
         check_side("outputs", &self.outputs, &signature.outputs, &mut faults);
         faults

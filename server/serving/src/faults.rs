@@ -1,0 +1,166 @@
+//! Faults on order: delays, errors and panics around a session's run, to see what the rest makes of them.
+//!
+//! Wiring makes the [`Faults`] only when the configuration says so; the registry then wraps every session that it
+//! makes. Without them no session is wrapped and nothing is looked up. What is ordered strikes inside the run, so
+//! breaker, counters, limits and doors meet it as they meet what goes wrong by itself.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering::SeqCst},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use candor_domain::{Cancel, Error, ErrorCode, ModelName, Result, Session, Tensor, Version, breaker::fraction};
+
+/// What goes wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum FaultKind {
+    /// The run takes so much longer.
+    Delay(Duration),
+    /// The run fails with `EngineFailed` and this message.
+    Error(String),
+    /// The run panics.
+    Panic,
+}
+
+/// Which runs it strikes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum FaultRate {
+    /// Every run of so many: 1 is every run, 3 the third, the sixth, ….
+    Every(u64),
+    /// Each run with this probability, drawn from a seed.
+    Probability(f64, u64),
+}
+
+/// An order.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fault {
+    /// What goes wrong.
+    pub kind: FaultKind,
+    /// The version that it strikes; all of the model's if absent.
+    pub version: Option<Version>,
+    /// Which of its runs.
+    pub rate: FaultRate,
+    /// How often at most; without end if absent.
+    pub count_max: Option<u64>,
+}
+
+/// An order and how often it has struck.
+#[derive(Debug)]
+pub struct LiveFault {
+    /// The order.
+    pub fault: Fault,
+    runs: AtomicU64,
+    struck: AtomicU64,
+}
+
+impl LiveFault {
+    /// How often it has struck.
+    #[must_use]
+    pub fn struck(&self) -> u64 {
+        self.struck.load(SeqCst)
+    }
+
+    fn concerns(&self, version: &Version) -> bool {
+        self.fault.version.as_ref().is_none_or(|wanted| wanted == version)
+    }
+
+    /// Counts a run, and says whether it is struck.
+    fn strikes(&self) -> bool {
+        let run = self.runs.fetch_add(1, SeqCst);
+        let chosen = match self.fault.rate {
+            FaultRate::Every(every) => (run + 1).is_multiple_of(every.max(1)),
+            FaultRate::Probability(share, seed) => fraction(seed ^ run.rotate_left(32)) < share,
+        };
+        let more = |struck: u64| self.fault.count_max.is_none_or(|max| struck < max).then_some(struck + 1);
+        chosen && self.struck.fetch_update(SeqCst, SeqCst, more).is_ok()
+    }
+}
+
+type LiveFaults = ArcSwap<Vec<Arc<LiveFault>>>;
+
+/// The orders of all models.
+#[derive(Debug, Default)]
+pub struct Faults {
+    models: Mutex<BTreeMap<ModelName, Arc<LiveFaults>>>,
+}
+
+impl Faults {
+    fn models(&self) -> MutexGuard<'_, BTreeMap<ModelName, Arc<LiveFaults>>> {
+        self.models.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn slot(&self, model: &ModelName) -> Arc<LiveFaults> {
+        Arc::clone(self.models().entry(model.clone()).or_default())
+    }
+
+    /// Puts these orders in the place of those that the model has; none at all takes them back.
+    pub fn set(&self, model: &ModelName, faults: Vec<Fault>) {
+        let live = |fault| Arc::new(LiveFault { fault, runs: AtomicU64::new(0), struck: AtomicU64::new(0) });
+        tracing::warn!(%model, faults = faults.len(), "faults are ordered anew");
+        self.slot(model).store(Arc::new(faults.into_iter().map(live).collect()));
+    }
+
+    /// The model's orders.
+    #[must_use]
+    pub fn of(&self, model: &ModelName) -> Vec<Arc<LiveFault>> {
+        self.models().get(model).map(|faults| faults.load().to_vec()).unwrap_or_default()
+    }
+
+    /// A session that does what is ordered for its version before it runs.
+    pub(crate) fn around(&self, model: &ModelName, version: &Version, session: Box<dyn Session>) -> Box<dyn Session> {
+        Box::new(FaultySession { session, version: version.clone(), faults: self.slot(model) })
+    }
+
+    /// Whether runs of the version may be held up, and so belong on no thread that others wait for.
+    pub(crate) fn may_delay(&self, model: &ModelName, version: &Version) -> bool {
+        let delays =
+            |fault: &Arc<LiveFault>| matches!(fault.fault.kind, FaultKind::Delay(_)) && fault.concerns(version);
+        self.of(model).iter().any(delays)
+    }
+}
+
+struct FaultySession {
+    session: Box<dyn Session>,
+    version: Version,
+    faults: Arc<LiveFaults>,
+}
+
+impl Session for FaultySession {
+    fn run(&self, inputs: &[Tensor], wanted: &[usize], cancel: Option<&Cancel>) -> Result<Vec<Tensor>> {
+        for fault in self.faults.load().iter().filter(|fault| fault.concerns(&self.version) && fault.strikes()) {
+            match &fault.fault.kind {
+                FaultKind::Delay(span) => delay(*span, cancel)?,
+                FaultKind::Error(message) => return Err(Error::new(ErrorCode::EngineFailed, message.clone())),
+                FaultKind::Panic => panics(),
+            }
+        }
+        self.session.run(inputs, wanted, cancel)
+    }
+}
+
+#[allow(clippy::panic, reason = "it has been ordered")]
+fn panics() {
+    panic!("a fault was ordered: this panic");
+}
+
+/// Waits, but not longer than anybody waits for the run.
+fn delay(span: Duration, cancel: Option<&Cancel>) -> Result<()> {
+    let gate = Arc::new((Mutex::new(false), Condvar::new()));
+    let wait = || {
+        let cancelled = gate.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = gate.1.wait_timeout_while(cancelled, span, |cancelled| !*cancelled);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    };
+    let for_hook = Arc::clone(&gate);
+    let wake = move || {
+        *for_hook.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+        for_hook.1.notify_all();
+    };
+    let cancelled = cancel.map_or_else(wait, |cancel| cancel.with_hook(wake, wait));
+    if cancelled { Err(Error::new(ErrorCode::Cancelled, "cancelled during a delay that was ordered")) } else { Ok(()) }
+}
