@@ -21,8 +21,8 @@ use candor_http_api::{
     wire::{InferCodec, ReplyBody, ReplyEncoding},
 };
 use candor_serving::{
-    Call, Codec as _, Lease, Pipeline as Serving, PipelineSettings, Pool, Ran, Registry, RegistrySettings, Repository,
-    VersionPolicy,
+    BreakerDefaults, Call, Codec as _, Lease, Pipeline as Serving, PipelineSettings, Pool, Ran, Registry,
+    RegistrySettings, Repository, VersionPolicy,
 };
 use tempfile::TempDir;
 
@@ -59,6 +59,8 @@ impl Pipeline {
             load_threads: 1,
             inference_threads: 2,
             inflight_max: 4096,
+            breaker: BreakerDefaults::default(),
+            faults: None,
         };
         let registry = Registry::start(Arc::new(NullEngine::new()), repository, Arc::clone(&clock), settings);
         let registry = Arc::new(registry.context("no thread for the registry")?);
@@ -89,7 +91,7 @@ impl Pipeline {
 
     /// What a run gave whose time nobody asks for.
     fn ran<'a>(&'a self, version: &'a Lease, outputs: Vec<Tensor>) -> Ran<'a> {
-        Ran { version, outputs, nanos: [None; Phase::ALL.len()], clock: &*self.clock }
+        Ran { version, fallback_from: None, outputs, nanos: [None; Phase::ALL.len()], clock: &*self.clock }
     }
 
     /// The reply that the door would write for these outputs.

@@ -19,7 +19,7 @@ use actix_web::{
 use candor_domain::{Clock, Engine, EngineInfo, Error, ErrorCode, Result};
 use candor_engine_ort::OrtEngine;
 use candor_http_api::{Api, ApiParts, Gate, Quota, Tokens};
-use candor_serving::{Pipeline, PipelineSettings, Pool, Registry, RegistrySettings, Repository};
+use candor_serving::{Faults, Pipeline, PipelineSettings, Pool, Registry, RegistrySettings, Repository};
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
 use crate::{clock::SystemClock, config::Settings, data::DataFolder};
@@ -52,7 +52,12 @@ pub fn start(settings: &Settings) -> Result<(RunningServer, Server)> {
         tracing::warn!("{advice}");
     }
     let engine = engine(settings)?;
-    let registry = Registry::start(engine, repository, Arc::clone(&clock), registry_settings(settings));
+    let faults = settings.faults_enabled.then(Arc::<Faults>::default);
+    if faults.is_some() {
+        tracing::warn!("faults can be ordered through the API (faults.enabled)");
+    }
+    let registry_settings = registry_settings(settings, faults.clone());
+    let registry = Registry::start(engine, repository, Arc::clone(&clock), registry_settings);
     let registry = Arc::new(registry.map_err(no_thread)?);
     let sessions = Pool::start("candor-infer", settings.inference_threads, settings.inference_queue_max);
     let pipeline_settings = PipelineSettings {
@@ -67,6 +72,7 @@ pub fn start(settings: &Settings) -> Result<(RunningServer, Server)> {
         limits: settings.http_limits.clone(),
         contracts: settings.contracts.clone(),
         tokens,
+        faults,
         quota: settings.requests_per_second_max.map(Quota::per_second),
         strict_readiness: settings.strict_readiness,
     }));
@@ -77,12 +83,14 @@ pub fn start(settings: &Settings) -> Result<(RunningServer, Server)> {
     Ok((RunningServer { addrs, api, registry, handle: server.handle(), drain_delay, data, poller }, server))
 }
 
-fn registry_settings(settings: &Settings) -> RegistrySettings {
+fn registry_settings(settings: &Settings, faults: Option<Arc<Faults>>) -> RegistrySettings {
     RegistrySettings {
         version_policy: settings.version_policy.clone(),
         load_threads: settings.load_threads,
         inference_threads: settings.http_workers + settings.inference_threads,
         inflight_max: settings.inflight_max,
+        breaker: settings.breaker,
+        faults,
     }
 }
 

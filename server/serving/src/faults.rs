@@ -164,3 +164,89 @@ fn delay(span: Duration, cancel: Option<&Cancel>) -> Result<()> {
     let cancelled = cancel.map_or_else(wait, |cancel| cancel.with_hook(wake, wait));
     if cancelled { Err(Error::new(ErrorCode::Cancelled, "cancelled during a delay that was ordered")) } else { Ok(()) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Fine;
+
+    impl Session for Fine {
+        fn run(&self, _: &[Tensor], _: &[usize], _: Option<&Cancel>) -> Result<Vec<Tensor>> {
+            Ok(Vec::new())
+        }
+    }
+
+    fn version(raw: &str) -> Version {
+        Version::parse(raw).unwrap()
+    }
+
+    /// Which of so many runs of version 1 fail.
+    fn struck(faults: Vec<Fault>, runs: usize) -> Vec<usize> {
+        let (all, model) = (Faults::default(), ModelName::parse("m").unwrap());
+        let session = all.around(&model, &version("1"), Box::new(Fine));
+        all.set(&model, faults);
+        (0..runs).filter(|_| session.run(&[], &[], None).is_err()).collect()
+    }
+
+    fn error(rate: FaultRate) -> Fault {
+        Fault { kind: FaultKind::Error("ordered".to_owned()), version: None, rate, count_max: None }
+    }
+
+    #[test]
+    fn faults_strike_by_count_by_version_and_at_most_so_often() {
+        assert_eq!(struck(vec![error(FaultRate::Every(3))], 8), [2, 5]);
+        assert_eq!(struck(vec![Fault { count_max: Some(2), ..error(FaultRate::Every(1)) }], 8), [0, 1]);
+        let of = |raw: &str| vec![Fault { version: Some(version(raw)), ..error(FaultRate::Every(1)) }];
+        assert_eq!((struck(of("1"), 2), struck(of("2"), 2)), (vec![0, 1], vec![]));
+        assert!(struck(vec![], 3).is_empty());
+    }
+
+    #[test]
+    fn chance_is_drawn_from_the_seed_and_comes_near_its_probability() {
+        let draw = |seed| struck(vec![error(FaultRate::Probability(0.25, seed))], 4000);
+        assert_eq!(draw(1), draw(1));
+        assert_ne!(draw(1), draw(2));
+        // Four standard deviations of a binomial: 4 √(4000 · ¼ · ¾) ≈ 110.
+        assert!((890..=1110).contains(&draw(1).len()), "{}", draw(1).len());
+        assert_eq!(struck(vec![error(FaultRate::Probability(1.0, 0))], 3), [0, 1, 2]);
+    }
+
+    #[test]
+    fn orders_are_counted_and_replaced_while_sessions_live() {
+        let (all, model) = (Faults::default(), ModelName::parse("m").unwrap());
+        let session = all.around(&model, &version("1"), Box::new(Fine));
+        assert!(session.run(&[], &[], None).is_ok() && all.of(&model).is_empty());
+        all.set(&model, vec![error(FaultRate::Every(1))]);
+        let failure = session.run(&[], &[], None).unwrap_err();
+        assert_eq!((failure.code(), failure.what()), (ErrorCode::EngineFailed, "ordered"));
+        assert_eq!(all.of(&model)[0].struck(), 1);
+        all.set(&model, Vec::new());
+        assert!(session.run(&[], &[], None).is_ok());
+    }
+
+    #[test]
+    fn a_panic_is_a_panic() {
+        let panics = Fault { kind: FaultKind::Panic, ..error(FaultRate::Every(1)) };
+        assert!(std::panic::catch_unwind(|| struck(vec![panics], 1)).is_err());
+    }
+
+    #[test]
+    fn a_delay_holds_the_run_up_and_ends_when_nobody_waits() {
+        let (all, model) = (Faults::default(), ModelName::parse("m").unwrap());
+        let session = all.around(&model, &version("1"), Box::new(Fine));
+        let hour = Duration::from_secs(3600);
+        let delay = |span| vec![Fault { kind: FaultKind::Delay(span), ..error(FaultRate::Every(1)) }];
+        assert!(!all.may_delay(&model, &version("1")));
+        all.set(&model, delay(Duration::from_millis(1)));
+        assert!(all.may_delay(&model, &version("1")));
+        assert!(session.run(&[], &[], None).is_ok());
+        all.set(&model, delay(hour));
+        let cancel = Cancel::default();
+        std::thread::scope(|scope| {
+            let run = scope.spawn(|| session.run(&[], &[], Some(&cancel)));
+            cancel.cancel();
+            assert_eq!(run.join().unwrap().unwrap_err().code(), ErrorCode::Cancelled);
+        });
+    }
+}

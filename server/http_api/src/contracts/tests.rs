@@ -80,6 +80,8 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
         load_threads: 1,
         inference_threads: 1,
         inflight_max: 1000,
+        breaker: candor_serving::BreakerDefaults::default(),
+        faults: None,
     };
     let repository = Repository::open(folder.path(), 1 << 20).unwrap();
     let registry =
@@ -119,7 +121,7 @@ fn ask(model: &str, dialect: Dialect, form: Form, body: impl Into<Bytes>) -> Res
     version.signature.check(&request.inputs, version.manifest.rules())?;
     let outputs: Vec<Tensor> = version.session().run(&request.inputs, &request.outputs, None)?;
     let clock = ManualClock::default();
-    let ran = Ran { version: &version, outputs, nanos: [None; Phase::ALL.len()], clock: &clock };
+    let ran = Ran { version: &version, fallback_from: None, outputs, nanos: [None; Phase::ALL.len()], clock: &clock };
     let reply = codec.encode(ran)?;
     Ok((String::from_utf8(reply.bytes).unwrap(), reply.filled))
 }

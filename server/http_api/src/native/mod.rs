@@ -11,13 +11,16 @@
 //! | `lines`, `csv` | bodies of CSV and JSON Lines; the records of CSV |
 //! | `reply` | predictions by row |
 //! | `catalog` | what models, versions, features and outputs are |
+//! | `breaker`, `faults` | breakers as they are shown; faults as they are ordered |
 //! | `typed` | the API document of one model |
 //! | `schema` | the documented shapes of predict bodies |
 
 mod body;
+mod breaker;
 mod catalog;
 mod cells;
 mod csv;
+mod faults;
 mod lines;
 mod negotiate;
 mod predict;
@@ -26,12 +29,14 @@ mod schema;
 mod typed;
 
 pub(crate) use body::{ColumnsSeed, Layout, Reading, RowSeed, RowsSeed, locate};
+pub use breaker::BreakerBody;
 pub use catalog::{Described, ModelDescription};
 pub(crate) use catalog::{Listing, ModelList, ModelSummary, VersionList, VersionSummary, summaries};
 pub(crate) use cells::ValueSeed;
+pub(crate) use faults::{FaultList, FaultOrders, FaultState, read as read_faults};
 pub(crate) use lines::{Lines, first_line, read_csv, read_json_lines};
 pub(crate) use negotiate::{MEDIA_TYPE, accepted};
-pub(crate) use predict::{Form, PredictCodec};
+pub(crate) use predict::{Form, PredictCodec, PredictReply};
 pub(crate) use reply::write_predictions;
 pub use schema::{PredictBody, PredictReplyBody};
 pub(crate) use typed::document;

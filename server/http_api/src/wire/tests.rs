@@ -41,6 +41,8 @@ static VERSIONS: LazyLock<Versions> = LazyLock::new(|| {
         load_threads: 1,
         inference_threads: 1,
         inflight_max: 1000,
+        breaker: candor_serving::BreakerDefaults::default(),
+        faults: None,
     };
     let repository = Repository::open(folder.path(), 1 << 20).unwrap();
     let registry =
@@ -60,7 +62,7 @@ fn version(model: &str) -> Lease {
 /// What a run gave that took no time.
 fn ran(version: &Lease, outputs: Vec<Tensor>) -> Ran<'_> {
     static CLOCK: LazyLock<ManualClock> = LazyLock::new(ManualClock::default);
-    Ran { version, outputs, nanos: Default::default(), clock: &*CLOCK }
+    Ran { version, fallback_from: None, outputs, nanos: Default::default(), clock: &*CLOCK }
 }
 
 fn limits() -> Arc<HttpLimits> {

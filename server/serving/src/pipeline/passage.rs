@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use candor_domain::{Cancel, Clock, Ending, Error, ErrorCode, Permit, Result, Signature, Tick, Version};
+use candor_domain::{Cancel, Clock, Ending, Error, ErrorCode, Permit, Result, Tick, Version};
 
 use super::{Call, remember};
 use crate::{
@@ -48,25 +48,12 @@ impl Passage {
         Err(remember(lease.facts(), clock, now, refused(&lease.model, &lease.version, refusal)))
     }
 
-    /// The version that stands in for `lease`, if it is ready, takes and gives the same, and its own breaker lets the
-    /// call through. It has no stand-in of its own.
+    /// The version that stands in for `lease`, if its own breaker lets the call through. It has no stand-in of its own.
     fn beside(lease: &Lease, registry: &Registry, now: Tick) -> Option<Self> {
-        let wanted = lease.manifest.breaker.fallback_version.as_ref().filter(|wanted| **wanted != lease.version)?;
-        let other = registry.lease(lease.model.as_str(), Some(wanted.as_str())).ok()?;
-        if !is_alike(&lease.signature, &other.signature) {
-            return None;
-        }
+        let other = registry.stand_in(lease)?;
         let permit = other.breaker().map(|breaker| breaker.enter(now)).transpose().ok()?;
         Some(Self { lease: other, permit, fallback_from: Some(lease.version.clone()) })
     }
-}
-
-fn is_alike(one: &Signature, other: &Signature) -> bool {
-    let specs = |signature: &Signature| {
-        let all = signature.inputs.iter().chain(&signature.outputs);
-        all.map(|spec| (spec.name.clone(), spec.datatype, spec.wire_shape())).collect::<Vec<_>>()
-    };
-    one.inputs.len() == other.inputs.len() && specs(one) == specs(other)
 }
 
 /// What the end of a call says of the version.

@@ -4,6 +4,7 @@
 //! async runtime. When a test must know that the pool thread is done with something, it sends one more
 //! request behind it and waits for its answer, or ends the pool.
 
+mod breaking;
 mod counting;
 mod stopping;
 
@@ -34,11 +35,12 @@ struct Setup {
     queue_max: usize,
     inflight_max: u32,
     inference_max: Duration,
+    breaker: BreakerDefaults,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { queue_max: 8, inflight_max: 8, inference_max: AN_HOUR }
+        Self { queue_max: 8, inflight_max: 8, inference_max: AN_HOUR, breaker: BreakerDefaults::default() }
     }
 }
 
@@ -72,7 +74,7 @@ impl World {
             load_threads: 1,
             inference_threads: 4,
             inflight_max: setup.inflight_max,
-            breaker: BreakerDefaults::default(),
+            breaker: setup.breaker,
             faults: None,
         };
         let repository = Repository::open(folder.path(), 1 << 20).unwrap();
@@ -188,6 +190,7 @@ struct Reply {
     values: Vec<i64>,
     decoded_on: String,
     ran_on: String,
+    fallback_from: Option<String>,
 }
 
 fn this_thread() -> String {
@@ -212,7 +215,8 @@ impl Codec for TestCodec {
     fn encode(self, ran: Ran<'_>) -> Result<Reply> {
         self.on_encode.map_or(Ok(()), |trouble| trouble())?;
         let TensorData::Int64(values) = ran.outputs[0].data() else { panic!("not INT64") };
-        Ok(Reply { values: values.clone(), decoded_on: self.decoded_on, ran_on: this_thread() })
+        let fallback_from = ran.fallback_from.map(ToString::to_string);
+        Ok(Reply { values: values.clone(), decoded_on: self.decoded_on, ran_on: this_thread(), fallback_from })
     }
 }
 

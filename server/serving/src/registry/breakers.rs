@@ -1,8 +1,8 @@
 //! The breakers of the versions in memory: shown to doors, and closed by hand.
 
-use candor_domain::{Error, ErrorCode, Result};
+use candor_domain::{Error, ErrorCode, Result, Signature};
 
-use super::{ReadyVersion, Registry};
+use super::{Lease, ReadyVersion, Registry};
 use crate::breaker::{BreakerView, refused};
 
 impl Registry {
@@ -13,15 +13,26 @@ impl Registry {
         Some(BreakerView::of(breaker, &version.manifest.breaker, &*self.core.clock))
     }
 
-    /// Refuses as a request for the version would be refused now.
+    /// Refuses as a request for the version would be refused now; `named` if it would name it.
     ///
     /// # Errors
     /// `BreakerOpen` while its breaker lets no call through.
-    pub fn check_breaker(&self, version: &ReadyVersion) -> Result<()> {
-        match version.breaker().and_then(|breaker| breaker.refusal(self.core.clock.now())) {
-            Some(refusal) => Err(refused(&version.model, &version.version, refusal)),
+    pub fn check_breaker(&self, version: &ReadyVersion, named: bool) -> Result<()> {
+        let now = self.core.clock.now();
+        let refusal = |version: &ReadyVersion| version.breaker().and_then(|breaker| breaker.refusal(now));
+        match refusal(version) {
             None => Ok(()),
+            Some(_) if !named && self.stand_in(version).is_some_and(|other| refusal(&other).is_none()) => Ok(()),
+            Some(refusal) => Err(refused(&version.model, &version.version, refusal)),
         }
+    }
+
+    /// The version that stands in for `version` while its breaker is open, if it is ready, and takes and gives the
+    /// same.
+    pub(crate) fn stand_in(&self, version: &ReadyVersion) -> Option<Lease> {
+        let wanted = version.manifest.breaker.fallback_version.as_ref().filter(|wanted| **wanted != version.version)?;
+        let other = self.lease(version.model.as_str(), Some(wanted.as_str())).ok()?;
+        is_alike(&version.signature, &other.signature).then_some(other)
     }
 
     /// Closes the breaker of a version and forgets what it has counted.
@@ -39,4 +50,12 @@ impl Registry {
         breaker.reset();
         Ok(BreakerView::of(breaker, &lease.manifest.breaker, &*self.core.clock))
     }
+}
+
+fn is_alike(one: &Signature, other: &Signature) -> bool {
+    let specs = |signature: &Signature| {
+        let all = signature.inputs.iter().chain(&signature.outputs);
+        all.map(|spec| (spec.name.clone(), spec.datatype, spec.wire_shape())).collect::<Vec<_>>()
+    };
+    one.inputs.len() == other.inputs.len() && specs(one) == specs(other)
 }

@@ -53,10 +53,8 @@ impl Core {
 
     fn load_found(&self, found: &FoundModel, policy: Option<&VersionPolicy>) -> Result<()> {
         let name = &found.name;
-        let available: Vec<Version> = found.versions.iter().map(|found| found.version.clone()).collect();
         let policy = policy.or(found.manifest.versions.as_ref()).unwrap_or(&self.settings.version_policy);
-        let wanted = policy.select(&available).and_then(|wanted| with_fallback(wanted, found, &available));
-        let wanted = wanted.inspect_err(|error| {
+        let wanted = found.served(policy).inspect_err(|error| {
             self.book().seen(name, seen(found), Some(error.clone()));
         })?;
         let before = self.snapshot.load().models.get(name).cloned().unwrap_or_default();
@@ -182,23 +180,6 @@ impl Core {
         }
         Ok(())
     }
-}
-
-/// The version that stands in for others is served beside them.
-fn with_fallback(
-    mut wanted: BTreeSet<Version>,
-    found: &FoundModel,
-    available: &[Version],
-) -> Result<BTreeSet<Version>> {
-    if let Some(fallback) = &found.manifest.breaker.fallback_version {
-        if !available.contains(fallback) {
-            return Err(Error::model(format!("version {fallback} is not in the repository"))
-                .at("model.toml breaker.fallback_version")
-                .expected(available.iter().map(Version::as_str).collect::<Vec<_>>().join(", ")));
-        }
-        wanted.insert(fallback.clone());
-    }
-    Ok(wanted)
 }
 
 fn seen(found: &FoundModel) -> Vec<(Version, Fingerprint)> {
