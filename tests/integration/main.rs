@@ -14,6 +14,7 @@
 //! | `access` | every route with every kind of token; quotas |
 //! | `registry`, `files` | load, unload, index; broken and hostile files; polling |
 //! | `repositories` | what was laid out for Triton, TF Serving or MLflow |
+//! | `breaking` | circuit breakers, fallback, faults on order |
 //! | `swaps` | one version swapped again and again under load |
 //! | `lifecycle`, `cli` | signals, draining, limits of connections; the command line |
 //! | `cli_help`, `cli_model`, `cli_infer`, `cli_doctor` | what the subcommands say, as snapshots |
@@ -36,6 +37,7 @@ mod bad_json;
 mod bad_names;
 mod bad_tensors;
 mod binary;
+mod breaking;
 mod cli;
 mod cli_doctor;
 mod cli_help;

@@ -49,7 +49,7 @@ pub(crate) async fn reset(request: HttpRequest, api: Data<Api>) -> Answer {
 pub(crate) async fn order(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
     let media_type = native::accepted(&request)?;
     let body = body::read(&request, payload, &api.limits, &body::CONTROL).await?;
-    let (faults, model) = (faults(&api)?, known(&api, &request)?);
+    let (model, faults) = (known(&api, &request)?, faults(&api)?);
     faults.set(&model, native::read_faults(&body)?);
     Ok(HttpResponse::Ok().content_type(media_type).json(list(faults, &model)))
 }
@@ -63,7 +63,7 @@ pub(crate) async fn order(request: HttpRequest, payload: Payload, api: Data<Api>
         errors::Guarded, errors::OfModel, errors::OfNative, errors::OfFitness))]
 pub(crate) async fn show(request: HttpRequest, api: Data<Api>) -> Answer {
     let media_type = native::accepted(&request)?;
-    let (faults, model) = (faults(&api)?, known(&api, &request)?);
+    let (model, faults) = (known(&api, &request)?, faults(&api)?);
     Ok(HttpResponse::Ok().content_type(media_type).json(list(faults, &model)))
 }
 
@@ -76,7 +76,7 @@ pub(crate) async fn show(request: HttpRequest, api: Data<Api>) -> Answer {
         errors::Guarded, errors::OfModel, errors::OfNative, errors::OfFitness))]
 pub(crate) async fn take_back(request: HttpRequest, api: Data<Api>) -> Answer {
     let media_type = native::accepted(&request)?;
-    let (faults, model) = (faults(&api)?, known(&api, &request)?);
+    let (model, faults) = (known(&api, &request)?, faults(&api)?);
     faults.set(&model, Vec::new());
     Ok(HttpResponse::Ok().content_type(media_type).json(list(faults, &model)))
 }

@@ -58,6 +58,7 @@ pub struct FaultOrder {
 
 /// The faults of one model.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"model": "iris", "faults": [{"order": {"kind": "delay", "delay_ms": 5, "every": 1, "count_max": 1}, "struck": 0}]}))]
 pub struct FaultList {
     /// The model.
     #[schema(example = "iris")]
@@ -69,7 +70,7 @@ pub struct FaultList {
 /// A fault, and how often it has struck.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct FaultState {
-    #[serde(flatten)]
+    /// What was ordered.
     order: FaultOrder,
     /// How often it has struck.
     #[schema(example = 0)]
