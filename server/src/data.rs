@@ -1,4 +1,5 @@
-//! The data folder: locked by one server at a time; `serving.json` says where that server is.
+//! The data folder: locked by one server at a time; `serving.json` says where that server is, `engines.json` which
+//! engine ran which file.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -50,6 +51,12 @@ impl DataFolder {
             }
         }
         Err(taken(folder))
+    }
+
+    /// The file of `folder` that the registry keeps its choices of engines in.
+    #[must_use]
+    pub(crate) fn engine_record(folder: &Path) -> PathBuf {
+        folder.join("engines.json")
     }
 
     /// Whether [`open`](Self::open) would succeed in a folder that is there. Makes, changes and holds nothing.

@@ -1,6 +1,7 @@
 //! The Candor model server: wiring only.
 //!
-//! [`start`] builds every part and hands each its needs; `main` and the tests call the same one. No logic
+//! [`start`] builds every part and hands each its needs; `main` and the tests call the same one
+//! ([`start_with`] for a test with engines of its own). No logic
 //! about models lives here. See docs/ARCHITECTURE.md for the house.
 //!
 //! | module | what it does |
@@ -10,7 +11,7 @@
 //! | `wiring` | the architecture as code |
 //! | `shutdown` | signals and the order of draining |
 //! | `clock` | the real clock |
-//! | `data` | the data folder: its lock and serving.json |
+//! | `data` | the data folder: its lock, serving.json and engines.json |
 
 pub mod cli;
 mod clock;
@@ -19,4 +20,4 @@ mod data;
 mod shutdown;
 mod wiring;
 
-pub use wiring::{RunningServer, start};
+pub use wiring::{RunningServer, start, start_with};

@@ -13,6 +13,8 @@
 //! | `slow` | clients that trickle, stop, or leave |
 //! | `access` | every route with every kind of token; quotas |
 //! | `registry`, `files` | load, unload, index; broken and hostile files; polling |
+//! | `engines` | which engine runs a model, by whose word, and what is remembered of it |
+//! | `cross_check` | a second engine answers too, and what is told of it |
 //! | `repositories` | what was laid out for Triton, TF Serving or MLflow |
 //! | `breaking` | circuit breakers, fallback, faults on order |
 //! | `swaps` | one version swapped again and again under load |
@@ -48,6 +50,8 @@ mod cli_scan;
 mod compression;
 mod contracts;
 mod counting;
+mod cross_check;
+mod engines;
 mod files;
 mod golden;
 mod infer;

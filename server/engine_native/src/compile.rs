@@ -182,6 +182,7 @@ impl Work<'_> {
             node,
             opset: node.opset.unwrap_or_default(),
             inputs: inputs.iter().map(|value| value.as_ref().map(|value| known(value, &self.constants))).collect(),
+            folder: self.folder,
         })
         .map_err(|error| error.at(node.place(at)))?;
         let sources: Vec<_> = inputs.iter().map(|value| value.as_ref().map(|value| value.source)).collect();

@@ -5,8 +5,8 @@
 
 use std::fmt::Write as _;
 
-use candor_domain::{BreakerState, Outcome, Phase};
-use candor_serving::{LATENCY_BUCKETS_NANOS, VersionView};
+use candor_domain::{BreakerState, EngineInfo, Outcome, Phase};
+use candor_serving::{CrossCheckReport, LATENCY_BUCKETS_NANOS, VersionView, cross_check::LiveCounts};
 
 use crate::Api;
 
@@ -23,12 +23,19 @@ pub struct Metric {
 }
 
 /// Every metric, in the order in which they are written; docs/METRICS.md is made from this.
-pub const METRICS: [Metric; 13] = [
+pub const METRICS: [Metric; 18] = [
+    Metric { name: "candor_build_info", kind: "gauge", labels: "version", help: "Always 1; the label says what runs." },
     Metric {
-        name: "candor_build_info",
+        name: "candor_engine_info",
         kind: "gauge",
-        labels: "version, engine, engine_version",
-        help: "Always 1; the labels say what runs.",
+        labels: "engine, engine_version",
+        help: "Always 1; one for each engine that can run models.",
+    },
+    Metric {
+        name: "candor_model_info",
+        kind: "gauge",
+        labels: "model, version, engine, engine_version",
+        help: "Always 1; one for each ready version, with the engine that runs it.",
     },
     Metric {
         name: "candor_ready",
@@ -97,11 +104,28 @@ pub const METRICS: [Metric; 13] = [
         labels: "model, version, phase",
         help: "Time of successful requests by phase: request (all of it), queue, decode, run, encode.",
     },
+    Metric {
+        name: "candor_cross_check_disagreed",
+        kind: "gauge",
+        labels: "model, version",
+        help: "1 if a second engine gave other values than the one that serves, 0 if all that was compared agreed.",
+    },
+    Metric {
+        name: "candor_cross_check_rows_total",
+        kind: "counter",
+        labels: "model, version",
+        help: "Rows whose answers were compared with those of a second engine, after a load and of live traffic.",
+    },
+    Metric {
+        name: "candor_cross_check_samples_total",
+        kind: "counter",
+        labels: "model, version, outcome",
+        help: "Samples of live traffic for a second engine by outcome: agreed, disagreed, failed, dropped.",
+    },
 ];
 
 /// The text of one scrape.
 pub(crate) fn render(api: &Api) -> String {
-    let engine = api.registry.engine();
     let views = api.registry.views();
     let ready = api.registry.has_started() && !api.is_stopping();
     let mut text = String::with_capacity(4096 + views.len() * 8192);
@@ -109,13 +133,12 @@ pub(crate) fn render(api: &Api) -> String {
         let Metric { name, kind, help, .. } = metric;
         let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
         let _ = match *name {
-            "candor_build_info" => writeln!(
-                text,
-                "{name}{{version=\"{}\",engine=\"{}\",engine_version=\"{}\"}} 1",
-                env!("CARGO_PKG_VERSION"),
-                escape(engine.name),
-                escape(&engine.version)
-            ),
+            "candor_build_info" => writeln!(text, "{name}{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION")),
+            "candor_engine_info" => api
+                .registry
+                .engines()
+                .infos()
+                .try_for_each(|info| writeln!(text, "{name}{{{}}} 1", engine_labels(info))),
             "candor_ready" => writeln!(text, "{name} {}", u8::from(ready)),
             "candor_inference_queue_length" => writeln!(text, "{name} {}", api.pipeline.queued()),
             "candor_load_queue_length" => writeln!(text, "{name} {}", api.registry.loads_queued()),
@@ -133,6 +156,10 @@ pub(crate) fn render(api: &Api) -> String {
 fn write_view(text: &mut String, name: &str, view: &VersionView) -> std::fmt::Result {
     let labels = format!("model=\"{}\",version=\"{}\"", view.model, view.version);
     match name {
+        "candor_model_info" => match &view.engine {
+            Some(engine) => writeln!(text, "{name}{{{labels},{}}} 1", engine_labels(engine)),
+            None => Ok(()),
+        },
         "candor_requests_total" => Outcome::ALL.into_iter().try_for_each(|outcome| {
             let count = view.totals.outcome(outcome);
             writeln!(text, "{name}{{{labels},outcome=\"{}\"}} {count}", outcome.word())
@@ -153,7 +180,27 @@ fn write_view(text: &mut String, name: &str, view: &VersionView) -> std::fmt::Re
         }
         "candor_breaker_rejected_total" => writeln!(text, "{name}{{{labels}}} {}", view.totals.breaker.rejected),
         "candor_breaker_fallbacks_total" => writeln!(text, "{name}{{{labels}}} {}", view.totals.breaker.fallbacks),
-        _ => Phase::ALL.into_iter().try_for_each(|phase| write_histogram(text, name, &labels, view, phase)),
+        "candor_phase_seconds" => {
+            Phase::ALL.into_iter().try_for_each(|phase| write_histogram(text, name, &labels, view, phase))
+        }
+        _ => view.cross_check.as_ref().map_or(Ok(()), |report| write_cross_check(text, name, &labels, report)),
+    }
+}
+
+fn write_cross_check(text: &mut String, name: &str, labels: &str, report: &CrossCheckReport) -> std::fmt::Result {
+    match (name, &report.live) {
+        ("candor_cross_check_disagreed", _) if report.rows > 0 => {
+            writeln!(text, "{name}{{{labels}}} {}", u8::from(report.disagreement.is_some()))
+        }
+        ("candor_cross_check_rows_total", _) if report.rows > 0 => writeln!(text, "{name}{{{labels}}} {}", report.rows),
+        ("candor_cross_check_samples_total", Some(live)) => {
+            let LiveCounts { sampled: _, agreed, disagreed, failed, dropped } = live;
+            let outcomes = [("agreed", agreed), ("disagreed", disagreed), ("failed", failed), ("dropped", dropped)];
+            outcomes
+                .into_iter()
+                .try_for_each(|(outcome, count)| writeln!(text, "{name}{{{labels},outcome=\"{outcome}\"}} {count}"))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -177,6 +224,10 @@ fn write_histogram(text: &mut String, name: &str, labels: &str, view: &VersionVi
 )]
 fn seconds(nanos: u64) -> f64 {
     nanos as f64 / 1e9
+}
+
+fn engine_labels(engine: &EngineInfo) -> String {
+    format!("engine=\"{}\",engine_version=\"{}\"", escape(engine.name), escape(&engine.version))
 }
 
 fn escape(label: &str) -> String {

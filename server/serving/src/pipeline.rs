@@ -323,6 +323,7 @@ impl<C: Codec> Work<C> {
         self.progress.as_deref().inspect(|progress| progress.end(took));
         let outputs = outputs?;
         self.lease.facts().learn_cost(self.rows, took);
+        self.lease.cross_check().offer(&request.inputs, &request.outputs, &outputs);
         Ok(outputs)
     }
 

@@ -12,6 +12,7 @@
 //! | `reply` | predictions by row |
 //! | `catalog` | what models, versions, features and outputs are |
 //! | `breaker`, `faults` | breakers as they are shown; faults as they are ordered |
+//! | `check` | what a second engine says to a version |
 //! | `typed` | the API document of one model |
 //! | `schema` | the documented shapes of predict bodies |
 
@@ -19,6 +20,7 @@ mod body;
 mod breaker;
 mod catalog;
 mod cells;
+mod check;
 mod csv;
 mod faults;
 mod lines;
@@ -38,6 +40,7 @@ pub(crate) use lines::{Lines, first_line, read_csv, read_json_lines};
 pub(crate) use negotiate::{MEDIA_TYPE, accepted};
 pub(crate) use predict::{Form, PredictCodec, PredictReply};
 pub(crate) use reply::write_predictions;
+pub(crate) use schema::EngineBody;
 pub use schema::{PredictBody, PredictReplyBody};
 pub(crate) use typed::document;
 

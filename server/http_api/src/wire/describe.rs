@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use candor_domain::{Datatype, Dim, TensorSpec, Version};
-use candor_serving::ReadyVersion;
+use candor_serving::{EngineId, ReadyVersion, engines::joined};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -55,14 +55,16 @@ impl ModelMetadata {
     pub fn new(version: &ReadyVersion, versions: &[Version]) -> Self {
         let mut properties: BTreeMap<String, String> = version.properties.clone();
         let manifest = &version.manifest;
-        let engine = format!("{} {}", version.engine.name, version.engine.version);
         let facts = [
             ("title", manifest.title.clone()),
             ("description", manifest.description.clone()),
             ("licence", manifest.licence.clone()),
             ("task", manifest.task.clone()),
             ("version", Some(version.version.to_string())),
-            ("engine", Some(engine)),
+            ("engine", Some(EngineId::from(&version.engine).to_string())),
+            ("engine_passed_over", Some(joined(&version.passed_over)).filter(|passed| !passed.is_empty())),
+            ("engine_was", version.engine_was.as_ref().map(ToString::to_string)),
+            ("cross_check", Some(version.cross_check().report().to_string())),
             ("sha256", Some(version.sha256.clone())),
             ("file_bytes", Some(version.file_bytes.to_string())),
             ("notes", Some(version.origin.notes.join("; ")).filter(|notes| !notes.is_empty())),
@@ -107,6 +109,17 @@ pub struct ModelConfig {
     /// The file that is served.
     #[schema(example = "model.onnx")]
     pub default_model_filename: String,
+    /// `engine`: name and version of the engine that runs it.
+    #[schema(example = json!({"engine": {"string_value": "ort 1.31.1"}}))]
+    pub parameters: BTreeMap<String, TextParameter>,
+}
+
+/// A parameter in Triton's words.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TextParameter {
+    /// Its value.
+    #[schema(example = "ort 1.31.1")]
+    pub string_value: String,
 }
 
 /// An input or output in Triton's words.
@@ -143,6 +156,7 @@ impl ModelConfig {
     pub fn new(version: &ReadyVersion) -> Self {
         use candor_serving::VersionPolicy;
         let (signature, manifest) = (&version.signature, &version.manifest);
+        let engine = EngineId::from(&version.engine);
         let max_batch_size = manifest.batch_rows_max.filter(|_| signature.is_batched()).unwrap_or(0);
         let policy = match &manifest.versions {
             Some(VersionPolicy::All) => ("all", serde_json::json!({})),
@@ -167,6 +181,7 @@ impl ModelConfig {
             input: signature.inputs.iter().map(config).collect(),
             output: signature.outputs.iter().map(labelled).collect(),
             default_model_filename: version.origin.file.clone(),
+            parameters: BTreeMap::from([("engine".to_owned(), TextParameter { string_value: engine.to_string() })]),
         }
     }
 }

@@ -1,10 +1,14 @@
 //! From files to a ready version: read, open, verify against the manifest and the golden pairs, warm up,
 //! measure. Runs on the load pool; publishes nothing.
 
-use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    panic::AssertUnwindSafe,
+    sync::{Arc, PoisonError, atomic::Ordering},
+};
 
 use candor_domain::{
-    Clock, Engine, Error, ErrorCode, LoadedModel, ModelName, ModelSource, RequestRules, Result, Session, Shape,
+    Clock, EngineInfo, Error, ErrorCode, LoadedModel, ModelName, ModelSource, RequestRules, Result, Session, Shape,
     Signature, Tensor, TensorData, TensorSpec,
 };
 use sha2::{Digest as _, Sha256};
@@ -15,8 +19,10 @@ use super::{
 };
 use crate::{
     breaker,
+    cross_check::{CrossCheck, CrossCheckReport, CrossCheckSettings, CrossCheckState, Live, Outbox, Subject, Trial},
+    engines::{Chosen, EngineId, Engines, PassedOver, Remembered, joined},
     features::{Answers, FeatureSet, RowCount},
-    repository::{Fitted, FoundModel, FoundVersion, Golden, GoldenCase, Manifest, Origin, Reshaped},
+    repository::{Fitted, FoundModel, FoundVersion, Golden, GoldenCase, Manifest, Origin, Repository, Reshaped},
 };
 
 /// Runs that measure the cost of a row; stops early when they are slow.
@@ -34,6 +40,10 @@ pub struct Opened {
     pub sha256: String,
     /// Size of its file.
     pub file_bytes: u64,
+    /// The engine that runs it.
+    pub engine: EngineInfo,
+    /// Engines that come before that one, and why they do not run it.
+    pub passed_over: Vec<PassedOver>,
     cost_depends_on_values: bool,
     session: Reshaped,
 }
@@ -51,16 +61,34 @@ pub struct Meaning {
 }
 
 impl Opened {
-    /// Hands the bytes of a version's file to the engine.
+    /// Hands the bytes of a version's file to the first engine that takes it.
     ///
     /// # Errors
     /// `InvalidModel` with the reason when it cannot be served.
-    pub fn open(engine: &dyn Engine, bytes: &[u8], found: &FoundVersion) -> Result<Self> {
+    pub fn open(engines: &Engines, bytes: &[u8], model: &FoundModel, found: &FoundVersion) -> Result<Self> {
         let source = ModelSource { bytes, folder: &found.graph_folder() };
-        let LoadedModel { session, signature, properties, cost_depends_on_values } = guarded(|| engine.load(source))?;
+        Ok(Self::of(engines.load(source, model.manifest.engine)?, bytes))
+    }
+
+    /// As [`Self::open`], by another engine than the one called `first`.
+    pub(crate) fn open_second(
+        engines: &Engines,
+        bytes: &[u8],
+        model: &FoundModel,
+        found: &FoundVersion,
+        first: &str,
+    ) -> Result<Self> {
+        let source = ModelSource { bytes, folder: &found.graph_folder() };
+        Ok(Self::of(engines.load_second(source, model.manifest.engine, first)?, bytes))
+    }
+
+    fn of(chosen: Chosen, bytes: &[u8]) -> Self {
+        let Chosen { loaded, engine, passed_over } = chosen;
+        let LoadedModel { session, signature, properties, cost_depends_on_values } = loaded;
         let session = Reshaped::new(session);
         let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { signature, properties, sha256, file_bytes: bytes.len() as u64, cost_depends_on_values, session })
+        let file_bytes = bytes.len() as u64;
+        Self { signature, properties, sha256, file_bytes, engine, passed_over, cost_depends_on_values, session }
     }
 
     /// Compares it with what the files of its model say, and reads what they mean together. From then on its
@@ -97,6 +125,38 @@ impl Opened {
         guarded(|| case.verify(&self.session, &self.signature, manifest.rules(), golden.tolerance))
     }
 
+    /// Asks another engine the same, as is done after a load, and says how the two stand to each other.
+    #[must_use]
+    pub fn cross_check(
+        &self,
+        engines: &Engines,
+        (repository, model, found): (&Repository, &FoundModel, &FoundVersion),
+        settings: &CrossCheckSettings,
+        clock: &dyn Clock,
+    ) -> CrossCheckReport {
+        if let Some(why) = Trial::why_not(engines, settings, model, self.file_bytes) {
+            return CrossCheckReport::none(why);
+        }
+        let trial = Trial {
+            engines,
+            repository,
+            settings,
+            clock,
+            model,
+            found,
+            engine: &EngineId::from(&self.engine),
+            session: &self.session,
+            signature: &self.signature,
+            sha256: &self.sha256,
+            stop: &|| false,
+        };
+        trial.run().0
+    }
+
+    pub(crate) fn into_session(self) -> Box<dyn Session> {
+        self.session.into_session()
+    }
+
     /// Runs it a few times and measures what a row costs, in nanoseconds; `None` when nothing could be run.
     ///
     /// # Errors
@@ -112,7 +172,7 @@ impl Core {
         let began = self.clock.now();
         let bytes = self.repository.read_model(found)?;
         let golden = self.repository.read_golden(found)?;
-        let mut opened = Opened::open(&*self.engine, &bytes, found)?;
+        let mut opened = Opened::open(&self.engines, &bytes, model, found)?;
         let Meaning { manifest, origin, features, answers } = opened.read(model, found)?;
         if let Some(golden) = &golden {
             golden.cases.iter().try_for_each(|case| opened.verify(&manifest, golden, case))?;
@@ -124,8 +184,8 @@ impl Core {
         }
         let name = (&model.name, &found.version);
         let breaker = breaker::for_version(name, &self.settings.breaker, &manifest.breaker, &facts, &*self.clock);
-        let session = opened.session.into_session();
-        let session = match &self.settings.faults {
+        let cross_check = self.cross_check(model, found, &opened);
+        let around = |session| match &self.settings.faults {
             Some(faults) => faults.around(&model.name, &found.version, session),
             None => session,
         };
@@ -136,14 +196,17 @@ impl Core {
             answers,
             manifest,
             origin,
-            engine: self.engine.info().clone(),
+            engine_was: self.remember(model, found, &opened),
+            engine: opened.engine,
+            passed_over: opened.passed_over,
             load_ms: self.clock.now().nanos_since(began) / 1_000_000,
             cost_is_per_row: !opened.cost_depends_on_values && opened.signature.rows_tell_size(),
             signature: opened.signature,
             properties: opened.properties,
             sha256: opened.sha256,
             file_bytes: opened.file_bytes,
-            session,
+            session: Arc::from(around(opened.session.into_session())),
+            cross_check,
             facts,
             breaker,
             faults: self.settings.faults.clone(),
@@ -151,6 +214,75 @@ impl Core {
             leases: Leases::new(self.settings.inflight_max, self.retired.clone()),
         })
     }
+}
+
+impl Core {
+    /// What will be known of a version's engines beside each other.
+    fn cross_check(&self, model: &FoundModel, found: &FoundVersion, opened: &Opened) -> Arc<CrossCheck> {
+        let settings = &self.settings.cross_check;
+        let why_not = Trial::why_not(&self.engines, settings, model, opened.file_bytes);
+        let checks = self.checks.as_ref().filter(|_| why_not.is_none());
+        Arc::new(CrossCheck::new(
+            (&model.name, &found.version),
+            EngineId::from(&opened.engine),
+            &opened.signature.outputs,
+            settings.tolerance,
+            checks.and_then(|outbox| Live::new(settings, outbox)),
+            why_not.as_deref(),
+        ))
+    }
+
+    /// Has a version that is published checked by another engine, when the first round of loads is over: so long
+    /// the processors are for those.
+    pub(super) fn check_later(&self, model: &FoundModel, found: &FoundVersion, ready: &ReadyVersion) {
+        let Some(outbox) = self.checks.clone() else { return };
+        if ready.cross_check.report().state != CrossCheckState::Pending {
+            return;
+        }
+        let subject = Subject {
+            engines: Arc::clone(&self.engines),
+            repository: self.repository.clone(),
+            settings: self.settings.cross_check.clone(),
+            clock: Arc::clone(&self.clock),
+            model: model.clone(),
+            found: found.clone(),
+            session: Arc::clone(&ready.session),
+            signature: ready.signature.clone(),
+            sha256: ready.sha256.clone(),
+            check: Arc::clone(&ready.cross_check),
+        };
+        let mut postponed = self.postponed.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.started.load(Ordering::SeqCst) {
+            check(&outbox, subject);
+        } else {
+            postponed.push(subject);
+        }
+    }
+
+    /// The first round of loads is over.
+    pub(super) fn check_postponed(&self) {
+        let Some(outbox) = &self.checks else { return };
+        let postponed = std::mem::take(&mut *self.postponed.lock().unwrap_or_else(PoisonError::into_inner));
+        postponed.into_iter().for_each(|subject| check(outbox, subject));
+    }
+
+    /// The engine that ran this file before, if it was another one; says so when that is news.
+    fn remember(&self, model: &FoundModel, found: &FoundVersion, opened: &Opened) -> Option<EngineId> {
+        let now = EngineId::from(&opened.engine);
+        let Remembered { was, changed } =
+            self.record.remember(&model.name, &found.version, &opened.sha256, now.clone());
+        if let Some(was) = was.as_ref().filter(|_| changed) {
+            let why = joined(&opened.passed_over);
+            tracing::warn!(model = %model.name, version = %found.version, %was, %now, "the same file is run by another engine than before{}",
+                if why.is_empty() { why } else { format!(" ({why})") });
+        }
+        was
+    }
+}
+
+fn check(outbox: &Outbox, subject: Subject) {
+    let for_check = outbox.clone();
+    outbox.version(move || subject.check(|| for_check.is_ending()));
 }
 
 /// A panic inside an engine is a failed load, not a lost thread.

@@ -23,6 +23,7 @@ mod version;
 use std::{
     collections::{BTreeMap, HashMap},
     io,
+    path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -30,7 +31,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use candor_domain::{Clock, Engine, EngineInfo, Error, ErrorCode, ModelName, Result, Version};
+use candor_domain::{Clock, EngineInfo, Error, ErrorCode, ModelName, Result, Version};
 use crossbeam_channel::{Sender, unbounded};
 
 pub use book::IndexEntry;
@@ -39,6 +40,8 @@ pub use version::{Lease, ReadyVersion};
 
 use crate::{
     breaker::{BreakerDefaults, BreakerView},
+    cross_check::{Checker, CrossCheckReport, CrossCheckSettings, Outbox, Subject},
+    engines::{EngineRecord, Engines},
     facts::{Facts, FactsTotals},
     faults::Faults,
     pool::{Pending, Pool},
@@ -62,6 +65,26 @@ pub struct RegistrySettings {
     pub breaker: BreakerDefaults,
     /// Where faults are ordered; without it there are none.
     pub faults: Option<Arc<Faults>>,
+    /// File that keeps which engine ran which file; without one that is forgotten when the server ends.
+    pub engine_record: Option<PathBuf>,
+    /// When another engine answers too.
+    pub cross_check: CrossCheckSettings,
+}
+
+impl Default for RegistrySettings {
+    /// One thread each, nothing kept.
+    fn default() -> Self {
+        Self {
+            version_policy: VersionPolicy::Latest(1),
+            load_threads: 1,
+            inference_threads: 1,
+            inflight_max: 1000,
+            engine_record: None,
+            cross_check: CrossCheckSettings::default(),
+            breaker: BreakerDefaults::default(),
+            faults: None,
+        }
+    }
 }
 
 /// Loads that wait for a thread; each may be a whole repository's worth of work for a caller.
@@ -71,6 +94,8 @@ const LOADS_QUEUED_MAX: usize = 4096;
 pub struct Registry {
     core: Arc<Core>,
     loads: Pool,
+    /// Held for its end: it is joined when the registry goes.
+    _checker: Option<Checker>,
 }
 
 /// What load threads and readers share.
@@ -78,7 +103,11 @@ struct Core {
     snapshot: ArcSwap<Snapshot>,
     book: Mutex<Book>,
     turns: Mutex<HashMap<ModelName, Arc<Mutex<()>>>>,
-    engine: Arc<dyn Engine>,
+    engines: Arc<Engines>,
+    record: EngineRecord,
+    checks: Option<Outbox>,
+    /// Versions that were loaded before the first round of loads was over.
+    postponed: Mutex<Vec<Subject>>,
     repository: Repository,
     clock: Arc<dyn Clock>,
     settings: RegistrySettings,
@@ -106,26 +135,36 @@ pub struct VersionView {
     pub inflight: Option<u32>,
     /// Its breaker; `None` when it is not ready or has none.
     pub breaker: Option<BreakerView>,
+    /// The engine that runs it; `None` when it is not ready.
+    pub engine: Option<EngineInfo>,
+    /// What another engine says to it; `None` when it is not ready.
+    pub cross_check: Option<CrossCheckReport>,
 }
 
 impl Registry {
-    /// An empty registry over `repository`.
+    /// An empty registry over `repository`, whose versions are run by `engines`.
     ///
     /// # Errors
     /// When the system gives no thread.
     pub fn start(
-        engine: Arc<dyn Engine>,
+        engines: Engines,
         repository: Repository,
         clock: Arc<dyn Clock>,
         settings: RegistrySettings,
     ) -> io::Result<Self> {
         let loads = Pool::start("candor-load", settings.load_threads, LOADS_QUEUED_MAX)?;
+        let checks = &settings.cross_check;
+        let is_checked = checks.is_on() && engines.present().count() > 1;
+        let checker = is_checked.then(|| Checker::start(checks.queue_max)).transpose()?;
         let (retired, departures) = unbounded::<Retired>();
         let core = Arc::new(Core {
             snapshot: ArcSwap::default(),
             book: Mutex::default(),
             turns: Mutex::default(),
-            engine,
+            engines: Arc::new(engines),
+            checks: checker.as_ref().map(|checker| checker.outbox().clone()),
+            postponed: Mutex::default(),
+            record: EngineRecord::open(settings.engine_record.clone()),
             repository,
             clock,
             settings,
@@ -143,7 +182,7 @@ impl Registry {
                 }
             }
         })?;
-        Ok(Self { core, loads })
+        Ok(Self { core, loads, _checker: checker })
     }
 
     /// Loads every model of the repository, and reports when all have been tried. A model that fails
@@ -171,6 +210,7 @@ impl Registry {
             tracing::warn!("{error}");
         }
         self.core.started.store(true, Ordering::SeqCst);
+        self.core.check_postponed();
     }
 
     /// Loads a model as it lies on disk now: new and changed versions first, then those that the policy
@@ -243,6 +283,13 @@ impl Registry {
             .unwrap_or_default()
     }
 
+    /// The engine that runs a version; `None` when it is not ready.
+    #[must_use]
+    pub fn engine_of(&self, name: &ModelName, version: &Version) -> Option<EngineInfo> {
+        let snapshot = self.core.snapshot.load();
+        Some(snapshot.models.get(name)?.get(version)?.engine.clone())
+    }
+
     /// Models that have a ready version, in order of their names.
     #[must_use]
     pub fn ready_models(&self) -> Vec<ModelName> {
@@ -278,6 +325,8 @@ impl Registry {
             VersionView {
                 inflight: ready.map(|ready| ready.inflight()),
                 breaker: ready.and_then(|ready| self.breaker_of(ready)),
+                engine: ready.map(|ready| ready.engine.clone()),
+                cross_check: ready.map(|ready| ready.cross_check.report()),
                 totals: facts.totals(),
                 model,
                 version,
@@ -292,16 +341,26 @@ impl Registry {
         self.core.started.load(Ordering::SeqCst)
     }
 
-    /// The engine that sessions are made with.
+    /// The engines that sessions are made with.
     #[must_use]
-    pub fn engine(&self) -> &EngineInfo {
-        self.core.engine.info()
+    pub fn engines(&self) -> &Engines {
+        &self.core.engines
     }
 
     /// The repository that models come from.
     #[must_use]
     pub fn repository(&self) -> &Repository {
         &self.core.repository
+    }
+
+    /// Returns when everything that is to be checked by another engine so far has been.
+    #[cfg(test)]
+    pub(crate) fn settle_checks(&self) {
+        let (tell, told) = std::sync::mpsc::channel();
+        if let Some(outbox) = &self.core.checks {
+            outbox.version(move || tell.send(()).unwrap_or_default());
+            told.recv().unwrap_or_default();
+        }
     }
 
     /// Loads that wait for a thread now.

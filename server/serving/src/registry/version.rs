@@ -20,6 +20,8 @@ use candor_domain::{Breaker, EngineInfo, Error, ErrorCode, ModelName, Result, Se
 use crossbeam_channel::Sender;
 
 use crate::{
+    cross_check::CrossCheck,
+    engines::{EngineId, PassedOver},
     facts::Facts,
     faults::Faults,
     features::{Answers, FeatureSet},
@@ -46,6 +48,10 @@ pub struct ReadyVersion {
     pub properties: BTreeMap<String, String>,
     /// The engine that runs it.
     pub engine: EngineInfo,
+    /// Engines that come before that one, and why they do not run it.
+    pub passed_over: Vec<PassedOver>,
+    /// Another engine, or version of it, that ran the same file before.
+    pub engine_was: Option<EngineId>,
     /// sha256 of its file, in hex.
     pub sha256: String,
     /// Size of its file.
@@ -54,7 +60,8 @@ pub struct ReadyVersion {
     pub load_ms: u64,
     /// Whether a run's time can be told from the number of its rows.
     pub cost_is_per_row: bool,
-    pub(super) session: Box<dyn Session>,
+    pub(super) session: Arc<dyn Session>,
+    pub(super) cross_check: Arc<CrossCheck>,
     pub(super) facts: Arc<Facts>,
     pub(super) breaker: Option<Arc<Breaker>>,
     pub(super) faults: Option<Arc<Faults>>,
@@ -111,6 +118,12 @@ impl ReadyVersion {
         &*self.session
     }
 
+    /// What another engine says to what this one answers.
+    #[must_use]
+    pub fn cross_check(&self) -> &Arc<CrossCheck> {
+        &self.cross_check
+    }
+
     /// Its counters, which outlive it.
     #[must_use]
     pub fn facts(&self) -> &Arc<Facts> {
@@ -137,6 +150,7 @@ impl ReadyVersion {
     /// Takes no new leases from now on; is freed when those that there are have gone.
     pub(super) fn retire(self: &Arc<Self>) {
         self.leases.draining.store(true, SeqCst);
+        self.cross_check.end();
         self.free_if_unused();
     }
 

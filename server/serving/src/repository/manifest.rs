@@ -9,6 +9,7 @@ use candor_domain::{Dim, Error, RequestRules, Result, Signature, TensorSpec, Ver
 use serde::{Deserialize, Deserializer, de};
 
 use super::breaker::BreakerNotes;
+use crate::engines::EngineChoice;
 
 /// The contents of `model.toml`.
 #[derive(Debug, Clone, Default, Deserialize)]
@@ -29,6 +30,9 @@ pub struct Manifest {
     /// Whether tensors without elements are passed to the engine; see [`RequestRules::empty_tensors`].
     #[serde(default)]
     pub empty_tensors: bool,
+    /// Which engines may run it; all of the server's if absent.
+    #[serde(default)]
+    pub engine: EngineChoice,
     /// How its breakers differ from the server's.
     #[serde(default)]
     pub breaker: BreakerNotes,

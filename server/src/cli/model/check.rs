@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use candor_domain::{Clock, Datatype, Engine, Result, Signature, TensorSpec, Version};
+use candor_domain::{Clock, Datatype, Result, Signature, TensorSpec, Version};
 use candor_onnx::{Folder, Limits, scan::Scan};
 use candor_serving::{
-    Manifest, Meaning, Opened, Role,
+    CrossCheckState, Engines, Manifest, Meaning, Opened, Role,
     features::{FeatureSpec, Place},
     repository::{FoundModel, FoundVersion, Golden, MLMODEL_FILE, MODEL_FILE},
 };
@@ -45,10 +45,10 @@ pub(super) fn run(args: &CheckArgs) -> Done {
     let settings = args.common.settings(None)?;
     let targets = args.paths.iter().map(|path| target(path, settings.model_bytes_max)).collect::<Result<Vec<_>>>();
     let targets = targets.map_err(Failure::of_arguments)?;
-    let engine = wiring::engine(&settings)?;
+    let engines = wiring::engines(&settings)?;
     let (mut reports, mut ignored) = (Vec::new(), Vec::new());
     for target in targets {
-        let checker = Checker { target: &target, settings: &settings, engine: &*engine, clock: &SystemClock::start() };
+        let checker = Checker { target: &target, settings: &settings, engines: &engines, clock: &SystemClock::start() };
         reports.extend(target.models.iter().map(|named| checker.model(named)));
         ignored.extend(target.ignored);
     }
@@ -59,7 +59,7 @@ pub(super) fn run(args: &CheckArgs) -> Done {
 struct Checker<'a> {
     target: &'a Target,
     settings: &'a Settings,
-    engine: &'a dyn Engine,
+    engines: &'a Engines,
     clock: &'a dyn Clock,
 }
 
@@ -109,7 +109,7 @@ impl Checker<'_> {
             checks.extend(scanned);
             return (checks, None);
         }
-        let mut opened = match Opened::open(self.engine, &bytes, found) {
+        let mut opened = match Opened::open(self.engines, &bytes, model, found) {
             Ok(opened) => opened,
             Err(error) => {
                 checks.push(Check::ok("file", screen::size(bytes.len() as u64)));
@@ -119,6 +119,7 @@ impl Checker<'_> {
         };
         checks.push(Check::ok("file", format!("{}, sha256 {}", screen::size(opened.file_bytes), opened.sha256)));
         checks.extend(scanned);
+        checks.push(engine(&opened));
         checks.push(Check::ok("signature", signature(&opened.signature)));
         let meaning = opened.read(model, found);
         checks.extend(Self::manifest(model, found, &meaning));
@@ -127,6 +128,7 @@ impl Checker<'_> {
         let manifest = meaning.as_ref().map_or(&model.manifest, |meaning| &meaning.manifest);
         checks.extend(self.answers(&opened, manifest, found));
         if let Ok(meaning) = &meaning {
+            checks.push(self.cross_check(&opened, model, found));
             checks.extend(features(meaning, &opened.signature));
             checks.extend(labels(meaning, manifest.task.as_deref()));
         }
@@ -163,6 +165,24 @@ impl Checker<'_> {
         }
         checks.push(self.warm_up(opened, manifest, golden.ok().flatten().as_ref()));
         checks
+    }
+
+    /// What a second engine says to the same inputs.
+    fn cross_check(&self, opened: &Opened, model: &FoundModel, found: &FoundVersion) -> Check {
+        let (settings, place) = (&self.settings.cross_check, (&self.target.repository, model, found));
+        let report = opened.cross_check(self.engines, place, settings, self.clock);
+        let by = report.engine.as_ref().map(ToString::to_string).unwrap_or_default();
+        match report.state {
+            CrossCheckState::Agreed => Check::ok(
+                "cross-check",
+                format!("{by} agrees: {}, largest difference {:.1e}", number(usize::try_from(report.rows).unwrap_or(usize::MAX), "row"), report.largest_difference),
+            ),
+            CrossCheckState::Disagreed | CrossCheckState::Failed => Check::warn("cross-check", report.to_string())
+                .fix("one of the engines is wrong: compare with what the model was made with, and narrow engine in model.toml"),
+            CrossCheckState::None | CrossCheckState::Pending => {
+                Check::ok("cross-check", format!("none: {}", report.reason.unwrap_or_default()))
+            }
+        }
     }
 
     fn warm_up(&self, opened: &Opened, manifest: &Manifest, golden: Option<&Golden>) -> Check {
@@ -212,6 +232,15 @@ fn about(manifest: &Manifest) -> Check {
     }
     Check::warn("about", format!("no {}", missing.join(", no ")))
         .fix("say so in the model's model.toml; documents, `model show` and the API pass it on")
+}
+
+/// Which engine would run it, and what those before it have against it.
+fn engine(opened: &Opened) -> Check {
+    let mut text = format!("{} {}", opened.engine.name, opened.engine.version);
+    for passed in &opened.passed_over {
+        text.push_str(&format!("\nnot {passed}"));
+    }
+    Check::ok("engine", text)
 }
 
 fn signature(signature: &Signature) -> String {

@@ -151,8 +151,16 @@ impl<'a> Chosen<'a> {
 /// # Errors
 /// `EngineFailed` when there are not as many.
 pub(crate) fn scores(rows: usize, of_row: usize, scores: Vec<f32>) -> Result<Tensor> {
+    tensor(rows, of_row, TensorData::Fp32(scores))
+}
+
+/// As [`scores`], of any datatype.
+///
+/// # Errors
+/// As [`scores`].
+pub(crate) fn tensor(rows: usize, of_row: usize, scores: TensorData) -> Result<Tensor> {
     let shape = Shape::new(&[length(rows), length(of_row)])?;
-    Tensor::new(shape, TensorData::Fp32(scores)).map_err(|error| Error::new(ErrorCode::EngineFailed, error.to_string()))
+    Tensor::new(shape, scores).map_err(|error| Error::new(ErrorCode::EngineFailed, error.to_string()))
 }
 
 fn length(count: usize) -> i64 {
@@ -207,13 +215,13 @@ mod tests {
     fn labels_are_written_as_they_are() {
         let labels = Labels::Strings(vec!["no".into(), "yes".into()]);
         let mut chosen = Chosen::of(&labels, 2, &mut Buffers::default()).unwrap();
-        [1, 0].map(|class| chosen.push(class));
+        [1, 0].into_iter().for_each(|class| chosen.push(class));
         let tensor = chosen.tensor().unwrap();
         assert_eq!(tensor.data(), &TensorData::Bytes(["yes", "no"].into_iter().collect()));
         assert_eq!(datatype(&labels), Datatype::Bytes);
         let labels = Labels::Ints(vec![10, -20]);
         let mut chosen = Chosen::of(&labels, 3, &mut Buffers::default()).unwrap();
-        [1, 0, 1].map(|class| chosen.push(class));
+        [1, 0, 1].into_iter().for_each(|class| chosen.push(class));
         assert_eq!(chosen.tensor().unwrap().data(), &TensorData::Int64(vec![-20, 10, -20]));
     }
 }
