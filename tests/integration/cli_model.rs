@@ -41,6 +41,7 @@ fn steady(text: &str, models: &str) -> String {
         Some(line.get(from..)?.trim().to_owned()).filter(|engine| engine.starts_with("ort "))
     };
     let version = steady.lines().find_map(engine);
+    let steady = steady.replace(concat!("native ", env!("CARGO_PKG_VERSION")), "native <version>");
     version.map_or(steady.clone(), |version| steady.replace(&version, "<engine>"))
 }
 
@@ -68,7 +69,7 @@ fn broken() -> Models {
         .with_file("bare/v2/model.onnx", sample("iris", "2"))
         .with_file("policy/1/model.onnx", sample("iris", "1"))
         .with_file("policy/model.toml", "versions = [\"3\"]\n")
-        .with_file("refused/1/model.onnx", fixture("refused_sequence"))
+        .with_file("maps/1/model.onnx", fixture("refused_sequence"))
         .with_file("notes/README.md", "no model")
 }
 

@@ -13,7 +13,7 @@ use candor_onnx::{
 };
 
 use crate::{
-    compile::{Compiled, Value, compile},
+    compile::{Compiled, Value, agreed, compile},
     kernel::Source,
     plan::Plan,
 };
@@ -114,7 +114,7 @@ fn output(info: &ValueInfo, made: &Value) -> Result<TensorSpec> {
             .expected(made.datatype.name())
             .got(element.to_string()));
     }
-    let dims = dims.map(<[_]>::to_vec).or_else(|| made.dims.clone());
+    let dims = agreed(dims.map(<[_]>::to_vec), made.dims.clone());
     spec(&info.name, &Value { dims, ..made.clone() })
 }
 

@@ -108,7 +108,7 @@ pub const METRICS: [Metric; 18] = [
         name: "candor_cross_check_disagreed",
         kind: "gauge",
         labels: "model, version",
-        help: "1 if a second engine gave other values than the one that serves, 0 if all that was compared agreed.",
+        help: "1 if a second engine gave other values than the one that serves, else 0.",
     },
     Metric {
         name: "candor_cross_check_rows_total",
@@ -189,10 +189,10 @@ fn write_view(text: &mut String, name: &str, view: &VersionView) -> std::fmt::Re
 
 fn write_cross_check(text: &mut String, name: &str, labels: &str, report: &CrossCheckReport) -> std::fmt::Result {
     match (name, &report.live) {
-        ("candor_cross_check_disagreed", _) if report.rows > 0 => {
+        ("candor_cross_check_disagreed", _) => {
             writeln!(text, "{name}{{{labels}}} {}", u8::from(report.disagreement.is_some()))
         }
-        ("candor_cross_check_rows_total", _) if report.rows > 0 => writeln!(text, "{name}{{{labels}}} {}", report.rows),
+        ("candor_cross_check_rows_total", _) => writeln!(text, "{name}{{{labels}}} {}", report.rows),
         ("candor_cross_check_samples_total", Some(live)) => {
             let LiveCounts { sampled: _, agreed, disagreed, failed, dropped } = live;
             let outcomes = [("agreed", agreed), ("disagreed", disagreed), ("failed", failed), ("dropped", dropped)];

@@ -1,7 +1,7 @@
 //! Faults on order: delays, errors and panics around a session's run, to see what the rest makes of them.
 //!
 //! Wiring makes the [`Faults`] only when the configuration says so; the registry then wraps every session that it
-//! makes. Without them no session is wrapped and nothing is looked up. What is ordered strikes inside the run, so
+//! makes for requests. Without them no session is wrapped and nothing is looked up. What is ordered strikes inside the run, so
 //! breaker, counters, limits and doors meet it as they meet what goes wrong by itself.
 
 use std::{
@@ -112,22 +112,24 @@ impl Faults {
     }
 
     /// A session that does what is ordered for its version before it runs.
-    pub(crate) fn around(&self, model: &ModelName, version: &Version, session: Box<dyn Session>) -> Box<dyn Session> {
-        Box::new(FaultySession { session, version: version.clone(), faults: self.slot(model) })
-    }
-
-    /// Whether runs of the version may be held up, and so belong on no thread that others wait for.
-    pub(crate) fn may_delay(&self, model: &ModelName, version: &Version) -> bool {
-        let delays =
-            |fault: &Arc<LiveFault>| matches!(fault.fault.kind, FaultKind::Delay(_)) && fault.concerns(version);
-        self.of(model).iter().any(delays)
+    pub(crate) fn around(&self, model: &ModelName, version: &Version, session: Arc<dyn Session>) -> FaultySession {
+        FaultySession { session, version: version.clone(), faults: self.slot(model) }
     }
 }
 
-struct FaultySession {
-    session: Box<dyn Session>,
+/// A session in whose runs things go wrong as ordered.
+pub(crate) struct FaultySession {
+    session: Arc<dyn Session>,
     version: Version,
     faults: Arc<LiveFaults>,
+}
+
+impl FaultySession {
+    /// Whether runs may be held up, and so belong on no thread that others wait for.
+    pub(crate) fn may_delay(&self) -> bool {
+        let delays = |fault: &Arc<LiveFault>| matches!(fault.fault.kind, FaultKind::Delay(_));
+        self.faults.load().iter().any(|fault| delays(fault) && fault.concerns(&self.version))
+    }
 }
 
 impl Session for FaultySession {
@@ -184,7 +186,7 @@ mod tests {
     /// Which of so many runs of version 1 fail.
     fn struck(faults: Vec<Fault>, runs: usize) -> Vec<usize> {
         let (all, model) = (Faults::default(), ModelName::parse("m").unwrap());
-        let session = all.around(&model, &version("1"), Box::new(Fine));
+        let session = all.around(&model, &version("1"), Arc::new(Fine));
         all.set(&model, faults);
         (0..runs).filter(|_| session.run(&[], &[], None).is_err()).collect()
     }
@@ -215,7 +217,7 @@ mod tests {
     #[test]
     fn orders_are_counted_and_replaced_while_sessions_live() {
         let (all, model) = (Faults::default(), ModelName::parse("m").unwrap());
-        let session = all.around(&model, &version("1"), Box::new(Fine));
+        let session = all.around(&model, &version("1"), Arc::new(Fine));
         assert!(session.run(&[], &[], None).is_ok() && all.of(&model).is_empty());
         all.set(&model, vec![error(FaultRate::Every(1))]);
         let failure = session.run(&[], &[], None).unwrap_err();
@@ -234,12 +236,12 @@ mod tests {
     #[test]
     fn a_delay_holds_the_run_up_and_ends_when_nobody_waits() {
         let (all, model) = (Faults::default(), ModelName::parse("m").unwrap());
-        let session = all.around(&model, &version("1"), Box::new(Fine));
+        let session = all.around(&model, &version("1"), Arc::new(Fine));
         let hour = Duration::from_secs(3600);
         let delay = |span| vec![Fault { kind: FaultKind::Delay(span), ..error(FaultRate::Every(1)) }];
-        assert!(!all.may_delay(&model, &version("1")));
+        assert!(!session.may_delay());
         all.set(&model, delay(Duration::from_millis(1)));
-        assert!(all.may_delay(&model, &version("1")));
+        assert!(session.may_delay());
         assert!(session.run(&[], &[], None).is_ok());
         all.set(&model, delay(hour));
         let cancel = Cancel::default();

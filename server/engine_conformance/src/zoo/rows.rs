@@ -27,8 +27,12 @@ const SPECIAL: [f64; 14] = [
     1e-7,
 ];
 
-/// At most one of these in a row: of two, one engine may add them up in another order than the other.
-const HUGE: [f64; 4] = [f32::MAX as f64, f32::MIN as f64, 1e30, -1e30];
+/// At most one of these in a row, and no infinity beside it: engines add up in different orders, and may be beyond
+/// the largest number on the way.
+const HUGE: [f64; 2] = [1e30, -1e30];
+
+/// For trees, which compare and do not add features up.
+const LARGEST: [f64; 4] = [f32::MAX as f64, f32::MIN as f64, 1e30, -1e30];
 
 const STRANGE_WORDS: [&str; 6] = ["", " ", "unknown", "größer", "0", "a word that is longer than any that was seen"];
 
@@ -185,9 +189,15 @@ fn numbers(random: &mut Random, features: &[Feature], kind: Kind) -> Vec<(f64, S
         let plain = |number: f64| (number, Step::None);
         match kind {
             Kind::Ordinary => plain(ordinary),
-            Kind::Special if huge == Some(at) => plain(random.pick(&HUGE).copied().unwrap_or(ordinary)),
+            Kind::Special if huge == Some(at) => {
+                let huge = if feature.thresholds.is_empty() { &HUGE[..] } else { &LARGEST };
+                plain(random.pick(huge).copied().unwrap_or(ordinary))
+            }
             Kind::Special if !random.next().is_multiple_of(3) => plain(ordinary),
-            Kind::Special => plain(random.pick(&SPECIAL).copied().unwrap_or(ordinary)),
+            Kind::Special => {
+                let special = random.pick(&SPECIAL).copied().filter(|number| huge.is_none() || !number.is_infinite());
+                plain(special.unwrap_or(ordinary))
+            }
             Kind::Thresholds => {
                 let threshold = random.pick(&feature.thresholds).copied().unwrap_or(ordinary);
                 let step = [Step::None, Step::None, Step::Up, Step::Down];

@@ -21,6 +21,7 @@ use crate::{
     breaker,
     cross_check::{CrossCheck, CrossCheckReport, CrossCheckSettings, CrossCheckState, Live, Outbox, Subject, Trial},
     engines::{Chosen, EngineId, Engines, PassedOver, Remembered, joined},
+    faults::Faults,
     features::{Answers, FeatureSet, RowCount},
     repository::{Fitted, FoundModel, FoundVersion, Golden, GoldenCase, Manifest, Origin, Repository, Reshaped},
 };
@@ -185,11 +186,7 @@ impl Core {
         let name = (&model.name, &found.version);
         let breaker = breaker::for_version(name, &self.settings.breaker, &manifest.breaker, &facts, &*self.clock);
         let cross_check = self.cross_check(model, found, &opened);
-        let around = |session| match &self.settings.faults {
-            Some(faults) => faults.around(&model.name, &found.version, session),
-            None => session,
-        };
-        Ok(ReadyVersion {
+        let mut ready = ReadyVersion {
             model: model.name.clone(),
             version: found.version.clone(),
             features,
@@ -205,14 +202,18 @@ impl Core {
             properties: opened.properties,
             sha256: opened.sha256,
             file_bytes: opened.file_bytes,
-            session: Arc::from(around(opened.session.into_session())),
+            session: Arc::from(opened.session.into_session()),
             cross_check,
             facts,
             breaker,
-            faults: self.settings.faults.clone(),
+            faulty: None,
             fingerprint: found.fingerprint.clone(),
             leases: Leases::new(self.settings.inflight_max, self.retired.clone()),
-        })
+        };
+        // Only requests meet them: another engine that is asked for its opinion hears the truth.
+        let faulty = |faults: &Arc<Faults>| faults.around(&ready.model, &ready.version, Arc::clone(&ready.session));
+        ready.faulty = self.settings.faults.as_ref().map(faulty);
+        Ok(ready)
     }
 }
 

@@ -23,7 +23,7 @@ use crate::{
     cross_check::CrossCheck,
     engines::{EngineId, PassedOver},
     facts::Facts,
-    faults::Faults,
+    faults::FaultySession,
     features::{Answers, FeatureSet},
     repository::{Fingerprint, Manifest, Origin},
 };
@@ -64,7 +64,8 @@ pub struct ReadyVersion {
     pub(super) cross_check: Arc<CrossCheck>,
     pub(super) facts: Arc<Facts>,
     pub(super) breaker: Option<Arc<Breaker>>,
-    pub(super) faults: Option<Arc<Faults>>,
+    /// The session with what is ordered to go wrong, where that can be ordered.
+    pub(super) faulty: Option<FaultySession>,
     pub(super) fingerprint: Fingerprint,
     pub(super) leases: Leases,
 }
@@ -112,10 +113,10 @@ impl Retired {
 }
 
 impl ReadyVersion {
-    /// The loaded session.
+    /// The loaded session, as requests meet it.
     #[must_use]
     pub fn session(&self) -> &dyn Session {
-        &*self.session
+        self.faulty.as_ref().map_or(&*self.session, |faulty| faulty)
     }
 
     /// What another engine says to what this one answers.
@@ -138,7 +139,7 @@ impl ReadyVersion {
 
     /// Whether somebody has ordered that runs be held up.
     pub(crate) fn may_be_delayed(&self) -> bool {
-        self.faults.as_ref().is_some_and(|faults| faults.may_delay(&self.model, &self.version))
+        self.faulty.as_ref().is_some_and(FaultySession::may_delay)
     }
 
     /// Requests that hold it now.

@@ -7,6 +7,7 @@ use candor_engine_source::told;
 use half::{bf16, f16};
 
 use super::{
+    cast::{to_i32, to_i64},
     dims::{Dims, broadcast, single},
     element::{Element, Float, Number, view},
     infer,
@@ -111,8 +112,8 @@ macro_rules! base {
 }
 
 base! {
-    // A whole result that does not fit is not defined; numpy and ONNX Runtime convert.
-    i32: base, exponent => f64::from(base).powf(exponent) as Self;
+    // A result that does not fit is not defined; it is converted as `Cast` does.
+    i32: base, exponent => to_i32(f64::from(base).powf(exponent));
     i64: base, exponent => whole_power(base, exponent);
     f32: base, exponent => if exponent == 2.0 { base * base } else { base.powf(exponent as Self) };
     f64: base, exponent => if exponent == 2.0 { base * base } else { base.powf(exponent) };
@@ -123,7 +124,7 @@ base! {
 /// Exact where it fits, also beyond the whole numbers that a float has.
 fn whole_power(base: i64, exponent: f64) -> i64 {
     let whole = exponent >= 0.0 && exponent <= f64::from(u32::MAX) && exponent.fract() == 0.0;
-    if whole { base.wrapping_pow(exponent as u32) } else { (base as f64).powf(exponent) as i64 }
+    if whole { base.wrapping_pow(exponent as u32) } else { to_i64((base as f64).powf(exponent)) }
 }
 
 /// `Pow`: the result has the type of the base.
@@ -169,7 +170,7 @@ fn many<T: Number>(build: &Build<'_>, of: fn(T, T) -> T, end: Option<fn(T, T) ->
             }
         }
         if let Some(end) = end {
-            let count = T::of_count(args.len());
+            let count = T::near(args.len() as f64);
             to.iter_mut().for_each(|number| *number = end(*number, count));
         }
         Tensor::new(shape, T::data(to))
@@ -208,7 +209,8 @@ many! {
     mean: T => T::plus, Some(T::over);
 }
 
-/// `Clip`, between attributes before version 11, between inputs since.
+/// `Clip`, between attributes before version 11, between inputs since; what is not said is the finite limit, so
+/// that an infinity does not stay one.
 pub(super) fn clip(build: &Build<'_>) -> Result<Built> {
     fn of<T: Number>(build: &Build<'_>, low: T, high: T) -> Result<Built> {
         let input = build.input(0)?;
@@ -225,13 +227,13 @@ pub(super) fn clip(build: &Build<'_>) -> Result<Built> {
         build.node.float("max").map_err(|error| told(&error))?,
     );
     if build.opset >= 11 {
-        return by_number!(datatype, T => of::<T>(build, T::LOWEST, T::HIGHEST), Err(build.wrong_datatype(0, "a number")));
+        return by_number!(datatype, T => of::<T>(build, T::LEAST, T::MOST), Err(build.wrong_datatype(0, "a number")));
     }
     by_float!(
         datatype,
         T => {
-            let near = |number: Option<f32>, other: T| number.map_or(other, |number| T::of_f64(number.into()));
-            of::<T>(build, near(attributes.0, T::LOWEST), near(attributes.1, T::HIGHEST))
+            let near = |number: Option<f32>, other: T| number.map_or(other, |number| T::near(number.into()));
+            of::<T>(build, near(attributes.0, T::LEAST), near(attributes.1, T::MOST))
         },
         Err(build.wrong_datatype(0, "a float"))
     )

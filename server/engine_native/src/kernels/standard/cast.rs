@@ -10,7 +10,7 @@ use half::{bf16, f16};
 
 use super::{
     compare::strings,
-    element::{Element, Float, view},
+    element::{Element, Float, Number, view},
     moves::{Strings, retyped},
 };
 use crate::{
@@ -139,7 +139,7 @@ macro_rules! castable_half {
             }
 
             fn of_real(number: f64) -> Self {
-                Self::of_f64(number)
+                Self::near(number)
             }
         })*
     };
@@ -148,11 +148,12 @@ macro_rules! castable_half {
 castable_half!(f16, bf16);
 
 /// Towards zero; the lowest number for what does not fit and for what is not a number.
-fn to_i32(number: f64) -> i32 {
+pub(super) fn to_i32(number: f64) -> i32 {
     if number > -2_147_483_649.0 && number < 2_147_483_648.0 { number as i32 } else { i32::MIN }
 }
 
-fn to_i64(number: f64) -> i64 {
+/// The same.
+pub(super) fn to_i64(number: f64) -> i64 {
     if (-9_223_372_036_854_775_808.0..9_223_372_036_854_775_808.0).contains(&number) { number as i64 } else { i64::MIN }
 }
 

@@ -96,8 +96,14 @@ half_element!(f16: Fp16, bf16: Bf16);
 pub(super) trait Number: Element {
     const ZERO: Self;
     const ONE: Self;
+    /// Not above any number.
     const LOWEST: Self;
+    /// Not below any number.
     const HIGHEST: Self;
+    /// The lowest that is finite.
+    const LEAST: Self;
+    /// The highest that is finite.
+    const MOST: Self;
     /// Whether a division by zero has no result.
     const WHOLE: bool;
     fn plus(self, other: Self) -> Self;
@@ -110,12 +116,10 @@ pub(super) trait Number: Element {
     fn negative(self) -> Self;
     fn magnitude(self) -> Self;
     fn is_nan(self) -> bool;
-    /// A number of this type near a count.
-    fn of_count(count: usize) -> Self;
-    /// Near this number.
+    /// The number in 64 bits, or the nearest to it.
     fn to_f64(self) -> f64;
-    /// Near that number.
-    fn of_f32(number: f32) -> Self;
+    /// The nearest of this type; whole numbers towards zero.
+    fn near(number: f64) -> Self;
     /// `self + at · step`; halves compute in 32 bits.
     fn stepped(self, step: Self, at: usize) -> Self;
 
@@ -141,6 +145,8 @@ macro_rules! whole {
             const ONE: Self = 1;
             const LOWEST: Self = Self::MIN;
             const HIGHEST: Self = Self::MAX;
+            const LEAST: Self = Self::MIN;
+            const MOST: Self = Self::MAX;
             const WHOLE: bool = true;
 
             fn plus(self, other: Self) -> Self {
@@ -181,15 +187,11 @@ macro_rules! whole {
                 false
             }
 
-            fn of_count(count: usize) -> Self {
-                count as Self
-            }
-
             fn to_f64(self) -> f64 {
                 self as f64
             }
 
-            fn of_f32(number: f32) -> Self {
+            fn near(number: f64) -> Self {
                 number as Self
             }
 
@@ -216,8 +218,6 @@ pub(super) trait Float: Number {
     type Wide: Real;
     fn wide(self) -> Self::Wide;
     fn narrow(wide: Self::Wide) -> Self;
-    /// The nearest of this type.
-    fn of_f64(number: f64) -> Self;
 }
 
 /// What floats compute in.
@@ -267,6 +267,8 @@ macro_rules! float {
             const ONE: Self = $one;
             const LOWEST: Self = <$type>::NEG_INFINITY;
             const HIGHEST: Self = <$type>::INFINITY;
+            const LEAST: Self = <$type>::MIN;
+            const MOST: Self = <$type>::MAX;
             const WHOLE: bool = false;
 
             fn plus(self, other: Self) -> Self {
@@ -302,16 +304,13 @@ macro_rules! float {
                 self.is_nan()
             }
 
-            fn of_count(count: usize) -> Self {
-                Self::of_f64(count as f64)
-            }
-
             fn to_f64(self) -> f64 {
                 self.into()
             }
 
-            fn of_f32(number: f32) -> Self {
-                Self::of_f64(number.into())
+            fn near(number: f64) -> Self {
+                let from: fn(f64) -> $type = $from_f64;
+                from(number)
             }
 
             fn stepped(self, step: Self, at: usize) -> Self {
@@ -330,11 +329,6 @@ macro_rules! float {
             fn narrow(wide: $wide) -> Self {
                 let from: fn($wide) -> $type = $from;
                 from(wide)
-            }
-
-            fn of_f64(number: f64) -> Self {
-                let from: fn(f64) -> $type = $from_f64;
-                from(number)
             }
         })*
     };

@@ -296,7 +296,7 @@ impl<T: Factor> Gemm<T> {
 
     fn scale(&self, addend: Option<&Tensor>, dims: Dims, to: &mut [T::Wide]) -> Result<()> {
         if self.alpha != 1.0 {
-            let alpha = T::Wide::of_f32(self.alpha);
+            let alpha = T::Wide::near(self.alpha.into());
             to.iter_mut().for_each(|product| *product = product.times(alpha));
         }
         let Some(addend) = addend.filter(|_| self.beta != 0.0) else { return Ok(()) };
@@ -307,7 +307,7 @@ impl<T: Factor> Gemm<T> {
                 .got(addend.shape().to_string()));
         }
         let from = T::widened(view(addend)?);
-        let beta = (self.beta != 1.0).then(|| T::Wide::of_f32(self.beta));
+        let beta = (self.beta != 1.0).then(|| T::Wide::near(self.beta.into()));
         both.walk.each_element(|[at, from_at]| {
             if let (Some(to), Some(from)) = (to.get_mut(at), from.get(from_at)) {
                 *to = to.plus(beta.map_or(*from, |beta| beta.times(*from)));

@@ -59,7 +59,7 @@ fn scalar(build: &Build<'_>, value: f32) -> Result<Tensor> {
         build.input(0)?.datatype,
         T => {
             use super::element::{Element, Number};
-            Tensor::new(Shape::new(&[])?, T::data(vec![T::of_f32(value)]))
+            Tensor::new(Shape::new(&[])?, T::data(vec![T::near(value.into())]))
         },
         Err(build.wrong_datatype(0, "a float"))
     )

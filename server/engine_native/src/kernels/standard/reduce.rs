@@ -61,23 +61,16 @@ pub(super) fn reduce(build: &Build<'_>) -> Result<Built> {
 fn of_floats<T: Float>(build: &Build<'_>, along: Along, of: &str) -> Result<Built> {
     let sum = |step: fn(f64, T) -> f64, end: fn(f64, usize) -> T| Fold { start: 0.0, step, end };
     match of {
-        "Sum" => folded(build, along, sum(|sum, x| sum + x.to_f64(), |sum, _| T::of_f64(sum))),
-        "Mean" => folded(build, along, sum(|sum, x| sum + x.to_f64(), |sum, count| T::of_f64(sum / count as f64))),
-        "L1" => folded(build, along, sum(|sum, x| sum + x.to_f64().abs(), |sum, _| T::of_f64(sum))),
-        "L2" => folded(build, along, sum(square_added::<T>, |sum, _| T::of_f64(sum.sqrt()))),
-        "SumSquare" => folded(build, along, sum(square_added::<T>, |sum, _| T::of_f64(sum))),
-        "LogSum" => folded(build, along, sum(|sum, x| sum + x.to_f64(), |sum, _| T::of_f64(sum.ln()))),
-        "LogSumExp" => folded(
-            build,
-            along,
-            Fold {
-                start: (f64::NEG_INFINITY, 0.0),
-                step: |of, x: T| exponential_added(of, x.to_f64()),
-                end: |(largest, sum), _| T::of_f64(if sum == 0.0 { largest } else { largest + sum.ln() }),
-            },
-        ),
+        "Sum" => folded(build, along, sum(added, |sum, _| T::near(sum))),
+        "Mean" => folded(build, along, sum(added, |sum, count| T::near(sum / count as f64))),
+        "L1" => folded(build, along, sum(|sum, x| sum + x.to_f64().abs(), |sum, _| T::near(sum))),
+        "SumSquare" => folded(build, along, sum(square_added, |sum, _| T::near(sum))),
         _ => either::<T>(build, along, of),
     }
+}
+
+fn added<T: Number>(sum: f64, x: T) -> f64 {
+    sum + x.to_f64()
 }
 
 fn square_added<T: Number>(sum: f64, x: T) -> f64 {
@@ -100,20 +93,29 @@ fn of_whole<T: Number>(build: &Build<'_>, along: Along, of: &str) -> Result<Buil
     let sum = |step: fn(T, T) -> T, end: fn(T, usize) -> T| Fold { start: T::ZERO, step, end };
     match of {
         "Sum" => folded(build, along, sum(T::plus, |sum, _| sum)),
-        "Mean" => folded(build, along, sum(T::plus, |sum, count| sum.over(T::of_count(count)))),
+        "Mean" => folded(build, along, sum(T::plus, |sum, count| sum.over(T::near(count as f64)))),
         "L1" => folded(build, along, sum(|sum, x| sum.plus(x.magnitude()), |sum, _| sum)),
         "SumSquare" => folded(build, along, sum(|sum, x| sum.plus(x.times(x)), |sum, _| sum)),
-        "L2" | "LogSum" | "LogSumExp" => Err(build.wrong_datatype(0, "a float")),
         _ => either::<T>(build, along, of),
     }
 }
 
-/// What is the same for floats and whole numbers.
+/// What is the same for floats and whole numbers; of whole numbers, roots and logarithms are rounded to zero.
 fn either<T: Number>(build: &Build<'_>, along: Along, of: &str) -> Result<Built> {
+    let sum = |step: fn(f64, T) -> f64, end: fn(f64, usize) -> T| Fold { start: 0.0, step, end };
     match of {
         "Max" => folded(build, along, Fold { start: T::LOWEST, step: T::larger, end: |best, _| best }),
         "Min" => folded(build, along, Fold { start: T::HIGHEST, step: T::smaller, end: |best, _| best }),
-        _ => folded(build, along, Fold { start: T::ONE, step: T::times, end: |product, _| product }),
+        "Prod" => folded(build, along, Fold { start: T::ONE, step: T::times, end: |product, _| product }),
+        "L2" => folded(build, along, sum(square_added, |sum, _| T::near(sum.sqrt()))),
+        "LogSum" => folded(build, along, sum(added, |sum, _| T::near(sum.ln()))),
+        _ if T::WHOLE => Err(build.wrong_datatype(0, "a float")),
+        _ => {
+            let start = (f64::NEG_INFINITY, 0.0);
+            let step = |of, x: T| exponential_added(of, x.to_f64());
+            let end = |(largest, sum): (f64, f64), _| T::near(if sum == 0.0 { largest } else { largest + sum.ln() });
+            folded(build, along, Fold { start, step, end })
+        }
     }
 }
 

@@ -157,7 +157,11 @@ pub(super) fn non_zero(build: &Build<'_>) -> Result<Built> {
 fn run_non_zero<T: Element>(args: &Args<'_>, buffers: &mut Buffers) -> Result<Tensor> {
     let input = args.get(0)?;
     let from = view::<T>(input)?;
-    let dims = Dims::from(input.shape());
+    let mut dims = Dims::from(input.shape());
+    if dims.is_empty() {
+        // A scalar counts as a list of one.
+        dims.push(1)?;
+    }
     let found = || from.iter().enumerate().filter(|(_, element)| **element != T::default()).map(|(at, _)| at);
     let count = found().count();
     let made = Dims::of([dims.len(), count])?.shape()?;

@@ -43,8 +43,10 @@ fn any(build: &Build<'_>, kind: Kind) -> Result<Built> {
         T => Built::by(input.datatype, input.dims.clone(), move |args, buffers| {
             let input = args.get(0)?;
             let dims = Dims::from(input.shape());
-            let (outer, size, inner) = if dims.is_empty() {
-                (1, 1, 1)
+            // Flattening may begin behind the last axis, as the default of version 1 does with one axis.
+            let behind_all = flattens && usize::try_from(number) == Ok(dims.len());
+            let (outer, size, inner) = if dims.is_empty() || behind_all {
+                (usize::MAX, 1, 1)
             } else {
                 let at = axis(number, dims.len())?;
                 let (before, size, behind) = dims.around(at);

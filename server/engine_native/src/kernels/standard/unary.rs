@@ -123,7 +123,8 @@ real! {
     /// `Elu`.
     elu(x, alpha = 1.0) => if x < 0.0 { alpha * x.exp_m1() } else { x };
     /// `Celu`: `max(0, x) + min(0, alpha · (exp(x / alpha) − 1))`.
-    celu(x, alpha = 1.0) => x.max(0.0) + (alpha * (x / alpha).exp_m1()).min(0.0);
+    celu(x, alpha = 1.0) =>
+        if x > 0.0 { x } else { alpha * (x / alpha).exp_m1() };
     /// `ThresholdedRelu`.
     thresholded_relu(x, alpha = 1.0) => if x > alpha { x } else { 0.0 };
     /// `HardSigmoid`.
@@ -201,7 +202,8 @@ number! {
     /// `Relu`; a not-a-number stays one.
     relu(x: T) => if x.is_below_zero() { T::ZERO } else { x };
     /// `Sign`; of a not-a-number, that.
-    sign(x: T) => if x > T::ZERO { T::ONE } else if x.is_below_zero() { T::ONE.negative() } else if x.is_nan() { x } else { T::ZERO };
+    sign(x: T) =>
+        if x > T::ZERO { T::ONE } else if x.is_below_zero() { T::ONE.negative() } else if x.is_nan() { x } else { T::ZERO };
 }
 
 /// `BitwiseNot`.
