@@ -86,7 +86,6 @@ impl Settings {
             threads => threads,
         };
         let mut read = Reader(layers);
-        let insecure = read.boolean("auth.insecure");
         let tokens_file = read.path("auth.tokens_file");
         let mut http_addrs = read.addresses("http.addr");
         let contracts = read_contracts(&mut read);
@@ -95,16 +94,7 @@ impl Settings {
             http_addrs.iter_mut().filter(|_| port > 0).for_each(|addr| addr.set_port(port));
         }
         let open_to_all = tokens_file.is_none() && http_addrs.iter().any(|addr| !addr.ip().is_loopback());
-        let faults_enabled = read.boolean("faults.enabled");
-        if faults_enabled && open_to_all {
-            read.complain("faults.enabled", "beyond loopback needs auth.tokens_file: anybody could order faults");
-        }
-        if open_to_all && !insecure {
-            read.complain(
-                "http.addr",
-                "listening beyond loopback needs auth.tokens_file, or --insecure for a network that is trusted",
-            );
-        }
+        let faults_enabled = read_reach(&mut read, open_to_all);
         let settings = Self {
             http_workers: or_cores(read.whole("http.workers", 0..=1024), 1),
             connections_max: read.size("http.connections_max", 1..=1_000_000),
@@ -154,6 +144,21 @@ impl Settings {
         let problems = layers.take_problems();
         if problems.is_empty() { Ok(settings) } else { Err(Report(problems)) }
     }
+}
+
+/// Whether faults can be ordered. Whoever can reach the port without a token may not do so.
+fn read_reach(read: &mut Reader<'_>, open_to_all: bool) -> bool {
+    let faults_enabled = read.boolean("faults.enabled");
+    if faults_enabled && open_to_all {
+        read.complain("faults.enabled", "beyond loopback needs auth.tokens_file: anybody could order faults");
+    }
+    if !read.boolean("auth.insecure") && open_to_all {
+        read.complain(
+            "http.addr",
+            "listening beyond loopback needs auth.tokens_file, or --insecure for a network that is trusted",
+        );
+    }
+    faults_enabled
 }
 
 fn read_http_limits(read: &mut Reader<'_>) -> HttpLimits {
