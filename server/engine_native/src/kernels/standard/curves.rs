@@ -14,7 +14,7 @@ pub(super) fn exp(x: f32) -> f32 {
     // ln 2 in two parts, the first of few bits.
     let rest = x - whole * 0.693_359_4 + whole * 2.121_944_4e-4;
     let mut sum = 1.987_569_1e-4;
-    for factor in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_65, 0.5] {
+    for factor in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 0.166_666_66, 0.5] {
         sum = sum * rest + factor;
     }
     let fraction = sum * rest * rest + rest + 1.0;
@@ -33,11 +33,11 @@ pub(super) fn tanh(x: f32) -> f32 {
     let near = x.clamp(-7.905_311, 7.905_311);
     let square = near * near;
     let mut above = -2.760_768_5e-16;
-    for factor in [2.000_188e-13, -8.604_672e-11, 5.122_297e-8, 1.485_722_4e-5, 6.372_619_3e-4, 4.893_525e-3] {
+    for factor in [2.000_188e-13, -8.604_672e-11, 5.122_297_3e-8, 1.485_722_4e-5, 6.372_619_5e-4, 4.893_524_6e-3] {
         above = above * square + factor;
     }
     let mut below = 1.198_258_4e-6;
-    for factor in [1.185_347_1e-4, 2.268_434_6e-3, 4.893_525_2e-3] {
+    for factor in [1.185_347_1e-4, 2.268_434_7e-3, 4.893_525e-3] {
         below = below * square + factor;
     }
     // The fraction is not exact near 0, where the tangent is the number itself.
