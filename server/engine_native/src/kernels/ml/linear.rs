@@ -14,6 +14,9 @@ use crate::{
     workspace::Buffers,
 };
 
+/// Rows between which a run may be cancelled.
+const BLOCK_ROWS: usize = 256;
+
 /// `LinearClassifier`: a label and one score per class. The label is chosen before the scores are
 /// transformed.
 pub(super) fn classifier(build: &Build<'_>) -> Result<Built> {
@@ -49,13 +52,20 @@ impl Scorer {
         Self { coefficients: Dense::new(&coefficients, features), intercepts, features, post }
     }
 
-    /// Appends the scores of one row.
-    fn push_scores<'s>(&self, row: &[f32], out: &'s mut Vec<f32>) -> &'s mut [f32] {
-        let start = out.len();
-        self.coefficients.push_dots(row, out);
-        let found = out.get_mut(start..).unwrap_or_default();
-        found.iter_mut().zip(&self.intercepts).for_each(|(score, intercept)| *score += intercept);
-        found
+    /// The scores of each row of an input, before they are transformed.
+    fn scores(&self, args: &Args<'_>, rows: usize, buffers: &mut Buffers) -> Result<Vec<f32>> {
+        let count = self.intercepts.len();
+        let features = floats(args.get(0)?, buffers)?;
+        let mut found = buffers.take(cells(rows, count))?;
+        for block in features.chunks(cells(self.features.max(1), BLOCK_ROWS)) {
+            args.go_on()?;
+            self.coefficients.push_all(block, self.features, &mut found, buffers)?;
+        }
+        release(features, buffers);
+        for row in found.chunks_exact_mut(count.max(1)) {
+            row.iter_mut().zip(&self.intercepts).for_each(|(score, intercept)| *score += intercept);
+        }
+        Ok(found)
     }
 }
 
@@ -64,23 +74,24 @@ impl Kernel for Classifier {
         let (scorer, columns) = (&self.scorer, self.labels.len());
         let tensor = args.get(0)?;
         let rows = rows_of(tensor, scorer.features)?;
-        let features = floats(tensor, buffers)?;
-        let mut out = buffers.take(cells(rows, columns))?;
+        let mut found = scorer.scores(args, rows, buffers)?;
         let mut chosen = Chosen::of(&self.labels, rows, buffers)?;
-        for row in features.chunks_exact(scorer.features.max(1)) {
-            args.go_on()?;
-            let found = scorer.push_scores(row, &mut out);
-            if let [score] = *found {
-                // One score of two classes: the first has what is left of 1.
-                chosen.push(usize::from(score > 0.0));
-                out.pop();
-                out.extend(both(f64::from(score), First::Rest, scorer.post));
-            } else {
-                chosen.push(largest(found));
-                transform(scorer.post, found);
+        let out = if scorer.intercepts.len() == 1 {
+            // One score of two classes: the first has what is left of 1.
+            let mut out = buffers.take(cells(rows, columns))?;
+            for score in &found {
+                chosen.push(usize::from(*score > 0.0));
+                out.extend(both(f64::from(*score), First::Rest, scorer.post));
             }
-        }
-        release(features, buffers);
+            buffers.give(found);
+            out
+        } else {
+            for row in found.chunks_exact_mut(scorer.intercepts.len().max(1)) {
+                chosen.push(largest(row));
+                transform(scorer.post, row);
+            }
+            found
+        };
         made.push(chosen.tensor()?);
         made.push(scores::tensor(rows, columns, TensorData::Fp32(out))?);
         Ok(())
@@ -109,13 +120,8 @@ impl Kernel for Regressor {
         let Self { scorer, targets } = self;
         let tensor = args.get(0)?;
         let rows = rows_of(tensor, scorer.features)?;
-        let features = floats(tensor, buffers)?;
-        let mut out = buffers.take(cells(rows, *targets))?;
-        for row in features.chunks_exact(scorer.features.max(1)) {
-            args.go_on()?;
-            transform(scorer.post, scorer.push_scores(row, &mut out));
-        }
-        release(features, buffers);
+        let mut out = scorer.scores(args, rows, buffers)?;
+        out.chunks_exact_mut((*targets).max(1)).for_each(|row| transform(scorer.post, row));
         made.push(scores::tensor(rows, *targets, TensorData::Fp32(out))?);
         Ok(())
     }

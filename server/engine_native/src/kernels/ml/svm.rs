@@ -6,7 +6,7 @@ use candor_onnx::extract::{Labels, PostTransform, Svm, SvmKernel};
 
 use super::{
     coupling::Coupling,
-    dense::{Dense, dot, dot_wide, fused},
+    dense::{Dense, dot_wide, fused},
     numbers::{cells, floats, input, release, row_dims, rows_dim, rows_of},
     scores::{self, Chosen, First, both, datatype, largest, transform},
 };
@@ -14,6 +14,9 @@ use crate::{
     kernel::{Args, Build, Built, Kernel},
     workspace::Buffers,
 };
+
+/// Rows that are compared before their sums are made.
+const BLOCK_ROWS: usize = 16;
 
 /// The support vectors, and how a row is compared with them.
 struct Comparer {
@@ -60,33 +63,48 @@ pub(super) fn regressor(build: &Build<'_>) -> Result<Built> {
     let mut model = Svm::of(build.node, build.width(0)).map_err(|error| told(&error))?;
     // ONNX Runtime reads `post_transform` here and never applies it.
     let dims = row_dims(known, 1);
-    Built::one(Regressor { comparer: Comparer::of(&mut model), model }, Datatype::Fp32, dims)
+    let comparer = Comparer::of(&mut model);
+    let coefficients = Dense::new(&model.coefficients, model.coefficients.len());
+    Built::one(Regressor { comparer, coefficients, model }, Datatype::Fp32, dims)
 }
 
 struct Regressor {
     model: Svm,
     comparer: Comparer,
+    /// As one row, over support vectors or, without those, features.
+    coefficients: Dense,
 }
 
 impl Kernel for Regressor {
     fn run(&self, args: &mut Args<'_>, buffers: &mut Buffers, made: &mut Vec<Tensor>) -> Result<()> {
-        let Self { model, comparer } = self;
+        let Self { model, comparer, .. } = self;
         let tensor = args.get(0)?;
         let rows = rows_of(tensor, model.features)?;
         let features = floats(tensor, buffers)?;
         let (mut out, mut alikes) = (buffers.take(rows)?, buffers.take(model.vectors)?);
-        let rho = model.rho.first().copied().unwrap_or_default();
-        for row in features.chunks_exact(model.features.max(1)) {
-            args.go_on()?;
-            let sum = if model.vectors == 0 {
-                dot(row, &model.coefficients)
-            } else {
+        let mut block_alikes = buffers.take(cells(rows.min(BLOCK_ROWS), model.vectors))?;
+        for block in features.chunks(cells(model.features.max(1), BLOCK_ROWS)) {
+            if model.vectors == 0 {
+                args.go_on()?;
+                self.coefficients.push_all(block, model.features, &mut out, buffers)?;
+                continue;
+            }
+            block_alikes.clear();
+            for row in block.chunks_exact(model.features.max(1)) {
+                args.go_on()?;
                 comparer.compare(row, &mut alikes);
-                dot(&alikes, &model.coefficients)
-            } + rho;
-            let sign = if sum > 0.0 { 1.0 } else { -1.0 };
-            out.push(if model.is_one_class { sign } else { sum });
+                block_alikes.extend_from_slice(&alikes);
+            }
+            self.coefficients.push_all(&block_alikes, model.vectors, &mut out, buffers)?;
         }
+        let rho = model.rho.first().copied().unwrap_or_default();
+        for sum in &mut out {
+            *sum += rho;
+            if model.is_one_class {
+                *sum = if *sum > 0.0 { 1.0 } else { -1.0 };
+            }
+        }
+        buffers.give(block_alikes);
         buffers.give(alikes);
         release(features, buffers);
         made.push(scores::tensor(rows, 1, TensorData::Fp32(out))?);
