@@ -137,15 +137,19 @@ fn run_range<T: Number>(args: &mut Args<'_>, buffers: &mut Buffers) -> Result<Te
 /// `Shape`, of the axes from `start` to before `end`.
 pub(super) fn shape(build: &Build<'_>) -> Result<Built> {
     let (start, end) = (build.int("start", 0)?, build.int("end", i64::MAX)?);
-    build.input(0)?;
-    Built::by(Datatype::Int64, Some(vec![Dim::Unknown]), move |args, buffers| {
-        let dims = args.get(0)?.shape().dims();
-        let rank = i64::try_from(dims.len()).unwrap_or(i64::MAX);
+    let part = move |rank: usize| {
+        let rank = i64::try_from(rank).unwrap_or(i64::MAX);
         let within = |at: i64| {
             let from_end = if at < 0 { at.saturating_add(rank) } else { at };
             usize::try_from(from_end.clamp(0, rank)).unwrap_or(0)
         };
-        let sizes = dims.get(within(start)..within(end)).unwrap_or_default();
+        within(start)..within(end)
+    };
+    let rank = build.input(0)?.dims.as_ref().map(Vec::len);
+    let count = rank.map_or(Dim::Unknown, |rank| Dim::Fixed(part(rank).len() as u64));
+    Built::by(Datatype::Int64, Some(vec![count]), move |args, buffers| {
+        let dims = args.get(0)?.shape().dims();
+        let sizes = dims.get(part(dims.len())).unwrap_or_default();
         let mut to = buffers.take(sizes.len())?;
         to.extend_from_slice(sizes);
         Tensor::new(Dims::of([to.len()])?.shape()?, TensorData::Int64(to))

@@ -90,7 +90,10 @@ pub(super) fn reshape(build: &Build<'_>) -> Result<Built> {
     if build.opset >= 5 {
         build.input(1)?;
         let wanted = build.optional(1).and_then(|known| known.constant).and_then(|constant| ints(constant).ok());
-        let dims = wanted.map(|wanted| infer::reshape(build, &wanted, allow_zero));
+        let dims = match wanted {
+            Some(wanted) => Some(infer::reshape(build, &wanted, allow_zero)),
+            None => infer::as_many_as(build, 1),
+        };
         return reshaped(build, dims, move |args, old| reshape_to(&old, &ints(args.get(1)?)?, allow_zero));
     }
     let wanted = build.ints("shape")?.unwrap_or_default();

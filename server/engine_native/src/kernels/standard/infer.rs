@@ -2,7 +2,7 @@
 //!
 //! They only help to choose and to describe: kernels look at the shapes that come.
 
-use candor_domain::Tensor;
+use candor_domain::{Tensor, tensor::RANK_MAX};
 use candor_onnx::Dim;
 
 use super::dims::{Ints, ints};
@@ -38,6 +38,16 @@ pub(super) fn reshape(build: &Build<'_>, wanted: &[i64], allow_zero: bool) -> Ve
         size => fixed(*size),
     };
     wanted.iter().enumerate().map(size).collect()
+}
+
+/// As many dimensions as an input has elements, none of them known.
+pub(super) fn as_many_as(build: &Build<'_>, at: usize) -> Known {
+    match of(build, at)?.as_slice() {
+        [Dim::Fixed(count)] => {
+            Some(vec![Dim::Unknown; usize::try_from(*count).ok().filter(|count| *count <= RANK_MAX)?])
+        }
+        _ => None,
+    }
 }
 
 /// `Flatten` at an axis.
