@@ -1,5 +1,6 @@
 //! Operators of `ai.onnx.ml`, by the specification (docs/Operators-ml.md of the ONNX project). Where it is
-//! silent, and where ONNX Runtime does otherwise, they do as ONNX Runtime does, and say so.
+//! silent, and where ONNX Runtime does otherwise, they do as ONNX Runtime does, and say so; trees alone keep to the
+//! specification where the two contradict each other.
 //!
 //! | module | operators |
 //! |---|---|

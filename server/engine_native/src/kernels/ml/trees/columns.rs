@@ -36,12 +36,6 @@ impl Columns {
         (Self::new(places.keys().copied().collect()), places)
     }
 
-    /// The first `features` as they are.
-    pub(super) fn plain(features: usize) -> Self {
-        let column = |feature| Column { feature, negated: false, missing_is_lowest: false };
-        Self::new((0..).take(features).map(column).collect())
-    }
-
     fn new(list: Vec<Column>) -> Self {
         let is_changed = |column: &Column| column.negated || column.missing_is_lowest;
         let is_plain = list.iter().zip(0..).all(|(column, at)| column.feature == at && !is_changed(column));

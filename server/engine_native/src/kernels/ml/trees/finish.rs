@@ -14,7 +14,9 @@ use crate::{
 pub(super) struct Finish<T> {
     /// By what sums are divided, for averages.
     divisor: Option<T>,
-    /// One per score, zeros if the model has none.
+    /// Scores that are counted for a row.
+    targets: usize,
+    /// One per score; empty if the model has none.
     base: Vec<T>,
     post: PostTransform,
     class: Option<Class>,
@@ -42,12 +44,13 @@ impl<T: Number> Finish<T> {
     /// `Unsupported` for classifiers whose meaning nobody has written down.
     pub(super) fn of(ensemble: &TreeEnsemble) -> Result<Self> {
         let one = one_score(ensemble)?;
-        let scores = if one.is_some() { 1 } else { ensemble.targets };
-        let base = (0..scores).map(|at| ensemble.base_values.get(at).map_or_else(T::default, T::of)).collect();
+        let targets = if one.is_some() { 1 } else { ensemble.targets };
+        let base = (0..ensemble.base_values.len()).filter_map(|at| ensemble.base_values.get(at)).map(T::of).collect();
         let is_average = ensemble.aggregate == Aggregate::Average;
         let labels = ensemble.labels.clone();
         Ok(Self {
             divisor: is_average.then(|| T::of(ensemble.roots.len() as f64)),
+            targets,
             base,
             post: ensemble.post_transform,
             class: labels.map(|labels| Class { labels, one }),
@@ -56,12 +59,12 @@ impl<T: Number> Finish<T> {
 
     /// Scores that are counted for a row.
     pub(super) fn targets(&self) -> usize {
-        self.base.len()
+        self.targets
     }
 
     /// Scores of a row in the output.
     pub(super) fn width(&self) -> usize {
-        if self.is_one_score() { 2 } else { self.base.len() }
+        if self.is_one_score() { 2 } else { self.targets }
     }
 
     /// What classes are called, if there are any.
@@ -88,9 +91,10 @@ impl<T: Number> Finish<T> {
     /// Writes what the counted votes of some rows come to.
     pub(super) fn rows(&self, counted: &mut [T], outputs: &mut Outputs<'_>) {
         for row in counted.chunks_exact_mut(self.targets()) {
-            for (score, base) in row.iter_mut().zip(&self.base) {
+            let base = self.base.iter().copied().chain(std::iter::repeat(T::default()));
+            for (score, base) in row.iter_mut().zip(base) {
                 let sum = self.divisor.map_or(*score, |divisor| *score / divisor);
-                *score = sum + *base;
+                *score = sum + base;
             }
             self.row(row, outputs);
         }

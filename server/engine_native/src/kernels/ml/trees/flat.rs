@@ -1,16 +1,16 @@
-//! The compiled form of trees: eight bytes a node (sixteen in 64 bits), children side by side, leaves inline.
+//! The compiled form of trees: eight bytes a node in 32 bits, children side by side, leaves inline.
 //!
-//! Every node asks `x <= value`: other comparisons and missing values are in the columns (see `columns`). The child
-//! for "false" lies right behind the one for "true", so that the next position is this one, plus a distance, plus
-//! one if the answer is "false". A leaf has the distance 0 and asks the first column, the lowest number, which is
-//! below whatever the leaf holds: it is its own next node. So a walk needs no branch that depends on data.
+//! Every node asks `x <= value`: `layout` and `columns` bring other comparisons and missing values into this form.
+//! The child for "false" lies right behind the one for "true", so that the next position is this one, plus a
+//! distance, plus one if the answer is "false". A leaf has the distance 0 and asks the first column, the lowest
+//! number, which is below whatever the leaf holds: it is its own next node. So a walk needs no branch that depends
+//! on data.
 
-use std::collections::{BTreeMap, VecDeque};
-
-use candor_onnx::extract::{Child, Mode, TreeEnsemble};
+use candor_onnx::extract::TreeEnsemble;
 
 use super::{
-    columns::{Column, Columns},
+    columns::Columns,
+    layout::{Held, Laid, lay_out},
     number::Number,
 };
 
@@ -31,26 +31,65 @@ const CHUNK_BYTES: usize = 256 << 10;
 
 /// A node, or a leaf.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Node<T> {
+pub(super) struct Node<T, P> {
     /// The threshold, or what the leaf holds.
-    value: T,
-    /// Distance to the children, and below it the column; how many bits are the column's is one number for all.
-    packed: u32,
+    pub(super) value: T,
+    /// Distance to the children, and the column.
+    pub(super) packed: P,
+}
+
+/// A distance and a column in as few bytes as they need.
+pub(super) trait Packed: Copy + Send + Sync + 'static {
+    /// None if they do not fit; a column takes `bits` bits.
+    fn of(distance: u32, column: u32, bits: u32) -> Option<Self>;
+
+    fn distance(self, bits: u32) -> u32;
+
+    fn column(self, bits: u32) -> usize;
+}
+
+impl Packed for u32 {
+    fn of(distance: u32, column: u32, bits: u32) -> Option<Self> {
+        let fits = bits < Self::BITS && distance <= Self::MAX >> bits;
+        fits.then(|| distance << bits | column)
+    }
+
+    fn distance(self, bits: u32) -> u32 {
+        self >> bits
+    }
+
+    fn column(self, bits: u32) -> usize {
+        (self & ((1 << bits) - 1)) as usize
+    }
+}
+
+impl Packed for u64 {
+    fn of(distance: u32, column: u32, _: u32) -> Option<Self> {
+        Some(Self::from(distance) << u32::BITS | Self::from(column))
+    }
+
+    fn distance(self, _: u32) -> u32 {
+        (self >> u32::BITS) as u32
+    }
+
+    fn column(self, _: u32) -> usize {
+        self as u32 as usize
+    }
 }
 
 /// Trees that are walked at once.
-struct Group<const LANES: usize> {
+pub(super) struct Group<const LANES: usize> {
     /// Positions of the roots; for those that the last group lacks, of a leaf.
-    roots: [u32; LANES],
+    pub(super) roots: [u32; LANES],
     /// How many are real.
-    trees: usize,
+    pub(super) trees: usize,
     /// Steps to the deepest leaf.
-    depth: u32,
+    pub(super) depth: u32,
 }
 
 /// The compiled trees.
-pub(super) struct Flat<T> {
-    nodes: Vec<Node<T>>,
+pub(super) struct Flat<T, P> {
+    nodes: Vec<Node<T, P>>,
     /// In the order of the file, by chunk.
     chunks: Vec<Vec<Group<LANES>>>,
     /// Those that are left.
@@ -58,35 +97,24 @@ pub(super) struct Flat<T> {
     column_bits: u32,
 }
 
-/// What a leaf holds.
-pub(super) type Held<'a, T> = &'a dyn Fn(Child) -> T;
-
-impl<T: Number> Flat<T> {
-    /// Compiles an ensemble; none for what does not have this form: comparisons for equality, thresholds that are
-    /// not numbers together with missing values, more columns and nodes than fit. What leaves hold must not be
-    /// NaN.
+impl<T: Number, P: Packed> Flat<T, P> {
+    /// Compiles an ensemble; none if it does not fit. What leaves hold must not be NaN.
     pub(super) fn of(ensemble: &TreeEnsemble, held: Held<'_, T>) -> Option<(Self, Columns)> {
-        let asked: Vec<(Column, T)> =
-            (0..ensemble.features.len()).map(|at| question(ensemble, at)).collect::<Option<_>>()?;
-        let (columns, places) = Columns::of(asked.iter().map(|(column, _)| *column));
-        let column_bits = usize::BITS - columns.width().leading_zeros();
-        if column_bits >= u32::BITS {
-            return None;
-        }
-        let mut layout = Layout { ensemble, asked: &asked, places: &places, held, column_bits, nodes: Vec::new() };
-        layout.nodes.push(Node { value: T::default(), packed: 0 });
         let (full, rest) = ensemble.roots.as_chunks::<LANES>();
-        let (mut chunks, mut groups, mut begin) = (Vec::new(), Vec::new(), 0);
-        for roots in full {
-            groups.push(layout.group(roots)?);
-            if (layout.nodes.len() - begin) * size_of::<Node<T>>() >= CHUNK_BYTES {
-                chunks.push(std::mem::take(&mut groups));
-                begin = layout.nodes.len();
+        let Laid { nodes, columns, column_bits, made: (chunks, last) } = lay_out(ensemble, held, |layout| {
+            let (mut chunks, mut groups, mut begin) = (Vec::new(), Vec::new(), 0);
+            for roots in full {
+                groups.push(layout.group(roots)?);
+                if layout.bytes() - begin >= CHUNK_BYTES {
+                    chunks.push(std::mem::take(&mut groups));
+                    begin = layout.bytes();
+                }
             }
-        }
-        chunks.push(groups);
-        let last = rest.chunks(LANES_LAST).map(|roots| layout.group(roots)).collect::<Option<_>>()?;
-        Some((Self { nodes: layout.nodes, chunks, last, column_bits }, columns))
+            chunks.push(groups);
+            let last = rest.chunks(LANES_LAST).map(|roots| layout.group(roots)).collect::<Option<_>>()?;
+            Some((chunks, last))
+        })?;
+        Some((Self { nodes, chunks, last, column_bits }, columns))
     }
 
     #[cfg(test)]
@@ -183,76 +211,12 @@ impl<T: Number> Flat<T> {
     /// One node on; none at a leaf.
     #[inline]
     fn step(&self, at: &mut u32, row: &[T]) {
-        let mask = (1_u32 << self.column_bits) - 1;
         // Both are there: whoever laid the nodes out has seen to it.
         if let Some(node) = self.nodes.get(*at as usize)
-            && let Some(x) = row.get((node.packed & mask) as usize)
+            && let Some(x) = row.get(node.packed.column(self.column_bits))
         {
             let is_true = *x <= node.value;
-            *at += (node.packed >> self.column_bits) + u32::from(!is_true);
+            *at += node.packed.distance(self.column_bits) + u32::from(!is_true);
         }
-    }
-}
-
-/// What a node asks, as `x <= threshold` of a column.
-fn question<T: Number>(ensemble: &TreeEnsemble, at: usize) -> Option<(Column, T)> {
-    let threshold = T::of(ensemble.thresholds.get(at)?);
-    let (negated, threshold) = match ensemble.modes.get(at)? {
-        Mode::Leq => (false, threshold),
-        Mode::Lt => (false, threshold.before()),
-        Mode::Gte => (true, -threshold),
-        Mode::Gt => (true, (-threshold).before()),
-        Mode::Eq | Mode::Neq | Mode::Member => return None,
-    };
-    let missing_is_lowest = *ensemble.missing_true.get(at)?;
-    // The lowest number is not below NaN.
-    let is_askable = !(missing_is_lowest && threshold.is_nan());
-    is_askable.then_some((Column { feature: *ensemble.features.get(at)?, negated, missing_is_lowest }, threshold))
-}
-
-struct Layout<'a, T> {
-    ensemble: &'a TreeEnsemble,
-    asked: &'a [(Column, T)],
-    places: &'a BTreeMap<Column, u32>,
-    held: Held<'a, T>,
-    column_bits: u32,
-    nodes: Vec<Node<T>>,
-}
-
-impl<T: Number> Layout<'_, T> {
-    /// Lays out some trees behind what is there.
-    fn group<const LANES: usize>(&mut self, roots: &[Child]) -> Option<Group<LANES>> {
-        let mut group = Group { roots: [0; LANES], trees: roots.len(), depth: 0 };
-        for (place, root) in group.roots.iter_mut().zip(roots) {
-            *place = u32::try_from(self.nodes.len()).ok()?;
-            group.depth = group.depth.max(self.tree(*root)?);
-        }
-        Some(group)
-    }
-
-    /// Lays out a tree behind what is there; gives its depth.
-    fn tree(&mut self, root: Child) -> Option<u32> {
-        let empty = Node { value: T::default(), packed: 0 };
-        // Who waits for being laid out: where, what, and how deep.
-        let mut waiting = VecDeque::from([(self.nodes.len(), root, 0)]);
-        self.nodes.push(empty);
-        let mut depth = 0;
-        while let Some((place, child, level)) = waiting.pop_back() {
-            depth = depth.max(level);
-            let node = if child.is_leaf() {
-                Node { value: (self.held)(child), packed: 0 }
-            } else {
-                let (column, value) = *self.asked.get(child.at())?;
-                let pair = self.nodes.len();
-                let distance =
-                    u32::try_from(pair - place).ok().filter(|distance| *distance <= u32::MAX >> self.column_bits)?;
-                self.nodes.extend([empty, empty]);
-                waiting.push_back((pair + 1, *self.ensemble.if_false.get(child.at())?, level + 1));
-                waiting.push_back((pair, *self.ensemble.if_true.get(child.at())?, level + 1));
-                Node { value, packed: distance << self.column_bits | *self.places.get(&column)? }
-            };
-            *self.nodes.get_mut(place)? = node;
-        }
-        Some(depth)
     }
 }

@@ -1,11 +1,12 @@
 //! `TreeEnsembleClassifier`, `TreeEnsembleRegressor` (`ai.onnx.ml` 1, 3) and `TreeEnsemble` (5).
 //!
-//! Meaning is the specification's. Where that is silent, ONNX Runtime's: integers are compared as 32-bit floats,
+//! Meaning is the specification's, also where ONNX Runtime contradicts it: `tests/fixtures/make_trees.py` of this
+//! crate names each such point. Where the specification is silent, it is ONNX Runtime's: integers are compared as 32-bit floats,
 //! votes are added in the order of the trees in the precision of the model, base values last, and two classes with
 //! votes for one have one score. The precision is 64 bits if the input or any list of the model has it.
 //!
 //! ```text
-//! rows ─► columns: what nodes compare ─► flat (or general): leaves ─► votes: counted ─► finish: scores, labels
+//! rows ─► columns: what nodes compare ─► flat: leaves ─► votes: counted ─► finish: scores, labels
 //! ```
 //!
 //! | module | what it does |
@@ -13,27 +14,27 @@
 //! | `number` | the two precisions |
 //! | `columns` | prepares rows so that all nodes ask the same question |
 //! | `flat` | compiled trees; walks many at once, without a branch that depends on data |
-//! | `general` | trees with any comparison |
+//! | `layout` | from the lists of the file to compiled trees |
 //! | `votes` | what leaves say |
 //! | `finish` | base values, transforms, labels |
 
 mod columns;
 mod finish;
 mod flat;
-mod general;
+mod layout;
 mod number;
 #[cfg(test)]
 mod tests;
 mod votes;
 
-use candor_domain::{Datatype, Error, Result, Tensor};
+use candor_domain::{Datatype, Error, ErrorCode, Result, Tensor};
 use candor_engine_source::told;
 use candor_onnx::{
     Dim,
     extract::{Numbers, TreeEnsemble},
 };
 
-use self::{columns::Columns, finish::Finish, flat::Flat, general::General, number::Number, votes::Votes};
+use self::{columns::Columns, finish::Finish, flat::Flat, number::Number, votes::Votes};
 use super::scores;
 use crate::{
     kernel::{Args, Build, Built, Kernel, Known},
@@ -87,8 +88,9 @@ struct Trees<T> {
 
 /// Who finds the leaves.
 enum Walker<T> {
-    Flat(Flat<T>),
-    General(General<T>),
+    Small(Flat<T, u32>),
+    /// For ensembles with too many columns and nodes.
+    Large(Flat<T, u64>),
 }
 
 impl<T: Number> Walker<T> {
@@ -96,8 +98,8 @@ impl<T: Number> Walker<T> {
     /// scores of a row, the position of a tree, and what the leaves of this tree and those after it hold.
     fn walk(&self, rows: (&[T], usize), scores: (&mut [T], usize), cast: impl FnMut(&mut [T], usize, &[T])) {
         match self {
-            Self::Flat(flat) => flat.walk(rows, scores, cast),
-            Self::General(general) => general.walk(rows, scores, cast),
+            Self::Small(flat) => flat.walk(rows, scores, cast),
+            Self::Large(flat) => flat.walk(rows, scores, cast),
         }
     }
 }
@@ -106,14 +108,11 @@ impl<T: Number> Trees<T> {
     fn of(ensemble: &TreeEnsemble, answers_wide: bool) -> Result<Self> {
         let finish = Finish::of(ensemble)?;
         let votes = Votes::of(ensemble, finish.targets())?;
-        let flat = Flat::of(ensemble, &|leaf| votes.held(ensemble, leaf));
-        let (walker, columns, votes) = match flat {
-            Some((flat, columns)) => (Walker::Flat(flat), columns, votes),
-            None => {
-                let columns = Columns::plain(ensemble.features_min);
-                (Walker::General(General::of(ensemble)), columns, votes.by_position(ensemble, finish.targets()))
-            }
-        };
+        let held = |leaf| votes.held(ensemble, leaf);
+        let small = Flat::of(ensemble, &held).map(|(flat, columns)| (Walker::Small(flat), columns));
+        let made = small.or_else(|| Flat::of(ensemble, &held).map(|(flat, columns)| (Walker::Large(flat), columns)));
+        let (walker, columns) =
+            made.ok_or_else(|| Error::new(ErrorCode::Unsupported, "the trees have too many nodes for this engine"))?;
         Ok(Self { columns, walker, votes, finish, features_min: ensemble.features_min, answers_wide })
     }
 
@@ -142,7 +141,8 @@ impl<T: Number> Kernel for Trees<T> {
         let input = args.get(0)?;
         let (rows, width) = self.shape(input)?;
         let mut outputs = self.finish.begin(rows, self.answers_wide, buffers)?;
-        let of_block = (BLOCK_NUMBERS / self.columns.width()).clamp(*BLOCK_ROWS.start(), *BLOCK_ROWS.end()).min(rows);
+        let numbers = self.columns.width().max(self.finish.targets());
+        let of_block = (BLOCK_NUMBERS / numbers).clamp(*BLOCK_ROWS.start(), *BLOCK_ROWS.end()).min(rows);
         let mut prepared = buffers.take::<T>(of_block * self.columns.width())?;
         let mut counted = buffers.take::<T>(of_block * self.finish.targets())?;
         for first in (0..rows).step_by(of_block.max(1)) {

@@ -11,6 +11,9 @@ pub(super) trait Number:
     /// Below every number.
     const LOWEST: Self;
 
+    /// At least every number.
+    const HIGHEST: Self;
+
     /// Not a number.
     const NAN: Self;
 
@@ -45,6 +48,7 @@ const FIRST_NORMAL: u32 = 1 << 23;
 
 impl Number for f32 {
     const LOWEST: Self = Self::NEG_INFINITY;
+    const HIGHEST: Self = Self::INFINITY;
     const NAN: Self = Self::NAN;
 
     fn of(number: f64) -> Self {
@@ -86,6 +90,7 @@ impl Number for f32 {
 
 impl Number for f64 {
     const LOWEST: Self = Self::NEG_INFINITY;
+    const HIGHEST: Self = Self::INFINITY;
     const NAN: Self = Self::NAN;
 
     fn of(number: f64) -> Self {

@@ -8,7 +8,12 @@ use candor_onnx::{
 };
 use proptest::prelude::*;
 
-use super::{BLOCK_ROWS, Kernel as _, Trees, Walker, number::Number, votes::Votes};
+use super::{
+    BLOCK_ROWS, Kernel as _, Trees, Walker,
+    flat::{Flat, Packed as _},
+    number::Number,
+    votes::Votes,
+};
 use crate::{
     kernel::{Args, Source},
     workspace::Buffers,
@@ -241,8 +246,12 @@ fn same(got: &[f32], wanted: &[f32]) -> bool {
 fn agree<T: Number>(ensemble: &TreeEnsemble, rows: &[T], data: TensorData) -> Result<(), TestCaseError> {
     let trees = Trees::<T>::of(ensemble, false).unwrap();
     let wanted: Vec<f32> = rows.chunks_exact(FEATURES as usize).flat_map(|row| walked(ensemble, row)).collect();
-    let got = answered(&trees, rows.len() / FEATURES as usize, data);
+    let got = answered(&trees, rows.len() / FEATURES as usize, data.clone());
     prop_assert!(same(&got, &wanted), "got {got:?}, wanted {wanted:?}");
+    let (large, columns) = Flat::of(ensemble, &|leaf| trees.votes.held(ensemble, leaf)).unwrap();
+    let large = Trees { walker: Walker::Large(large), columns, ..trees };
+    let got = answered(&large, rows.len() / FEATURES as usize, data);
+    prop_assert!(same(&got, &wanted), "large: got {got:?}, wanted {wanted:?}");
     Ok(())
 }
 
@@ -290,35 +299,26 @@ fn compiled(plan: &Plan) -> Trees<f32> {
 #[test]
 fn each_shape_of_votes_has_its_form() {
     let one = compiled(&plan());
-    assert!(matches!((one.walker, one.votes), (Walker::Flat(_), Votes::One)));
+    assert!(matches!((one.walker, one.votes), (Walker::Small(_), Votes::One)));
     let of_tree = compiled(&Plan { votes: Style::OfTree, targets: 3, ..plan() });
-    assert!(matches!((of_tree.walker, of_tree.votes), (Walker::Flat(_), Votes::OfTree(_))));
+    assert!(matches!((of_tree.walker, of_tree.votes), (Walker::Small(_), Votes::OfTree(_))));
     let dense = compiled(&Plan { votes: Style::Dense, targets: 3, ..plan() });
-    assert!(matches!((dense.walker, dense.votes), (Walker::Flat(_), Votes::Dense(_))));
+    assert!(matches!((dense.walker, dense.votes), (Walker::Small(_), Votes::Dense(_))));
     let sparse = compiled(&Plan { votes: Style::Any, targets: 3, ..plan() });
-    assert!(matches!((sparse.walker, sparse.votes), (Walker::Flat(_), Votes::Sparse(_))));
+    assert!(matches!((sparse.walker, sparse.votes), (Walker::Small(_), Votes::Sparse(_))));
     let least = compiled(&Plan { aggregate: "MIN", ..plan() });
-    assert!(matches!((least.walker, least.votes), (Walker::Flat(_), Votes::Smallest(_))));
+    assert!(matches!((least.walker, least.votes), (Walker::Small(_), Votes::Smallest(_))));
     let most = compiled(&Plan { aggregate: "MAX", ..plan() });
-    assert!(matches!((most.walker, most.votes), (Walker::Flat(_), Votes::Largest(_))));
+    assert!(matches!((most.walker, most.votes), (Walker::Small(_), Votes::Largest(_))));
 }
 
 #[test]
 fn trees_of_many_chunks_are_added_in_their_order() {
     let plan = Plan { trees: 70, depth: 12, missing: false, ..plan() };
     let ensemble = TreeEnsemble::of(&node(&plan), None).unwrap();
-    assert!(matches!(compiled(&plan).walker, Walker::Flat(flat) if flat.chunks() > 2));
+    assert!(matches!(compiled(&plan).walker, Walker::Small(flat) if flat.chunks() > 2));
     let rows = rows_of(&plan, 40);
     agree::<f32>(&ensemble, &rows, TensorData::Fp32(rows.clone())).unwrap();
-}
-
-#[test]
-fn what_the_flat_form_cannot_ask_is_walked_in_general() {
-    for plan in [Plan { modes: ALL, ..plan() }, Plan { thresholds: &[f32::NAN], ..plan() }] {
-        assert!(matches!(compiled(&plan).walker, Walker::General(_)), "{plan:?}");
-    }
-    let without = Plan { thresholds: &[f32::NAN], missing: false, ..plan() };
-    assert!(matches!(compiled(&without).walker, Walker::Flat(_)));
 }
 
 /// Membership cannot be written in these lists, so it is put in afterwards.
@@ -333,9 +333,15 @@ fn membership_and_thresholds_of_64_bits_are_exact() {
     let rows = &rows[..rows.len() / FEATURES as usize * FEATURES as usize];
     agree::<f64>(&ensemble, rows, TensorData::Fp64(rows.to_vec())).unwrap();
     ensemble.modes = vec![Mode::Member; nodes];
-    ensemble.members = Numbers::F64(vec![-0.3, 0.1 * 2.0 - 0.3, 0.1]);
-    ensemble.member_ranges = (0..nodes as u32).map(|at| at % 2..2 + at % 2).collect();
-    agree::<f64>(&ensemble, rows, TensorData::Fp64(rows.to_vec())).unwrap();
+    let members = [-0.3, 0.1 * 2.0 - 0.3, 0.1, -0.0, 0.1, f64::INFINITY, f64::NEG_INFINITY, f64::NAN, 0.3, 0.2];
+    ensemble.members = Numbers::F64(members.to_vec());
+    let rows: Vec<f64> = rows.iter().chain(members.iter().cycle().take(20 * members.len())).copied().collect();
+    for length in 0..members.len() as u32 {
+        let start = |at: u32| at % (members.len() as u32 - length + 1);
+        ensemble.member_ranges = (0..nodes as u32).map(|at| start(at)..start(at) + length).collect();
+        let rows = &rows[..rows.len() / FEATURES as usize * FEATURES as usize];
+        agree::<f64>(&ensemble, rows, TensorData::Fp64(rows.to_vec())).unwrap();
+    }
 }
 
 #[test]
@@ -362,4 +368,14 @@ fn trees_of_single_leaves_need_no_features() {
     let trees = compiled(&Plan { depth: 0, ..plan() });
     let wanted = answered(&trees, 1, TensorData::Fp32(vec![0.0; FEATURES as usize]));
     assert_eq!(answered(&trees, 3, TensorData::Fp32(Vec::new())), [wanted[0]; 3]);
+}
+
+#[test]
+fn what_does_not_fit_in_32_bits_is_packed_in_64() {
+    assert_eq!(u32::of(1 << 20, 5, 12), None);
+    assert_eq!(u32::of(1, 5, 32), None);
+    let packed = u32::of((1 << 20) - 1, 5, 12).unwrap();
+    assert_eq!((packed.distance(12), packed.column(12)), ((1 << 20) - 1, 5));
+    let packed = u64::of(u32::MAX, u32::MAX, 32).unwrap();
+    assert_eq!((packed.distance(32), packed.column(32)), (u32::MAX, u32::MAX as usize));
 }

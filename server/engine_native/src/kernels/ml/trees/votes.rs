@@ -51,25 +51,14 @@ impl<T: Number> Votes<T> {
         if !has_nan && targets == 1 && (0..ensemble.leaves()).all(|leaf| ensemble.votes_of(leaf).len() <= 1) {
             return Ok(Self::One);
         }
-        let of_trees = if has_nan { None } else { targets_of_trees(ensemble) };
-        Ok(of_trees.map_or_else(|| Self::added(ensemble, targets), Self::OfTree))
-    }
-
-    /// The same votes in a form whose leaves hold their position.
-    pub(super) fn by_position(self, ensemble: &TreeEnsemble, targets: usize) -> Self {
-        match self {
-            Self::One | Self::OfTree(_) => Self::added(ensemble, targets),
-            Self::Dense(_) | Self::Sparse(_) | Self::Smallest(_) | Self::Largest(_) => self,
+        if !has_nan && let Some(targets) = targets_of_trees(ensemble) {
+            return Ok(Self::OfTree(targets));
         }
-    }
-
-    fn added(ensemble: &TreeEnsemble, targets: usize) -> Self {
-        let weights = (0..ensemble.vote_weights.len()).map(|at| T::of(weight(ensemble, at)));
         if is_dense(ensemble, targets) {
-            Self::Dense(weights.collect())
-        } else {
-            Self::Sparse(Sparse::of(ensemble, targets))
+            let weights = (0..ensemble.vote_weights.len()).map(|at| T::of(weight(ensemble, at)));
+            return Ok(Self::Dense(weights.collect()));
         }
+        Ok(Self::Sparse(Sparse::of(ensemble, targets)))
     }
 
     /// The score for which nobody has voted yet.
