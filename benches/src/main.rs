@@ -9,6 +9,7 @@
 //! | `args` | the command line, and the plan that follows from it |
 //! | `cases` | the requests: models, rows, bodies |
 //! | `engine`, `pipeline` | layers in this process: session, codec, pipeline over the null engine |
+//! | `breaker` | the breaker alone |
 //! | `bare` | the handler that only parses: what everything over HTTP is divided by |
 //! | `child` | servers in processes of their own, pinned and always killed |
 //! | `closed_loop`, `open_loop` | load: `wrk`, and arrivals on a schedule |
@@ -21,6 +22,7 @@
 
 mod args;
 mod bare;
+mod breaker;
 mod cases;
 mod child;
 mod closed_loop;

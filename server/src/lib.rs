@@ -20,4 +20,4 @@ mod data;
 mod shutdown;
 mod wiring;
 
-pub use wiring::{RunningServer, start, start_with};
+pub use wiring::{HAS_TRACT, RunningServer, start, start_with};

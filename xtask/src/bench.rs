@@ -19,7 +19,8 @@ pub fn bench(house: &House, args: &[String]) -> Result<()> {
         return engines(house, rest);
     }
     ensure_wrk()?;
-    run::visible(&mut run::cargo(house, &["build", "--release", "-p", "candor"]))?;
+    // tract takes minutes to build, and is not what is measured.
+    run::visible(&mut run::cargo(house, &["build", "--release", "-p", "candor", "--no-default-features"]))?;
     let mut command = run::cargo(house, &["run", "--release", "-p", "candor-benches", "--"]);
     command.args(args.iter().filter(|word| *word != "--"));
     run::visible(&mut command)

@@ -39,7 +39,7 @@ use std::sync::{
 };
 
 use actix_web::web::{self, ServiceConfig};
-use candor_serving::{Pipeline, Registry};
+use candor_serving::{Faults, Pipeline, Registry};
 
 pub use contracts::{Contracts, V1};
 pub use gate::Gate;
@@ -54,6 +54,7 @@ pub struct Api {
     registry: Arc<Registry>,
     limits: Arc<HttpLimits>,
     contracts: Contracts,
+    faults: Option<Arc<Faults>>,
     tokens: Option<Tokens>,
     quota: Option<Quota>,
     strict_readiness: bool,
@@ -72,6 +73,8 @@ pub struct ApiParts {
     pub limits: HttpLimits,
     /// Which contracts of others are on.
     pub contracts: Contracts,
+    /// Where faults are ordered; without it no order is taken.
+    pub faults: Option<Arc<Faults>>,
     /// Who may do what; without it everybody may do everything.
     pub tokens: Option<Tokens>,
     /// Requests per second of one caller; without it any number.
@@ -84,7 +87,7 @@ impl Api {
     /// The shared state of this door.
     #[must_use]
     pub fn new(parts: ApiParts) -> Self {
-        let ApiParts { pipeline, registry, limits, contracts, tokens, quota, strict_readiness } = parts;
+        let ApiParts { pipeline, registry, limits, contracts, faults, tokens, quota, strict_readiness } = parts;
         let documents = handlers::docs::Documents::new(&contracts);
         let (limits, stopping) = (Arc::new(limits), AtomicBool::new(false));
         Self {
@@ -92,6 +95,7 @@ impl Api {
             registry,
             limits,
             contracts,
+            faults,
             tokens,
             quota,
             strict_readiness,

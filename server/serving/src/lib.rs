@@ -14,13 +14,17 @@
 //! | [`registry`] | which versions are in memory and in which state; leases |
 //! | [`pipeline`] | one inference: admit, lease, decode, check, run, encode, remember |
 //! | [`pool`] | named threads behind a bounded queue |
+//! | [`breaker`] | the breaker of a version, and what happened at it |
+//! | [`faults`] | faults on order, around a session's run |
 //! | [`facts`] | per-worker counters and histograms of each version |
 //! | [`likeness`] | "did you mean …?" |
 
+pub mod breaker;
 mod compare;
 pub mod cross_check;
 pub mod engines;
 pub mod facts;
+pub mod faults;
 pub mod features;
 pub mod likeness;
 pub mod pipeline;
@@ -28,9 +32,11 @@ pub mod pool;
 pub mod registry;
 pub mod repository;
 
+pub use breaker::{BreakerDefaults, BreakerTotals, BreakerView};
 pub use cross_check::{CrossCheckReport, CrossCheckSettings, CrossCheckState};
 pub use engines::{EngineChoice, EngineId, Engines, PassedOver};
 pub use facts::{FactsTotals, LATENCY_BUCKETS_NANOS};
+pub use faults::Faults;
 pub use pipeline::{Call, Codec, InferRequest, Pipeline, PipelineSettings, Ran};
 pub use pool::{Pending, Pool};
 pub use registry::{IndexEntry, Lease, Meaning, Opened, ReadyVersion, Registry, RegistrySettings, VersionView};

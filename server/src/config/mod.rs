@@ -7,9 +7,11 @@
 //! | module | what it does |
 //! |---|---|
 //! | `layers` | where each value comes from |
+//! | `breaker` | `[breaker]` |
 //! | `settings` | what the values mean and which are allowed |
 //! | `reference` | docs/CONFIG.md and `candor config show` |
 
+mod breaker;
 mod layers;
 mod reference;
 mod settings;
@@ -22,7 +24,7 @@ pub use settings::{LogFormat, Settings};
 pub const DEFAULTS: &str = include_str!("../../config/default.toml");
 
 /// Flags of `candor serve` and the keys that they set.
-pub const FLAGS: [(&str, &str); 10] = [
+pub const FLAGS: [(&str, &str); 11] = [
     ("[MODELS_DIR]", "repository.dir"),
     ("--http-addr", "http.addr"),
     ("--data", "data.dir"),
@@ -30,6 +32,7 @@ pub const FLAGS: [(&str, &str); 10] = [
     ("--ort-library", "engine.ort_library"),
     ("--tokens-file", "auth.tokens_file"),
     ("--insecure", "auth.insecure"),
+    ("--enable-faults", "faults.enabled"),
     ("--poll-s", "repository.poll_s"),
     ("--load-at-start", "repository.load_at_start"),
     ("--log-level", "log.level"),

@@ -15,10 +15,13 @@ use candor_http_api::{
     Contracts, HttpLimits, V1,
     contracts::{VertexPaths, fault_of_health_path, fault_of_path},
 };
-use candor_serving::{CrossCheckSettings, EngineChoice, VersionPolicy};
+use candor_serving::{BreakerDefaults, CrossCheckSettings, EngineChoice, VersionPolicy};
 use toml::Value;
 
-use super::layers::{Layers, Report};
+use super::{
+    breaker::read_breaker,
+    layers::{Layers, Report},
+};
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +60,8 @@ pub struct Settings {
     pub inflight_max: u32,
     pub requests_per_second_max: Option<NonZeroU32>,
     pub model_bytes_max: u64,
+    pub breaker: BreakerDefaults,
+    pub faults_enabled: bool,
     pub tokens_file: Option<PathBuf>,
     pub strict_readiness: bool,
     pub drain_delay: Duration,
@@ -81,7 +86,6 @@ impl Settings {
             threads => threads,
         };
         let mut read = Reader(layers);
-        let insecure = read.boolean("auth.insecure");
         let tokens_file = read.path("auth.tokens_file");
         let mut http_addrs = read.addresses("http.addr");
         let contracts = read_contracts(&mut read);
@@ -89,12 +93,8 @@ impl Settings {
             let port = u16::try_from(read.whole("contracts.vertex_http_port", 0..=65_535)).unwrap_or(0);
             http_addrs.iter_mut().filter(|_| port > 0).for_each(|addr| addr.set_port(port));
         }
-        if tokens_file.is_none() && !insecure && http_addrs.iter().any(|addr| !addr.ip().is_loopback()) {
-            read.complain(
-                "http.addr",
-                "listening beyond loopback needs auth.tokens_file, or --insecure for a network that is trusted",
-            );
-        }
+        let open_to_all = tokens_file.is_none() && http_addrs.iter().any(|addr| !addr.ip().is_loopback());
+        let faults_enabled = read_reach(&mut read, open_to_all);
         let settings = Self {
             http_workers: or_cores(read.whole("http.workers", 0..=1024), 1),
             connections_max: read.size("http.connections_max", 1..=1_000_000),
@@ -129,6 +129,8 @@ impl Settings {
                 .ok()
                 .and_then(NonZeroU32::new),
             model_bytes_max: read.whole("limits.model_bytes_max", 1..=1024 * GIB),
+            breaker: read_breaker(&mut read),
+            faults_enabled,
             strict_readiness: read.boolean("health.strict"),
             drain_delay: Duration::from_millis(read.whole("shutdown.drain_delay_ms", 0..=DAY_MS)),
             grace: Duration::from_millis(read.whole("shutdown.grace_ms", 0..=DAY_MS)),
@@ -142,6 +144,21 @@ impl Settings {
         let problems = layers.take_problems();
         if problems.is_empty() { Ok(settings) } else { Err(Report(problems)) }
     }
+}
+
+/// Whether faults can be ordered. Whoever can reach the port without a token may not do so.
+fn read_reach(read: &mut Reader<'_>, open_to_all: bool) -> bool {
+    let faults_enabled = read.boolean("faults.enabled");
+    if faults_enabled && open_to_all {
+        read.complain("faults.enabled", "beyond loopback needs auth.tokens_file: anybody could order faults");
+    }
+    if !read.boolean("auth.insecure") && open_to_all {
+        read.complain(
+            "http.addr",
+            "listening beyond loopback needs auth.tokens_file, or --insecure for a network that is trusted",
+        );
+    }
+    faults_enabled
 }
 
 fn read_http_limits(read: &mut Reader<'_>) -> HttpLimits {
@@ -192,21 +209,21 @@ fn read_vertex_paths(read: &mut Reader<'_>) -> VertexPaths {
 }
 
 /// Reads values and collects complaints; gives a harmless value after each complaint.
-struct Reader<'a>(&'a mut Layers);
+pub(super) struct Reader<'a>(&'a mut Layers);
 
 impl Reader<'_> {
-    fn value(&self, key: &str) -> Value {
+    pub(super) fn value(&self, key: &str) -> Value {
         self.0.entry(key).map_or(Value::Boolean(false), |entry| entry.value.clone())
     }
 
-    fn complain(&mut self, key: &str, what: impl fmt::Display) {
+    pub(super) fn complain(&mut self, key: &str, what: impl fmt::Display) {
         let Some(entry) = self.0.entry(key) else { return };
         let default = Layers::default().entry(key).map(|entry| entry.value.to_string()).unwrap_or_default();
         let text = format!("{}: {key} = {}: {what} (default {default})", entry.source, entry.value);
         self.0.problem(text);
     }
 
-    fn whole(&mut self, key: &str, range: RangeInclusive<u64>) -> u64 {
+    pub(super) fn whole(&mut self, key: &str, range: RangeInclusive<u64>) -> u64 {
         let number = match self.value(key) {
             Value::Integer(number) => u64::try_from(number).ok(),
             Value::String(text) if key.contains("_bytes_") => parse_bytes(&text),
@@ -248,7 +265,7 @@ impl Reader<'_> {
         Duration::from_millis(self.whole(key, 1..=DAY_MS))
     }
 
-    fn boolean(&mut self, key: &str) -> bool {
+    pub(super) fn boolean(&mut self, key: &str) -> bool {
         self.value(key).as_bool().unwrap_or_else(|| {
             self.complain(key, "must be true or false");
             false

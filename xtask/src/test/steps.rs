@@ -104,7 +104,7 @@ fn zoo(house: &House) -> Result<String> {
 
 fn clients(house: &House) -> Result<String> {
     runtime::ensure(house, "debug")?;
-    run::visible(&mut run::cargo(house, &["build", "--locked", "-p", "candor"]))?;
+    run::visible(&mut run::cargo(house, &["build", "--locked", "-p", "candor", "--no-default-features"]))?;
     node::ensure(house, "clients/node", "tests/clients/ts")?;
     let python = venv::ensure(house, "clients/venv", "tests/clients/requirements.txt")?;
     let mut command = Command::new(python);
