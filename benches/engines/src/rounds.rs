@@ -105,17 +105,28 @@ fn agree(sessions: &[Option<LoadedModel>], model: &Model) -> Result<()> {
         }
         if let Some((first, others)) = answers.split_first() {
             for other in others {
-                let same = first.iter().zip(other).all(|(one, other)| is_near(one, other));
-                ensure!(same, "{}: the engines do not agree", model.title);
+                for (one, other) in first.iter().zip(other) {
+                    let difference = difference(one, other);
+                    ensure!(difference.is_none(), "{}: {}", model.title, difference.unwrap_or_default());
+                }
             }
         }
     }
     Ok(())
 }
 
-fn is_near(one: &Tensor, other: &Tensor) -> bool {
-    if let (TensorData::Fp32(one), TensorData::Fp32(other)) = (one.data(), other.data()) {
-        return one.iter().zip(other).all(|(one, other)| (one - other).abs() <= 1e-4 * one.abs().max(1.0));
+/// Where two outputs part, in words.
+fn difference(one: &Tensor, other: &Tensor) -> Option<String> {
+    let near =
+        |one: &f32, other: &f32| (one.is_nan() && other.is_nan()) || (one - other).abs() <= 1e-4 * one.abs().max(1.0);
+    match (one.data(), other.data()) {
+        (TensorData::Fp32(one), TensorData::Fp32(other)) => parted(one, other, near),
+        (TensorData::Int64(one), TensorData::Int64(other)) => parted(one, other, i64::eq),
+        (one, other) => (one != other).then(|| "the engines give other datatypes".to_owned()),
     }
-    one == other
+}
+
+fn parted<T: std::fmt::Debug>(one: &[T], other: &[T], same: impl Fn(&T, &T) -> bool) -> Option<String> {
+    let (at, (one, other)) = one.iter().zip(other).enumerate().find(|(_, (one, other))| !same(one, other))?;
+    Some(format!("the engines do not agree: element {at} is {other:?}, and {one:?} on the first engine"))
 }
