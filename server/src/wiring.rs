@@ -18,8 +18,10 @@ use actix_web::{
 };
 use candor_domain::{Clock, Engine, EngineInfo, Error, ErrorCode, Result};
 use candor_engine_ort::OrtEngine;
-use candor_http_api::{Api, ApiParts, Gate, Quota, Tokens};
-use candor_serving::{Pipeline, PipelineSettings, Pool, Registry, RegistrySettings, Repository};
+use candor_http_api::{Api, ApiParts, Gate};
+use candor_serving::{
+    Callers, Pipeline, PipelineSettings, Pool, Quota, Readiness, Registry, RegistrySettings, Repository, Tokens,
+};
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
 use crate::{clock::SystemClock, config::Settings, data::DataFolder};
@@ -30,7 +32,7 @@ const BACKLOG: u32 = 1024;
 /// A server that answers.
 pub struct RunningServer {
     addrs: Vec<SocketAddr>,
-    api: Arc<Api>,
+    readiness: Arc<Readiness>,
     registry: Arc<Registry>,
     handle: ServerHandle,
     drain_delay: Duration,
@@ -61,20 +63,22 @@ pub fn start(settings: &Settings) -> Result<(RunningServer, Server)> {
         inference_max: settings.inference_max,
     };
     let pipeline = Pipeline::new(Arc::clone(&registry), sessions.map_err(no_thread)?, clock, pipeline_settings);
+    let pipeline = Arc::new(pipeline);
+    let readiness = Arc::new(Readiness::new(Arc::clone(&registry), settings.strict_readiness));
+    let callers = Arc::new(Callers::new(tokens, settings.requests_per_second_max.map(Quota::per_second)));
     let api = Arc::new(Api::new(ApiParts {
-        pipeline,
+        pipeline: Arc::clone(&pipeline),
         registry: Arc::clone(&registry),
+        readiness: Arc::clone(&readiness),
+        callers: Arc::clone(&callers),
         limits: settings.http_limits.clone(),
         contracts: settings.contracts.clone(),
-        tokens,
-        quota: settings.requests_per_second_max.map(Quota::per_second),
-        strict_readiness: settings.strict_readiness,
     }));
     let (server, addrs) = listen(settings, &api)?;
     let poller =
         settings.poll.map(|every| Poller::start(Arc::clone(&registry), every)).transpose().map_err(no_thread)?;
     let drain_delay = settings.drain_delay;
-    Ok((RunningServer { addrs, api, registry, handle: server.handle(), drain_delay, data, poller }, server))
+    Ok((RunningServer { addrs, readiness, registry, handle: server.handle(), drain_delay, data, poller }, server))
 }
 
 fn registry_settings(settings: &Settings) -> RegistrySettings {
@@ -191,7 +195,7 @@ impl RunningServer {
 
     /// Not ready, then drain, then stop: answers what is in flight before it returns.
     pub async fn stop(mut self) {
-        self.api.begin_stopping();
+        self.readiness.begin_stopping();
         self.poller = None;
         tokio::time::sleep(self.drain_delay).await;
         self.handle.stop(true).await;

@@ -79,7 +79,7 @@ pub const METRICS: [Metric; 9] = [
 pub(crate) fn render(api: &Api) -> String {
     let engine = api.registry.engine();
     let views = api.registry.views();
-    let ready = api.registry.has_started() && !api.is_stopping();
+    let ready = api.registry.has_started() && !api.readiness.is_stopping();
     let mut text = String::with_capacity(4096 + views.len() * 8192);
     for metric in &METRICS {
         let Metric { name, kind, help, .. } = metric;

@@ -10,20 +10,28 @@
 //! | [`features`] | what people call the columns of inputs, and what outputs are to them |
 //! | [`registry`] | which versions are in memory and in which state; leases |
 //! | [`pipeline`] | one inference: admit, lease, decode, check, run, encode, remember |
+//! | [`oip`] | what the Open Inference Protocol means, whatever the wire |
+//! | [`callers`] | who is calling, may they, and how often |
+//! | [`readiness`] | whether the server may get traffic |
 //! | [`pool`] | named threads behind a bounded queue |
 //! | [`facts`] | per-worker counters and histograms of each version |
 //! | [`likeness`] | "did you mean …?" |
 
+pub mod callers;
 pub mod facts;
 pub mod features;
 pub mod likeness;
+pub mod oip;
 pub mod pipeline;
 pub mod pool;
+pub mod readiness;
 pub mod registry;
 pub mod repository;
 
+pub use callers::{Callers, Quota, Tokens};
 pub use facts::{FactsTotals, LATENCY_BUCKETS_NANOS};
 pub use pipeline::{Call, Codec, InferRequest, Pipeline, PipelineSettings, Ran};
 pub use pool::{Pending, Pool};
+pub use readiness::Readiness;
 pub use registry::{IndexEntry, Lease, Meaning, Opened, ReadyVersion, Registry, RegistrySettings, VersionView};
 pub use repository::{Manifest, Repository, Role, VersionPolicy};

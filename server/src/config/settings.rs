@@ -15,7 +15,7 @@ use candor_http_api::{
     Contracts, HttpLimits, V1,
     contracts::{VertexPaths, fault_of_health_path, fault_of_path},
 };
-use candor_serving::VersionPolicy;
+use candor_serving::{VersionPolicy, oip::TensorLimits};
 use toml::Value;
 
 use super::layers::{Layers, Report};
@@ -152,10 +152,12 @@ fn read_http_limits(read: &mut Reader<'_>) -> HttpLimits {
         body_read_max: read.millis("limits.body_read_ms_max"),
         // The parser's own bound is 128.
         json_depth_max: read.size("limits.json_depth_max", 4..=120),
-        tensor_elements_max: read.size("limits.tensor_elements_max", 1..=16 * GIB),
-        tensor_rank_max: read.size("limits.tensor_rank_max", 1..=RANK_MAX as u64),
-        tensors_max: read.size("limits.tensors_max", 1..=65_536),
-        name_bytes_max: read.size("limits.name_bytes_max", 1..=1 << 20),
+        tensors: TensorLimits {
+            elements_max: read.size("limits.tensor_elements_max", 1..=16 * GIB),
+            rank_max: read.size("limits.tensor_rank_max", 1..=RANK_MAX as u64),
+            tensors_max: read.size("limits.tensors_max", 1..=65_536),
+            name_bytes_max: read.size("limits.name_bytes_max", 1..=1 << 20),
+        },
         compress_bytes_min: read.size("http.compress_bytes_min", 0..=64 * GIB),
     }
 }

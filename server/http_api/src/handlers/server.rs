@@ -1,14 +1,11 @@
 //! What the server is.
 
 use actix_web::HttpResponse;
+use candor_serving::oip::describe::{EXTENSIONS, SERVER};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::openapi::errors;
-
-/// The extensions of the Open Inference Protocol that are spoken here.
-pub(crate) const EXTENSIONS: [&str; 5] =
-    ["binary_tensor_data", "classification", "model_repository", "model_configuration", "statistics"];
 
 /// What the server is.
 #[derive(Serialize, ToSchema)]
@@ -31,9 +28,5 @@ pub(crate) struct ServerMetadata {
     (status = 200, description = "What the server is.", body = ServerMetadata),
         errors::Guarded))]
 pub(crate) async fn metadata() -> HttpResponse {
-    HttpResponse::Ok().json(ServerMetadata {
-        name: "candor",
-        version: env!("CARGO_PKG_VERSION"),
-        extensions: EXTENSIONS,
-    })
+    HttpResponse::Ok().json(ServerMetadata { name: SERVER, version: env!("CARGO_PKG_VERSION"), extensions: EXTENSIONS })
 }
