@@ -27,6 +27,8 @@ pub(crate) struct DataFolder {
 struct Serving {
     pid: u32,
     http: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grpc: Option<String>,
 }
 
 impl DataFolder {
@@ -77,8 +79,9 @@ impl DataFolder {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub(crate) fn announce(&self, http: SocketAddr) -> Result<()> {
-        let text = serde_json::json!(Serving { pid: std::process::id(), http: http.to_string() }).to_string();
+    pub(crate) fn announce(&self, http: SocketAddr, grpc: Option<&SocketAddr>) -> Result<()> {
+        let text = serde_json::json!(Serving { pid: std::process::id(), http: http.to_string(), grpc: grpc.map(SocketAddr::to_string) });
+        let text = text.to_string();
         // Renamed into place, so that nobody reads half of it.
         let draft = self.serving.with_extension("tmp");
         // What a crash left behind goes first: a link in its place would be followed.

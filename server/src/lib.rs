@@ -10,12 +10,14 @@
 //! | `wiring` | the architecture as code |
 //! | `shutdown` | signals and the order of draining |
 //! | `clock` | the real clock |
+//! | `grpc` | the gRPC door beside the HTTP one |
 //! | `data` | the data folder: its lock and serving.json |
 
 pub mod cli;
 mod clock;
 pub mod config;
 mod data;
+mod grpc;
 mod shutdown;
 mod wiring;
 

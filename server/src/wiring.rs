@@ -1,7 +1,8 @@
 //! Builds every part and hands each its needs: the architecture as code.
 //!
 //! ```text
-//! Settings ─► engine ─► registry ─► pipeline ─► Api ─► Gate ─► HttpServer
+//! Settings ─► engine ─► registry ─► pipeline ─┬─► Api ─► Gate ─► HttpServer
+//!                                             └─► GrpcDoor
 //! ```
 
 use std::{
@@ -18,13 +19,14 @@ use actix_web::{
 };
 use candor_domain::{Clock, Engine, EngineInfo, Error, ErrorCode, Result};
 use candor_engine_ort::OrtEngine;
+use candor_grpc_api::GrpcParts;
 use candor_http_api::{Api, ApiParts, Gate};
 use candor_serving::{
     Callers, Pipeline, PipelineSettings, Pool, Quota, Readiness, Registry, RegistrySettings, Repository, Tokens,
 };
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
-use crate::{clock::SystemClock, config::Settings, data::DataFolder};
+use crate::{clock::SystemClock, config::Settings, data::DataFolder, grpc::Grpc};
 
 /// Open connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -35,7 +37,9 @@ pub struct RunningServer {
     readiness: Arc<Readiness>,
     registry: Arc<Registry>,
     handle: ServerHandle,
+    grpc: Grpc,
     drain_delay: Duration,
+    grace: Duration,
     data: Option<DataFolder>,
     poller: Option<Poller>,
 }
@@ -75,17 +79,36 @@ pub fn start(settings: &Settings) -> Result<(RunningServer, Server)> {
         contracts: settings.contracts.clone(),
     }));
     let (server, addrs) = listen(settings, &api)?;
+    let grpc = Grpc::open(settings, grpc_parts(settings, pipeline, &registry, &readiness, callers))?;
     let poller =
         settings.poll.map(|every| Poller::start(Arc::clone(&registry), every)).transpose().map_err(no_thread)?;
-    let drain_delay = settings.drain_delay;
-    Ok((RunningServer { addrs, readiness, registry, handle: server.handle(), drain_delay, data, poller }, server))
+    let (handle, drain_delay, grace) = (server.handle(), settings.drain_delay, settings.grace);
+    Ok((RunningServer { addrs, readiness, registry, handle, grpc, drain_delay, grace, data, poller }, server))
+}
+
+fn grpc_parts(
+    settings: &Settings,
+    pipeline: Arc<Pipeline>,
+    registry: &Arc<Registry>,
+    readiness: &Arc<Readiness>,
+    callers: Arc<Callers>,
+) -> GrpcParts {
+    GrpcParts {
+        pipeline,
+        registry: Arc::clone(registry),
+        readiness: Arc::clone(readiness),
+        callers,
+        limits: settings.grpc_limits.clone(),
+        reflection: settings.grpc_reflection,
+        threads: settings.grpc_threads,
+    }
 }
 
 fn registry_settings(settings: &Settings) -> RegistrySettings {
     RegistrySettings {
         version_policy: settings.version_policy.clone(),
         load_threads: settings.load_threads,
-        inference_threads: settings.http_workers + settings.inference_threads,
+        inference_threads: settings.http_workers + settings.grpc_threads + settings.inference_threads,
         inflight_max: settings.inflight_max,
     }
 }
@@ -135,21 +158,22 @@ fn listen(settings: &Settings, api: &Arc<Api>) -> Result<(Server, Vec<SocketAddr
         .shutdown_timeout(settings.grace.as_secs().max(1))
         .disable_signals();
     let addrs = settings.http_addrs.as_slice();
-    let server = server.bind(addrs).map_err(|error| cannot_bind(addrs, &error))?;
+    let server = server.bind(addrs).map_err(|error| cannot_bind(addrs, &error, "--http-addr"))?;
     let bound = server.addrs();
     Ok((server.run(), bound))
 }
 
-pub(crate) fn cannot_bind(addrs: &[SocketAddr], error: &io::Error) -> Error {
+/// Why an address cannot be listened on, and what to do: `other` is how one chooses another.
+pub(crate) fn cannot_bind(addrs: &[SocketAddr], error: &io::Error, other: &str) -> Error {
     let shown = addrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let problem = Error::new(ErrorCode::Internal, format!("cannot listen on {shown}: {error}"));
     let hint = [
-        (io::ErrorKind::AddrInUse, "another process listens there; stop it or choose another --http-addr"),
-        (io::ErrorKind::PermissionDenied, "ports below 1024 need privileges; choose another --http-addr"),
+        (io::ErrorKind::AddrInUse, "another process listens there; stop it or choose another"),
+        (io::ErrorKind::PermissionDenied, "ports below 1024 need privileges; choose another"),
     ]
     .into_iter()
     .find(|(kind, _)| *kind == error.kind());
-    hint.map_or(problem.clone(), |(_, hint)| problem.hint(hint))
+    hint.map_or(problem.clone(), |(_, hint)| problem.hint(format!("{hint} {other}")))
 }
 
 impl RunningServer {
@@ -164,7 +188,7 @@ impl RunningServer {
             self.registry.start_empty();
         }
         match (&self.data, self.addrs.first()) {
-            (Some(data), Some(http)) => data.announce(*http),
+            (Some(data), Some(http)) => data.announce(*http, self.grpc_addrs().first()),
             _ => Ok(()),
         }
     }
@@ -173,6 +197,24 @@ impl RunningServer {
     #[must_use]
     pub fn addrs(&self) -> &[SocketAddr] {
         &self.addrs
+    }
+
+    /// The addresses that it listens on for gRPC; none when that is off.
+    #[must_use]
+    pub fn grpc_addrs(&self) -> &[SocketAddr] {
+        match &self.grpc {
+            Grpc::Open(door) => door.addrs(),
+            Grpc::Off | Grpc::Taken(_) => &[],
+        }
+    }
+
+    /// Why there is no gRPC although nobody has switched it off.
+    #[must_use]
+    pub fn grpc_trouble(&self) -> Option<&str> {
+        match &self.grpc {
+            Grpc::Taken(why) => Some(why),
+            Grpc::Open(_) | Grpc::Off => None,
+        }
     }
 
     /// The versions in memory.
@@ -198,7 +240,12 @@ impl RunningServer {
         self.readiness.begin_stopping();
         self.poller = None;
         tokio::time::sleep(self.drain_delay).await;
-        self.handle.stop(true).await;
+        let grpc = async {
+            if let Grpc::Open(door) = self.grpc {
+                door.close(self.grace).await;
+            }
+        };
+        tokio::join!(self.handle.stop(true), grpc);
     }
 }
 

@@ -22,9 +22,10 @@ pub use settings::{EngineChoice, LogFormat, Settings};
 pub const DEFAULTS: &str = include_str!("../../config/default.toml");
 
 /// Flags of `candor serve` and the keys that they set.
-pub const FLAGS: [(&str, &str); 10] = [
+pub const FLAGS: [(&str, &str); 11] = [
     ("[MODELS_DIR]", "repository.dir"),
     ("--http-addr", "http.addr"),
+    ("--grpc-addr", "grpc.addr"),
     ("--data", "data.dir"),
     ("--engine", "engine.choice"),
     ("--ort-library", "engine.ort_library"),

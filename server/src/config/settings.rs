@@ -11,6 +11,7 @@ use std::{
 };
 
 use candor_domain::{ModelName, tensor::RANK_MAX};
+use candor_grpc_api::GrpcLimits;
 use candor_http_api::{
     Contracts, HttpLimits, V1,
     contracts::{VertexPaths, fault_of_health_path, fault_of_path},
@@ -18,7 +19,7 @@ use candor_http_api::{
 use candor_serving::{VersionPolicy, oip::TensorLimits};
 use toml::Value;
 
-use super::layers::{Layers, Report};
+use super::layers::{Layers, Report, Source};
 
 /// Which engine serves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,6 +49,11 @@ pub struct Settings {
     pub keep_alive: Duration,
     pub header_read_max: Duration,
     pub http_limits: HttpLimits,
+    pub grpc_addrs: Vec<SocketAddr>,
+    pub grpc_addr_is_chosen: bool,
+    pub grpc_threads: usize,
+    pub grpc_reflection: bool,
+    pub grpc_limits: GrpcLimits,
     pub contracts: Contracts,
     pub repository_dir: PathBuf,
     pub version_policy: VersionPolicy,
@@ -74,6 +80,8 @@ pub struct Settings {
     pub log_format: LogFormat,
 }
 
+/// What stands in `grpc.addr` when there is no gRPC.
+const OFF: &str = "off";
 const GIB: u64 = 1 << 30;
 const DAY_MS: u64 = 24 * 3600 * 1000;
 
@@ -97,11 +105,14 @@ impl Settings {
             let port = u16::try_from(read.whole("contracts.vertex_http_port", 0..=65_535)).unwrap_or(0);
             http_addrs.iter_mut().filter(|_| port > 0).for_each(|addr| addr.set_port(port));
         }
-        if tokens_file.is_none() && !insecure && http_addrs.iter().any(|addr| !addr.ip().is_loopback()) {
-            read.complain(
-                "http.addr",
-                "listening beyond loopback needs auth.tokens_file, or --insecure for a network that is trusted",
-            );
+        let grpc_addrs = if read.text("grpc.addr") == OFF { Vec::new() } else { read.addresses("grpc.addr") };
+        for (key, addrs) in [("http.addr", &http_addrs), ("grpc.addr", &grpc_addrs)] {
+            if tokens_file.is_none() && !insecure && addrs.iter().any(|addr| !addr.ip().is_loopback()) {
+                read.complain(
+                    key,
+                    "listening beyond loopback needs auth.tokens_file, or --insecure for a network that is trusted",
+                );
+            }
         }
         let settings = Self {
             http_workers: or_cores(read.whole("http.workers", 0..=1024), 1),
@@ -110,6 +121,10 @@ impl Settings {
             // A clock with steps of half a second counts it: less would be no time at all.
             header_read_max: Duration::from_millis(read.whole("http.header_read_ms_max", 1000..=DAY_MS)),
             http_limits: read_http_limits(&mut read),
+            grpc_addr_is_chosen: read.is_chosen("grpc.addr"),
+            grpc_threads: or_cores(read.whole("grpc.threads", 0..=1024), 1),
+            grpc_reflection: read.boolean("grpc.reflection"),
+            grpc_limits: read_grpc_limits(&mut read),
             repository_dir: read.path("repository.dir").unwrap_or_default(),
             version_policy: read
                 .parsed("repository.version_policy", VersionPolicy::parse)
@@ -139,6 +154,7 @@ impl Settings {
             contracts,
             tokens_file,
             http_addrs,
+            grpc_addrs,
         };
         let problems = layers.take_problems();
         if problems.is_empty() { Ok(settings) } else { Err(Report(problems)) }
@@ -152,13 +168,31 @@ fn read_http_limits(read: &mut Reader<'_>) -> HttpLimits {
         body_read_max: read.millis("limits.body_read_ms_max"),
         // The parser's own bound is 128.
         json_depth_max: read.size("limits.json_depth_max", 4..=120),
-        tensors: TensorLimits {
-            elements_max: read.size("limits.tensor_elements_max", 1..=16 * GIB),
-            rank_max: read.size("limits.tensor_rank_max", 1..=RANK_MAX as u64),
-            tensors_max: read.size("limits.tensors_max", 1..=65_536),
-            name_bytes_max: read.size("limits.name_bytes_max", 1..=1 << 20),
-        },
+        tensors: read_tensor_limits(read),
         compress_bytes_min: read.size("http.compress_bytes_min", 0..=64 * GIB),
+    }
+}
+
+fn read_grpc_limits(read: &mut Reader<'_>) -> GrpcLimits {
+    GrpcLimits {
+        // A message's own length has 32 bits.
+        message_bytes_max: read.size("grpc.message_bytes_max", 1..=4 * GIB - 1),
+        message_read_max: read.millis("limits.body_read_ms_max"),
+        tensors: read_tensor_limits(read),
+        connections_max: read.size("grpc.connections_max", 1..=1_000_000),
+        calls_per_connection_max: u32::try_from(read.whole("grpc.calls_per_connection_max", 1..=65_536)).unwrap_or(1),
+        stream_inflight_max: read.size("grpc.stream_inflight_max", 1..=1024),
+        keep_alive: Duration::from_secs(read.whole("grpc.keep_alive_s", 1..=DAY_MS / 1000)),
+        keep_alive_wait: Duration::from_secs(read.whole("grpc.keep_alive_wait_s", 1..=DAY_MS / 1000)),
+    }
+}
+
+fn read_tensor_limits(read: &mut Reader<'_>) -> TensorLimits {
+    TensorLimits {
+        elements_max: read.size("limits.tensor_elements_max", 1..=16 * GIB),
+        rank_max: read.size("limits.tensor_rank_max", 1..=RANK_MAX as u64),
+        tensors_max: read.size("limits.tensors_max", 1..=65_536),
+        name_bytes_max: read.size("limits.name_bytes_max", 1..=1 << 20),
     }
 }
 
@@ -200,6 +234,11 @@ struct Reader<'a>(&'a mut Layers);
 impl Reader<'_> {
     fn value(&self, key: &str) -> Value {
         self.0.entry(key).map_or(Value::Boolean(false), |entry| entry.value.clone())
+    }
+
+    /// Whether somebody has set it.
+    fn is_chosen(&self, key: &str) -> bool {
+        self.0.entry(key).is_some_and(|entry| entry.source != Source::Default)
     }
 
     fn complain(&mut self, key: &str, what: impl fmt::Display) {

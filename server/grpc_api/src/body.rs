@@ -1,0 +1,60 @@
+//! A request's body that must arrive in its time: against callers who trickle.
+
+use std::{
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use candor_domain::{Error, ErrorCode};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use tokio::time::Sleep;
+use tonic::{Status, body::Body};
+
+use crate::error::status;
+
+/// A body and the time that is left for it.
+pub(crate) struct TimedBody {
+    body: Body,
+    time: Duration,
+    /// Made when the body first has to be waited for: most have come with their head.
+    timer: Option<Pin<Box<Sleep>>>,
+}
+
+impl TimedBody {
+    /// `body`, which has `time` to arrive from when it is first waited for.
+    pub(crate) fn new(body: Body, time: Duration) -> Self {
+        Self { body, time, timer: None }
+    }
+}
+
+impl HttpBody for TimedBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+            return Poll::Ready(frame);
+        }
+        let time = self.time;
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(time)));
+        if timer.as_mut().poll(context).is_pending() {
+            return Poll::Pending;
+        }
+        let error = Error::new(ErrorCode::BodyTimeout, "the message did not arrive in time")
+            .expected(format!("the whole message within {} ms (limits.body_read_ms_max)", time.as_millis()));
+        Poll::Ready(Some(Err(status(&error))))
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+}
