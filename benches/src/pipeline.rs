@@ -21,8 +21,8 @@ use candor_http_api::{
     wire::{InferCodec, ReplyBody, ReplyEncoding},
 };
 use candor_serving::{
-    Call, Codec as _, Lease, Pipeline as Serving, PipelineSettings, Pool, Ran, Registry, RegistrySettings, Repository,
-    VersionPolicy,
+    Call, Codec as _, Engines, Lease, Pipeline as Serving, PipelineSettings, Pool, Ran, Registry, RegistrySettings,
+    Repository,
 };
 use tempfile::TempDir;
 
@@ -54,13 +54,9 @@ impl Pipeline {
         }
         let clock: Arc<dyn Clock> = Arc::new(RealClock::start());
         let repository = Repository::open(folder.path(), u64::MAX)?;
-        let settings = RegistrySettings {
-            version_policy: VersionPolicy::Latest(1),
-            load_threads: 1,
-            inference_threads: 2,
-            inflight_max: 4096,
-        };
-        let registry = Registry::start(Arc::new(NullEngine::new()), repository, Arc::clone(&clock), settings);
+        let settings = RegistrySettings { inference_threads: 2, inflight_max: 4096, ..RegistrySettings::default() };
+        let engines = Engines::one(Arc::new(NullEngine::new()));
+        let registry = Registry::start(engines, repository, Arc::clone(&clock), settings);
         let registry = Arc::new(registry.context("no thread for the registry")?);
         for name in names {
             registry.load(name, None)?.wait_blocking().context("a null model was not loaded")??;

@@ -47,8 +47,10 @@ fn table(pool: &DescriptorPool) -> Result<String, Box<dyn Error>> {
         text.push_str("    ] },\n");
     }
     text.push_str("];\n");
-    let root = messages.iter().position(|message| message.name() == "ModelProto").ok_or("no ModelProto")?;
-    writeln!(text, "pub(crate) const MODEL: usize = {root};")?;
+    for (constant, name) in [("MODEL", "ModelProto"), ("TENSOR", "TensorProto")] {
+        let root = messages.iter().position(|message| message.name() == name).ok_or(name)?;
+        writeln!(text, "pub(crate) const {constant}: usize = {root};")?;
+    }
     Ok(text)
 }
 

@@ -18,6 +18,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     #[allow(clippy::disallowed_methods, reason = "a build script is told by the environment where to write")]
     let out = env::var("OUT_DIR")?;
     fs::write(Path::new(&out).join("descriptor.bin"), described.encode_to_vec())?;
+    // With the message that is read by hand: what tests write requests with.
+    let whole = Path::new(&out).join("whole");
+    fs::create_dir_all(&whole)?;
+    tonic_prost_build::configure().build_client(false).build_server(false).out_dir(whole).compile_fds(files.clone())?;
     tonic_prost_build::configure()
         .build_client(false)
         .build_transport(false)

@@ -1,4 +1,5 @@
-//! The data folder: locked by one server at a time; `serving.json` says where that server is.
+//! The data folder: locked by one server at a time; `serving.json` says where that server is, `engines.json` which
+//! engine ran which file.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -54,6 +55,12 @@ impl DataFolder {
         Err(taken(folder))
     }
 
+    /// The file of `folder` that the registry keeps its choices of engines in.
+    #[must_use]
+    pub(crate) fn engine_record(folder: &Path) -> PathBuf {
+        folder.join("engines.json")
+    }
+
     /// Whether [`open`](Self::open) would succeed in a folder that is there. Makes, changes and holds nothing.
     ///
     /// # Errors
@@ -80,7 +87,11 @@ impl DataFolder {
     /// # Errors
     /// When the file cannot be written.
     pub(crate) fn announce(&self, http: SocketAddr, grpc: Option<&SocketAddr>) -> Result<()> {
-        let text = serde_json::json!(Serving { pid: std::process::id(), http: http.to_string(), grpc: grpc.map(SocketAddr::to_string) });
+        let text = serde_json::json!(Serving {
+            pid: std::process::id(),
+            http: http.to_string(),
+            grpc: grpc.map(SocketAddr::to_string)
+        });
         let text = text.to_string();
         // Renamed into place, so that nobody reads half of it.
         let draft = self.serving.with_extension("tmp");
@@ -145,7 +156,7 @@ mod tests {
         fs::write(&target, "precious").unwrap();
         symlink(&target, folder.path().join("serving.tmp")).unwrap();
         let held = DataFolder::open(folder.path()).unwrap();
-        held.announce(([127, 0, 0, 1], 80).into()).unwrap();
+        held.announce(([127, 0, 0, 1], 80).into(), None).unwrap();
         assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
         assert!(fs::read_to_string(folder.path().join("serving.json")).unwrap().contains("127.0.0.1:80"));
     }

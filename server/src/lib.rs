@@ -1,6 +1,7 @@
 //! The Candor model server: wiring only.
 //!
-//! [`start`] builds every part and hands each its needs; `main` and the tests call the same one. No logic
+//! [`start`] builds every part and hands each its needs; `main` and the tests call the same one
+//! ([`start_with`] for a test with engines of its own). No logic
 //! about models lives here. See docs/ARCHITECTURE.md for the house.
 //!
 //! | module | what it does |
@@ -11,7 +12,7 @@
 //! | `shutdown` | signals and the order of draining |
 //! | `clock` | the real clock |
 //! | `grpc` | the gRPC door beside the HTTP one |
-//! | `data` | the data folder: its lock and serving.json |
+//! | `data` | the data folder: its lock, serving.json and engines.json |
 
 pub mod cli;
 mod clock;
@@ -21,4 +22,4 @@ mod grpc;
 mod shutdown;
 mod wiring;
 
-pub use wiring::{RunningServer, start};
+pub use wiring::{RunningServer, start, start_with};

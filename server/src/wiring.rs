@@ -1,8 +1,8 @@
 //! Builds every part and hands each its needs: the architecture as code.
 //!
 //! ```text
-//! Settings ─► engine ─► registry ─► pipeline ─┬─► Api ─► Gate ─► HttpServer
-//!                                             └─► GrpcDoor
+//! Settings ─► engines ─► registry ─► pipeline ─┬─► Api ─► Gate ─► HttpServer
+//!                                              └─► GrpcDoor
 //! ```
 
 use std::{
@@ -17,12 +17,14 @@ use actix_web::{
     App, HttpServer,
     dev::{Server, ServerHandle},
 };
-use candor_domain::{Clock, Engine, EngineInfo, Error, ErrorCode, Result};
+use candor_domain::{Clock, Error, ErrorCode, Result};
+use candor_engine_native::NativeEngine;
 use candor_engine_ort::OrtEngine;
 use candor_grpc_api::GrpcParts;
 use candor_http_api::{Api, ApiParts, Gate};
 use candor_serving::{
-    Callers, Pipeline, PipelineSettings, Pool, Quota, Readiness, Registry, RegistrySettings, Repository, Tokens,
+    Callers, EngineChoice, Engines, Pipeline, PipelineSettings, Pool, Quota, Readiness, Registry, RegistrySettings,
+    Repository, Tokens,
 };
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
@@ -50,6 +52,14 @@ pub struct RunningServer {
 /// # Errors
 /// Everything that can keep a server from starting, with what to do about it.
 pub fn start(settings: &Settings) -> Result<(RunningServer, Server)> {
+    start_with(settings, || engines(settings))
+}
+
+/// As [`start`], with the engines of whoever calls.
+///
+/// # Errors
+/// As [`start`].
+pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>) -> Result<(RunningServer, Server)> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
     let data = settings.data_dir.as_deref().map(DataFolder::open).transpose()?;
     let tokens = settings.tokens_file.as_deref().map(read_tokens).transpose()?;
@@ -57,8 +67,11 @@ pub fn start(settings: &Settings) -> Result<(RunningServer, Server)> {
     if let Some(advice) = repository.advice() {
         tracing::warn!("{advice}");
     }
-    let engine = engine(settings)?;
-    let registry = Registry::start(engine, repository, Arc::clone(&clock), registry_settings(settings));
+    let engines = engines()?;
+    for absent in engines.absent() {
+        tracing::warn!("serving without the engine {}: {}", absent.name, absent.why);
+    }
+    let registry = Registry::start(engines, repository, Arc::clone(&clock), registry_settings(settings));
     let registry = Arc::new(registry.map_err(no_thread)?);
     let sessions = Pool::start("candor-infer", settings.inference_threads, settings.inference_queue_max);
     let pipeline_settings = PipelineSettings {
@@ -110,13 +123,27 @@ fn registry_settings(settings: &Settings) -> RegistrySettings {
         load_threads: settings.load_threads,
         inference_threads: settings.http_workers + settings.grpc_threads + settings.inference_threads,
         inflight_max: settings.inflight_max,
+        engine_record: settings.data_dir.as_deref().map(DataFolder::engine_record),
     }
 }
 
-/// The engine that serves; the command line checks models on the same one.
-pub(crate) fn engine(settings: &Settings) -> Result<Arc<dyn Engine>> {
-    OrtEngine::try_new(settings.ort_library.as_deref(), &library_folders(), settings.intra_op_threads)
-        .map(|engine| Arc::new(engine) as Arc<dyn Engine>)
+/// The engines that serve, best first; the command line checks models on the same ones. A word that names an engine
+/// wants it to be there; without one, an engine that is not there is done without.
+pub(crate) fn engines(settings: &Settings) -> Result<Engines> {
+    let choice = settings.engine;
+    let mut engines = Engines::default();
+    if choice.admits("ort") {
+        let library = settings.ort_library.as_deref();
+        engines = match OrtEngine::try_new(library, &library_folders(), settings.intra_op_threads) {
+            Ok(engine) => engines.with(Arc::new(engine)),
+            Err(error) if choice == EngineChoice::Auto => engines.without("ort", error),
+            Err(error) => return Err(error),
+        };
+    }
+    if choice.admits("native") {
+        engines = engines.with(Arc::new(NativeEngine::new()));
+    }
+    Ok(engines)
 }
 
 /// Where an engine's library is looked for before the system's folders: beside the binary, and in `../lib`.
@@ -221,12 +248,6 @@ impl RunningServer {
     #[must_use]
     pub fn registry(&self) -> &Registry {
         &self.registry
-    }
-
-    /// The engine that serves.
-    #[must_use]
-    pub fn engine(&self) -> &EngineInfo {
-        self.registry.engine()
     }
 
     /// Lets the process end while a load still runs. A load cannot be cancelled and may take minutes; dropping

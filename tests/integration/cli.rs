@@ -106,7 +106,7 @@ fn all_problems_of_a_configuration_stand_in_one_report() {
                 "log.format = \"xml\": must be \"text\" or \"json\"",
                 "--http-addr: http.addr = \"nowhere\": must be HOST:PORT",
                 "--set: limits.json_depth_mx: unknown key; did you mean `limits.json_depth_max`?",
-                "--engine: engine.choice = \"best\": must be \"auto\" or \"ort\"",
+                "--engine: engine.choice = \"best\": must be \"auto\" or \"ort\" or \"native\" or \"tract\"",
                 file,
             ],
         );
@@ -171,12 +171,13 @@ fn without_a_library_it_says_what_it_tried_and_how_to_get_one() {
     fs::write(&garbage, "no library").unwrap();
     for (library, why) in [("/nowhere/libonnxruntime.so", "No such file"), (garbage.to_str().unwrap(), ""), (&root, "")]
     {
-        let said = run(&["serve", &root, "--http-addr", "127.0.0.1:0", "--ort-library", library]);
+        let said = run(&["serve", &root, "--http-addr", "127.0.0.1:0", "--engine", "ort", "--ort-library", library]);
         assert_eq!(said.code, Some(1), "{}", said.err);
         has_all(
             &said.err,
             &[
-                "error: no usable ONNX Runtime library; tried:",
+                "error: no usable ONNX Runtime library",
+                "those that were tried:",
                 library,
                 why,
                 "cargo xtask runtime",

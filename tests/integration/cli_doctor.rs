@@ -109,7 +109,7 @@ fn what_keeps_serve_from_starting_is_what_doctor_fails_on() {
     for (check, args) in [
         ("models", &["/nowhere/at/all"][..]),
         ("models", &[file]),
-        ("engine", &[root, "--ort-library", "/nowhere/libonnxruntime.so"]),
+        ("engine", &[root, "--engine", "ort", "--ort-library", "/nowhere/libonnxruntime.so"]),
         ("tokens", &[root, "--tokens-file", "/nowhere/tokens.toml"]),
         ("tokens", &[root, "--tokens-file", bad]),
         ("data", &[root, "--data", file]),

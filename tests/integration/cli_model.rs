@@ -34,8 +34,12 @@ fn steady(text: &str, models: &str) -> String {
         steady.push('\n');
     }
     // The library is not pinned by what is committed here.
-    let version = steady.lines().find_map(|line| line.trim_start().strip_prefix("engine ")).map(str::to_owned);
-    version.map_or(steady.clone(), |version| steady.replace(version.trim(), "<engine>"))
+    let engine = |line: &str| {
+        let from = line.find("engine ")? + "engine ".len();
+        Some(line.get(from..)?.trim().to_owned()).filter(|engine| engine.starts_with("ort "))
+    };
+    let version = steady.lines().find_map(engine);
+    version.map_or(steady.clone(), |version| steady.replace(&version, "<engine>"))
 }
 
 /// A repository with one fault in each model.
@@ -193,7 +197,7 @@ fn a_path_may_be_a_repository_a_model_or_a_version() {
 #[test]
 fn a_servers_models_are_listed_over_all_pages() {
     let first = json!({"models": [{"name": "iris", "title": "Iris species", "task": "classification", "state": "ready",
-        "versions": [{"version": "1", "state": "ready"}, {"version": "2", "state": "loading"}]}],
+        "versions": [{"version": "1", "state": "ready", "engine": {"name": "native", "version": "0"}}, {"version": "2", "state": "loading"}]}],
         "next_page_token": "a/b="});
     let second = json!({"models": [{"name": "sick", "state": "failed",
         "versions": [{"version": "1", "state": "failed", "reason": "golden case 'x' failed"}]}]});

@@ -217,5 +217,8 @@ fn the_exposition_keeps_the_rules_of_its_format() {
         assert!(scrape.value("candor_phase_seconds_sum", &labels) >= 0.0);
     }
     assert_eq!(scrape.value("candor_ready", &[]), 1.0);
-    assert_eq!(scrape.value("candor_build_info", &[("engine", "ort")]), 1.0);
+    assert_eq!(scrape.value("candor_build_info", &[("version", env!("CARGO_PKG_VERSION"))]), 1.0);
+    assert_eq!(scrape.value("candor_engine_info", &[("engine", "ort")]), 1.0);
+    let labels = [("model", "iris"), ("version", "2"), ("engine", "ort")];
+    assert_eq!(scrape.value("candor_model_info", &labels), 1.0);
 }

@@ -13,6 +13,7 @@
 //! | `slow` | clients that trickle, stop, or leave |
 //! | `access` | every route with every kind of token; quotas |
 //! | `registry`, `files` | load, unload, index; broken and hostile files; polling |
+//! | `engines` | which engine runs a model, by whose word, and what is remembered of it |
 //! | `repositories` | what was laid out for Triton, TF Serving or MLflow |
 //! | `swaps` | one version swapped again and again under load |
 //! | `lifecycle`, `cli` | signals, draining, limits of connections; the command line |
@@ -46,6 +47,7 @@ mod cli_scan;
 mod compression;
 mod contracts;
 mod counting;
+mod engines;
 mod files;
 mod golden;
 mod infer;

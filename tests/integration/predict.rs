@@ -233,9 +233,11 @@ fn models_are_listed_page_by_page_and_filtered() {
     }
     assert_eq!(seen, all);
     let first = server.get("/api/v1/models/iris/versions?page_size=1").expect(200).json();
-    assert_eq!(first["versions"], json!([{"version": "1", "state": "ready"}]));
+    let engine = &server.get("/v2").expect(200).json()["engines"][0];
+    assert_eq!(engine["name"], "ort");
+    assert_eq!(first["versions"], json!([{"version": "1", "state": "ready", "engine": engine}]));
     let second = server.get("/api/v1/models/iris/versions?page_size=1&page_token=1").expect(200).json();
-    assert_eq!(second["versions"], json!([{"version": "2", "state": "ready"}]));
+    assert_eq!(second["versions"], json!([{"version": "2", "state": "ready", "engine": engine}]));
     assert!(second.get("next_page_token").is_none());
 }
 

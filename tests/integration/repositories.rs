@@ -92,6 +92,7 @@ fn a_triton_repository_is_served_as_it_is() {
                 {"name": "probabilities", "data_type": "TYPE_FP32", "dims": [3], "label_filename": "labels.txt"},
             ],
             "default_model_filename": "model.onnx",
+            "parameters": {"engine": {"string_value": metadata["properties"]["engine"]}},
         })
     );
     let reply = outputs(&server.post(&path("species"), &iris()));

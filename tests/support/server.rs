@@ -4,12 +4,14 @@ use std::{
     fmt::Write as _,
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::mpsc,
+    sync::{Arc, mpsc},
     thread::JoinHandle,
 };
 
 use candor::config::{Layers, Settings};
-use candor_domain::Access;
+use candor_domain::{Access, Engine};
+use candor_engine_conformance::NullEngine;
+use candor_serving::Engines;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
@@ -65,6 +67,7 @@ pub struct Plan {
     folder: Option<Models>,
     scratch: TempDir,
     assignments: Vec<String>,
+    engines: Vec<(&'static str, &'static str)>,
     load: bool,
     wait: bool,
 }
@@ -80,11 +83,20 @@ impl Plan {
         let assignments = vec![
             "http.addr=127.0.0.1:0".to_owned(),
             "http.workers=2".to_owned(),
+            "grpc.addr=127.0.0.1:0".to_owned(),
+            "grpc.threads=2".to_owned(),
             "execution.threads=2".to_owned(),
             format!("repository.dir={}", models.display()),
             format!("engine.ort_library={}", library().display()),
         ];
-        Self { folder: None, scratch: TempDir::new().unwrap(), assignments, load: true, wait: true }
+        Self {
+            folder: None,
+            scratch: TempDir::new().unwrap(),
+            assignments,
+            engines: Vec::new(),
+            load: true,
+            wait: true,
+        }
     }
 
     /// A server over a repository of the test's own.
@@ -102,6 +114,13 @@ impl Plan {
     #[must_use]
     pub fn set(mut self, assignment: &str) -> Self {
         self.assignments.push(assignment.to_owned());
+        self
+    }
+
+    /// Has null engines of these names and versions in the place of the real ones.
+    #[must_use]
+    pub fn with_null_engines(mut self, engines: &[(&'static str, &'static str)]) -> Self {
+        self.engines = engines.to_vec();
         self
     }
 
@@ -171,13 +190,13 @@ impl Plan {
         let settings = self.settings()?;
         let (tell, told) = mpsc::channel();
         let (stop, stopped) = oneshot::channel();
-        let load = self.load;
+        let (load, engines) = (self.load, self.engines.clone());
         let thread = std::thread::Builder::new()
             .name("test-server".into())
-            .spawn(move || actix_web::rt::System::new().block_on(run(settings, load, tell, stopped)));
+            .spawn(move || actix_web::rt::System::new().block_on(run(settings, engines, load, tell, stopped)));
         let (wait, plan) = (self.wait, self);
-        let addr = told.recv_timeout(PATIENCE).map_err(|error| error.to_string())??;
-        let server = TestServer { addr, plan, stop: Some(stop), thread: Some(thread.unwrap()) };
+        let (addr, grpc) = told.recv_timeout(PATIENCE).map_err(|error| error.to_string())??;
+        let server = TestServer { addr, grpc, plan, stop: Some(stop), thread: Some(thread.unwrap()) };
         if wait {
             until("the server is ready", || (server.get("/v2/health/ready").status == 200).then_some(()));
         }
@@ -187,11 +206,20 @@ impl Plan {
 
 async fn run(
     settings: Settings,
+    engines: Vec<(&'static str, &'static str)>,
     load: bool,
-    tell: mpsc::Sender<Result<SocketAddr, String>>,
+    tell: mpsc::Sender<Result<(SocketAddr, Option<SocketAddr>), String>>,
     stopped: oneshot::Receiver<()>,
 ) -> Result<(), String> {
-    let (running, server) = match candor::start(&settings) {
+    let null =
+        |(name, version): &(&'static str, &str)| Arc::new(NullEngine::new().named(name, version)) as Arc<dyn Engine>;
+    let started = if engines.is_empty() {
+        candor::start(&settings)
+    } else {
+        let engines = engines.iter().map(null).fold(Engines::default(), Engines::with);
+        candor::start_with(&settings, || Ok(engines))
+    };
+    let (running, server) = match started {
         Ok(started) => started,
         Err(error) => {
             let _ = tell.send(Err(error.to_string()));
@@ -199,7 +227,7 @@ async fn run(
         }
     };
     let serving = actix_web::rt::spawn(server);
-    let _ = tell.send(Ok(running.addrs()[0]));
+    let _ = tell.send(Ok((running.addrs()[0], running.grpc_addrs().first().copied())));
     let mut stopped = stopped;
     let loaded = tokio::select! {
         loaded = running.load(load) => loaded.map_err(|error| error.to_string()),
@@ -216,6 +244,7 @@ async fn run(
 #[derive(Debug)]
 pub struct TestServer {
     addr: SocketAddr,
+    grpc: Option<SocketAddr>,
     plan: Plan,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Result<(), String>>>,
@@ -232,6 +261,15 @@ impl TestServer {
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Where it listens for gRPC.
+    ///
+    /// # Panics
+    /// When it does not.
+    #[must_use]
+    pub fn grpc_addr(&self) -> SocketAddr {
+        self.grpc.expect("this server has no gRPC")
     }
 
     /// Its repository, if it has one of its own.

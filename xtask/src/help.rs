@@ -2,7 +2,7 @@
 
 /// Every command, in the order of the overview.
 #[cfg(test)]
-pub const COMMANDS: [&str; 7] = ["serve", "test", "tidy", "openapi", "docs", "bench", "runtime"];
+pub const COMMANDS: [&str; 8] = ["serve", "test", "tidy", "openapi", "docs", "bench", "runtime", "operators"];
 
 /// What `cargo xtask` alone prints.
 pub const OVERVIEW: &str = "\
@@ -15,6 +15,7 @@ cargo xtask <command>: everything a developer runs. It needs cargo alone to star
   docs      write docs/CONFIG.md and docs/METRICS.md from the server; --check compares
   bench     run the benchmarks
   runtime   put ONNX Runtime beside the binary
+  operators fetch the operator tests of the ONNX project; --record lists what passes
 
 `cargo xtask <command> --help` says more.";
 
@@ -28,6 +29,7 @@ pub fn of(command: &str) -> Option<&'static str> {
         "docs" => DOCS,
         "bench" => BENCH,
         "runtime" => RUNTIME,
+        "operators" => OPERATORS,
         _ => return None,
     })
 }
@@ -100,3 +102,13 @@ Does nothing when the right file is already there. Default profile: debug.
 
 To use a library of your own: put libonnxruntime.so.<version> beside the binary, or start the
 server with `candor serve --ort-library PATH`.";
+
+const OPERATORS: &str = "\
+cargo xtask operators [--record]
+
+Puts the operator tests of the ONNX project into target/operators/: they come from the `onnx` wheel
+(pip download), checked against server/engine_conformance/operators/source.toml. Does nothing when
+they are there. The tests of each engine run them and hold the outcome against the lists in that
+folder: <engine>.txt passes and may only grow, <engine>_wrong.txt is wrong and says why.
+
+  --record   run the tests of each engine and write the lists of what passes";

@@ -8,17 +8,19 @@
 //! |---|---|
 //! | [`serve`] | `serve`: build, fetch ONNX Runtime, run |
 //! | [`runtime`] | `runtime`: ONNX Runtime beside the binary, checked against `xtask/runtime.toml` |
+//! | [`operators`] | `operators`: the operator tests of the ONNX project, and which engine passes which |
 //! | [`mod@test`] | `test`: every check, in order, with a closing table |
 //! | [`tidy`] | `tidy`: the house rules, as code |
 //! | [`stale`] | `openapi`, `docs`: files that the server itself writes |
 //! | [`mod@bench`] | `bench`: the benchmarks |
-//! | [`house`], [`run`], [`tools`], [`venv`], [`node`] | where things are; child programs; installed tools; Python; npm |
+//! | [`house`], [`run`], [`tools`], [`venv`], [`wheel`], [`node`] | where things are; child programs; installed tools; Python; wheels; npm |
 #![allow(clippy::print_stdout, reason = "a command-line tool: what it prints is what it is for")]
 
 mod bench;
 mod help;
 mod house;
 mod node;
+mod operators;
 mod run;
 mod runtime;
 mod serve;
@@ -27,6 +29,7 @@ mod test;
 mod tidy;
 mod tools;
 mod venv;
+mod wheel;
 
 use std::process::ExitCode;
 
@@ -66,6 +69,7 @@ fn dispatch(args: &[String]) -> Result<()> {
     match command.as_str() {
         "serve" => serve::serve(&house, rest),
         "runtime" => runtime::command(&house, rest),
+        "operators" => operators::command(&house, rest),
         "test" => test::command(&house, rest),
         "tidy" => no_arguments(command, rest).and_then(|()| tidy::command(&house)),
         "openapi" => stale::openapi(&house, is_check(command, rest)?),

@@ -8,7 +8,7 @@ use crate::{
     error::{Error, ErrorKind, Result},
     graph::{Attribute, Graph},
     limits::{Census, Limits},
-    proto::ModelProto,
+    proto::{MODEL, ModelProto},
     survey::survey,
 };
 
@@ -69,7 +69,7 @@ impl Model {
     /// # Errors
     /// The first fault that is found: not ONNX, over a limit, or against the specification.
     pub fn read(file: Bytes, limits: &Limits) -> Result<Self> {
-        let census = survey(&file, limits)?;
+        let census = survey(MODEL, &file, limits)?;
         let decoded = ModelProto::decode(file)
             .map_err(|error| Error::new(ErrorKind::NotOnnx, "the file is not an ONNX model").got(format!("{error}")))?;
         crate::read::model(decoded, census)
@@ -81,7 +81,7 @@ impl Model {
     /// As [`Model::read`].
     pub fn from_slice(file: &[u8], limits: &Limits) -> Result<Self> {
         // Before the copy, so that a large file costs nothing.
-        survey(file, limits)?;
+        survey(MODEL, file, limits)?;
         Self::read(Bytes::copy_from_slice(file), limits)
     }
 

@@ -219,7 +219,7 @@ fn dims(raw: &[i64]) -> Result<Vec<u64>> {
     Ok(dims)
 }
 
-fn tensor(proto: TensorProto) -> Result<Tensor> {
+pub(crate) fn tensor(proto: TensorProto) -> Result<Tensor> {
     let name = proto.name.clone().unwrap_or_default();
     let place = if name.is_empty() { "a tensor".to_owned() } else { format!("tensor {}", quoted(&name)) };
     let read = || -> Result<Tensor> {

@@ -7,7 +7,7 @@
 use crate::{
     error::{Error, ErrorKind, Result},
     limits::{Census, Limits},
-    proto::{MODEL, SHAPES},
+    proto::SHAPES,
 };
 
 /// A message of the schema.
@@ -42,17 +42,17 @@ const FIXED64: u8 = 1;
 const LENGTH: u8 = 2;
 const FIXED32: u8 = 5;
 
-/// Counts what is in the file.
+/// Counts what is in a file that is a message of this kind, by its place in [`SHAPES`].
 ///
 /// # Errors
 /// `NotOnnx` when the bytes are no message of the schema, `Limit` when there is too much of something.
-pub(crate) fn survey(bytes: &[u8], limits: &Limits) -> Result<Census> {
+pub(crate) fn survey(root: usize, bytes: &[u8], limits: &Limits) -> Result<Census> {
     let size = bytes.len() as u64;
     bound("bytes of the file", size, limits.file_bytes)?;
     let memory_max = limits.memory_bytes.max(size.saturating_mul(limits.memory_per_file_byte));
     let census = Census { file_bytes: size, ..Census::default() };
-    let mut pass = Pass { whole: bytes, limits, memory_max, census };
-    pass.message(MODEL, bytes, Depth { messages: 0, graphs: 0 })?;
+    let mut pass = Pass { root, whole: bytes, limits, memory_max, census };
+    pass.message(root, bytes, Depth { messages: 0, graphs: 0 })?;
     Ok(pass.census)
 }
 
@@ -72,6 +72,7 @@ struct Depth {
 }
 
 struct Pass<'a> {
+    root: usize,
     whole: &'a [u8],
     limits: &'a Limits,
     memory_max: u64,
@@ -169,9 +170,11 @@ impl<'a> Pass<'a> {
     #[cold]
     fn broken(&self, shape: &Shape, rest: &[u8], what: &str) -> Error {
         let at = rest.as_ptr().addr().saturating_sub(self.whole.as_ptr().addr());
-        Error::new(ErrorKind::NotOnnx, "the file is not an ONNX model, or is cut short")
+        let root = SHAPES.get(self.root).map_or("", |root| root.name);
+        let thing = root.trim_end_matches("Proto").to_lowercase();
+        Error::new(ErrorKind::NotOnnx, format!("the file is not an ONNX {thing}, or is cut short"))
             .at(format_args!("byte {at} ({})", shape.name))
-            .expected("an ONNX ModelProto")
+            .expected(format!("an ONNX {root}"))
             .got(what)
     }
 }

@@ -5,11 +5,14 @@
 
 use std::borrow::Cow;
 
-use prost::bytes::Bytes;
+use prost::{Message as _, bytes::Bytes};
 
 use crate::{
     error::{Error, ErrorKind, Result},
     external::{External, Folder},
+    limits::Limits,
+    proto::{TENSOR, TensorProto},
+    survey::survey,
     types::DataType,
 };
 
@@ -125,6 +128,18 @@ impl Element for bool {
 }
 
 impl Tensor {
+    /// Reads a file that holds one tensor and nothing else (`TensorProto`), as test data come with models.
+    ///
+    /// # Errors
+    /// As [`Model::read`](crate::Model::read).
+    pub fn read(file: Bytes, limits: &Limits) -> Result<Self> {
+        survey(TENSOR, &file, limits)?;
+        let decoded = TensorProto::decode(file).map_err(|error| {
+            Error::new(ErrorKind::NotOnnx, "the file is not an ONNX tensor").got(format!("{error}"))
+        })?;
+        crate::read::tensor(decoded)
+    }
+
     /// A list of integers.
     #[must_use]
     pub fn of_ints(list: Vec<i64>) -> Self {

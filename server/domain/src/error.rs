@@ -192,6 +192,13 @@ impl Error {
         self
     }
 
+    /// The same by another word.
+    #[must_use]
+    pub fn with_code(mut self, code: ErrorCode) -> Self {
+        self.0.code = code;
+        self
+    }
+
     /// The same with more behind its sentence.
     #[must_use]
     pub fn with_suffix(mut self, suffix: &str) -> Self {

@@ -2,11 +2,12 @@
 //!
 //! An engine's own tests call [`run`] with the engine and a list of cases that it cannot do, each with
 //! its reason. Tests of other rooms, and benchmarks that want to subtract the engine, use
-//! [`NullEngine`]. This crate knows the contracts of `candor-domain` and no engine.
+//! [`NullEngine`]. This crate knows the contracts of `candor-domain`, the file format, and no engine.
 //!
 //! | module | what it holds |
 //! |---|---|
 //! | [`mod@cases`] | the list of cases, and [`run`] |
+//! | [`operators`] | the operator tests of the ONNX project, and the lists of those that pass |
 //! | [`null`] | the null engine and the hooks by which tests hold and watch it |
 //! | `answers` | `fixtures/answers.json`: signatures and exact outputs |
 //! | `fixtures` | the ONNX files, made by `fixtures/make_fixtures.py` |
@@ -17,6 +18,7 @@ pub mod cases;
 mod external;
 mod fixtures;
 pub mod null;
+pub mod operators;
 
 pub use cases::{Case, Report, cases, run};
 pub use null::{Gate, Hooks, NullEngine};

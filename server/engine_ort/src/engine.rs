@@ -58,10 +58,12 @@ impl OrtEngine {
             tried = "\n  (no file named libonnxruntime.so* beside the binary, in ../lib, or in the system's folders)"
                 .into();
         }
-        Err(Error::new(ErrorCode::Unsupported, format!("no usable ONNX Runtime library; tried:{tried}")).hint(
-            "\nhow to get one: `cargo xtask runtime --profile release` puts it beside the binary; or name a \
-             libonnxruntime.so.1.24 or newer with --ort-library PATH",
-        ))
+        Err(Error::new(ErrorCode::Unsupported, "no usable ONNX Runtime library")
+            .expected(format!("one of those that were tried:{tried}"))
+            .hint(
+                "\nhow to get one: `cargo xtask runtime --profile release` puts it beside the binary; or name a \
+                 libonnxruntime.so.1.24 or newer with --ort-library PATH",
+            ))
     }
 }
 
@@ -145,15 +147,26 @@ impl OrtEngine {
     }
 }
 
+/// What ONNX Runtime says of a file that is good and beyond it: operators and versions that it does not know. It has
+/// no code for them.
+const BEYOND_IT: [&str; 4] = [
+    "is not a registered function/op",
+    "No Op registered for",
+    "ONNX Runtime only *guarantees* support for models stamped with official released onnx opset versions",
+    "Unsupported model IR version",
+];
+
 fn refusal(error: &ort::Error) -> Error {
-    let refused = Error::model(format!("ONNX Runtime cannot load the model: {error}"));
+    let text = error.to_string();
+    let refused = Error::model(format!("ONNX Runtime cannot load the model: {text}"));
     if error.code() == ort::ErrorCode::NotImplemented {
-        return refused.hint(
+        return refused.with_code(ErrorCode::Unsupported).hint(
             "export with FloatTensorType (skl2onnx): ONNX Runtime has this operator for fewer datatypes than the \
              specification",
         );
     }
-    refused
+    let is_beyond = BEYOND_IT.iter().any(|words| text.contains(words));
+    if is_beyond { refused.with_code(ErrorCode::Unsupported) } else { refused }
 }
 
 struct OrtRunSession(Runner);
@@ -179,7 +192,8 @@ fn specs(session: &OrtSession, outlets: &[Outlet], side: Side) -> Result<Vec<Ten
 fn spec(outlet: &Outlet, side: &str) -> Result<TensorSpec> {
     let name = outlet.name();
     let ValueType::Tensor { ty, shape, dimension_symbols } = outlet.dtype() else {
-        return Err(Error::model(format!("{side} '{name}' is a {}, not a tensor", kind(outlet.dtype())))
+        let what = format!("{side} '{name}' is a {}, not a tensor", kind(outlet.dtype()));
+        return Err(Error::new(ErrorCode::Unsupported, what)
             .hint("export the model with plain tensor outputs (skl2onnx: options={'zipmap': False})"));
     };
     let datatype = datatype(*ty).ok_or_else(|| {

@@ -3,6 +3,8 @@
 //! Nothing is skipped when there is no library, because a suite that does not run holds nothing.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail loudly too")]
 
+mod library;
+
 use std::{
     env, fs,
     path::{Path, PathBuf},
@@ -11,31 +13,10 @@ use std::{
 use candor_domain::{Engine as _, ErrorCode, ModelSource};
 use candor_engine_conformance::run;
 use candor_engine_ort::OrtEngine;
+use library::{engine, library};
 
 /// What ONNX Runtime cannot do, and why.
 const SKIP: &[(&str, &str)] = &[];
-
-/// The library that `cargo xtask` names, or the folder of one beside or above this test.
-fn library() -> (Option<PathBuf>, Vec<PathBuf>) {
-    #[allow(clippy::disallowed_methods, reason = "a test that is handed the library by cargo xtask")]
-    if let Some(path) = env::var_os("CANDOR_ORT_LIBRARY") {
-        return (Some(path.into()), Vec::new());
-    }
-    let holds_library = |folder: &Path| {
-        let names = fs::read_dir(folder).into_iter().flatten().filter_map(Result::ok).map(|entry| entry.file_name());
-        names.into_iter().any(|name| name.to_string_lossy().starts_with("libonnxruntime.so"))
-    };
-    let test = env::current_exe().unwrap();
-    let folder = test.ancestors().skip(1).find(|folder| holds_library(folder));
-    let folder = folder.expect("no libonnxruntime.so* above this test: get it with `cargo xtask runtime`");
-    (None, vec![folder.to_path_buf()])
-}
-
-fn engine() -> OrtEngine {
-    let (configured, folders) = library();
-    OrtEngine::try_new(configured.as_deref(), &folders, 1)
-        .unwrap_or_else(|error| panic!("{error}\nget the library with `cargo xtask runtime`"))
-}
 
 #[test]
 fn onnx_runtime_conforms() {

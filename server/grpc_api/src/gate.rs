@@ -145,10 +145,7 @@ pub(crate) fn deadline(headers: &HeaderMap) -> Result<Option<Duration>> {
     let Some(value) = headers.get(HEADER) else { return Ok(None) };
     let text = value.to_str().unwrap_or_default();
     let wrong = || {
-        Error::invalid("not a time")
-            .at(HEADER)
-            .expected("up to eight digits and one of H M S m u n")
-            .got(quoted(text))
+        Error::invalid("not a time").at(HEADER).expected("up to eight digits and one of H M S m u n").got(quoted(text))
     };
     let (digits, unit) = text.split_at_checked(text.len().saturating_sub(1)).ok_or_else(wrong)?;
     if digits.is_empty() || digits.len() > DIGITS_MAX || !digits.bytes().all(|digit| digit.is_ascii_digit()) {

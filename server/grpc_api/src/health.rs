@@ -57,15 +57,16 @@ impl Health for ReadinessHealth {
         let known = SERVICES.contains(&request.get_ref().service.as_str());
         let readiness = Arc::clone(&self.readiness);
         let look = move || if known { serving(&readiness) } else { ServingStatus::ServiceUnknown };
-        let changes = stream::unfold((look, None, tokio::time::interval(LOOK_EVERY)), |(look, last, mut ticks)| async move {
-            loop {
-                ticks.tick().await;
-                let now = look();
-                if last != Some(now) {
-                    return Some((Ok(response(now)), (look, Some(now), ticks)));
+        let changes =
+            stream::unfold((look, None, tokio::time::interval(LOOK_EVERY)), |(look, last, mut ticks)| async move {
+                loop {
+                    ticks.tick().await;
+                    let now = look();
+                    if last != Some(now) {
+                        return Some((Ok(response(now)), (look, Some(now), ticks)));
+                    }
                 }
-            }
-        });
+            });
         Ok(Response::new(changes.take_until(closed(self.closing.clone())).boxed()))
     }
 }

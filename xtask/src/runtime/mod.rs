@@ -156,7 +156,7 @@ mod tests {
         fs::create_dir_all(house.target("debug")).unwrap();
         let file = house.target("debug/libonnxruntime.so.9.9.9");
         fs::write(&file, "onnx").unwrap();
-        let sum = fetch::sha256(&file).unwrap();
+        let sum = crate::wheel::sha256(&file).unwrap();
         fs::write(house.path("xtask/runtime.toml"), pin(std::env::consts::ARCH, &sum)).unwrap();
         assert_eq!(ensure(&house, "debug").unwrap(), file);
     }
@@ -167,7 +167,7 @@ mod tests {
         fs::create_dir_all(house.target("runtime")).unwrap();
         let cached = house.target("runtime/libonnxruntime.so.9.9.9");
         fs::write(&cached, "onnx").unwrap();
-        let sum = fetch::sha256(&cached).unwrap();
+        let sum = crate::wheel::sha256(&cached).unwrap();
         fs::write(house.path("xtask/runtime.toml"), pin(std::env::consts::ARCH, &sum)).unwrap();
         for profile in ["debug", "release"] {
             let library = ensure(&house, profile).unwrap();

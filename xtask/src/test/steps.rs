@@ -7,7 +7,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use crate::{bench, house::House, node, run, runtime, stale, tidy, tools, venv};
+use crate::{bench, house::House, node, operators, run, runtime, stale, tidy, tools, venv};
 
 /// One check. `run` gives a note for the closing table.
 pub struct Step {
@@ -61,6 +61,7 @@ fn doc(house: &House) -> Result<String> {
 
 fn nextest(house: &House) -> Result<String> {
     runtime::ensure(house, "debug")?;
+    operators::ensure(house)?;
     let words = ["nextest", "run", "--workspace", "--locked", "--no-fail-fast"];
     let mut command = match tools::ensure(house, &tools::NEXTEST) {
         Ok(program) => tools::command(house, &program, &words),
@@ -120,6 +121,7 @@ fn coverage(house: &House) -> Result<String> {
     // A folder of its own: its flags would rebuild everything, twice.
     let folder = house.target("coverage");
     runtime::ensure_in(house, &folder.join("debug"))?;
+    operators::ensure(house)?;
     let program = tools::ensure(house, &tools::TARPAULIN)?;
     let words = ["tarpaulin", "--engine", "ptrace", "--workspace", "--locked"];
     let mut command = tools::command(house, &program, &words);

@@ -8,7 +8,7 @@ use crate::{
     error::ErrorKind,
     limits::Limits,
     model::Model,
-    proto::{ModelProto, NodeProto},
+    proto::{MODEL, ModelProto, NodeProto},
     survey::survey,
 };
 
@@ -53,9 +53,9 @@ fn what_readers_could_read_differently_is_refused() {
 fn depth_is_bounded_before_anything_follows_it() {
     let deep = |levels: usize| nest(&[&[7][..], &[1, 5, 6].repeat(levels)].concat(), vec![]);
     let limits = Limits::default();
-    assert_eq!(survey(&deep(15), &limits).unwrap().graph_depth, 16);
+    assert_eq!(survey(MODEL, &deep(15), &limits).unwrap().graph_depth, 16);
     for levels in [16, 40, 2_000, 20_000] {
-        assert_eq!(survey(&deep(levels), &limits).unwrap_err().kind(), ErrorKind::Limit, "{levels}");
+        assert_eq!(survey(MODEL, &deep(levels), &limits).unwrap_err().kind(), ErrorKind::Limit, "{levels}");
     }
     // Types within types are messages too: sequences of sequences.
     let sequences = nest(&[&[7, 11, 2][..], &[4, 1].repeat(60)].concat(), vec![]);
@@ -74,7 +74,7 @@ fn counts_are_bounded() {
         functions: 10,
         ..Limits::default()
     };
-    let refusal = |bytes: &[u8]| survey(bytes, &limits).unwrap_err();
+    let refusal = |bytes: &[u8]| survey(MODEL, bytes, &limits).unwrap_err();
     for (path, what) in [
         (&[7_u32, 1][..], "nodes"),
         (&[7, 5], "tensors"),
@@ -96,9 +96,12 @@ fn counts_are_bounded() {
     }
     assert!(refusal(&field(2, &[b'a'; 11])).to_string().contains("bytes of one text"));
     let ints = |packed: &[u8]| nest(&[7, 1, 5], field(8, packed));
-    assert!(survey(&ints(&[0; 10]), &limits).is_ok());
+    assert!(survey(MODEL, &ints(&[0; 10]), &limits).is_ok());
     assert!(refusal(&ints(&[0; 11])).to_string().contains("elements of one list"));
-    assert_eq!(survey(&[0; 11], &Limits { file_bytes: 10, ..Limits::default() }).unwrap_err().kind(), ErrorKind::Limit);
+    assert_eq!(
+        survey(MODEL, &[0; 11], &Limits { file_bytes: 10, ..Limits::default() }).unwrap_err().kind(),
+        ErrorKind::Limit
+    );
 }
 
 #[test]
@@ -117,7 +120,7 @@ fn memory_is_at_most_a_multiple_of_the_file() {
     // Packed zeros: one byte in the file, eight in memory, sixteen while the list grows.
     let ints = with(node("Op", &["x"], &["y"]), "a", 7, |attribute| attribute.ints = vec![0; 1 << 20]);
     let file = model(graph(vec![ints])).encode_to_vec();
-    let census = survey(&file, &limits).unwrap();
+    let census = survey(MODEL, &file, &limits).unwrap();
     assert!(census.memory_bytes <= 16 * census.file_bytes, "{census:?}");
     let nodes = model(graph(vec![NodeProto::default(); 10_000])).encode_to_vec();
     let error = Model::from_slice(&nodes, &limits).unwrap_err().to_string();
@@ -140,7 +143,7 @@ proptest! {
             let wrapped = field(number + 1, &inner);
             if more % 2 == 0 { [wrapped, field(number + 1, content)].concat() } else { wrapped }
         });
-        if survey(&bytes, &Limits::default()).is_ok() && let Err(error) = ModelProto::decode(&*bytes) {
+        if survey(MODEL, &bytes, &Limits::default()).is_ok() && let Err(error) = ModelProto::decode(&*bytes) {
             let why = error.to_string();
             prop_assert!(why.contains("UTF-8") || why.contains("varint"), "{why}");
         }

@@ -5,10 +5,12 @@ use prost::Message as _;
 use super::build::{around, floats, graph, model, node, read, refusal, with};
 use crate::{
     graph::{Attribute, Origin},
+    limits::Limits,
     proto::{
         FunctionProto, GraphProto, ModelProto, OperatorSetIdProto, SparseTensorProto, StringStringEntryProto,
         TensorProto, TensorShapeProto, TypeProto, tensor_shape_proto, type_proto,
     },
+    tensor::Tensor,
     types::{DataType, Dim},
 };
 
@@ -223,4 +225,18 @@ fn functions_imports_metadata_and_types_are_seen() {
     proto.opset_import = vec![import("", 1), import("ai.onnx", 2)];
     assert!(refusal(&proto).contains("two versions of the operators"));
     assert!(refusal(&ModelProto::default()).contains("without a graph"));
+}
+
+#[test]
+fn a_file_of_one_tensor_is_read_and_bounded() {
+    let bytes = |proto: TensorProto| proto.encode_to_vec().into();
+    let read = |file| Tensor::read(file, &Limits::default());
+    let tensor = read(bytes(raw("x", 7, &[2], &[1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0, 0, 0]))).unwrap();
+    assert_eq!((&*tensor.name, &*tensor.values::<i64>().unwrap()), ("x", &[1_i64, 2][..]));
+    let short = read(bytes(raw("x", 7, &[2], &[1; 8]))).unwrap_err().to_string();
+    assert!(short.contains("more or less than its dimensions say"), "{short}");
+    let cut = read(vec![0x4A, 0x7F, 1].into()).unwrap_err().to_string();
+    assert!(cut.starts_with("the file is not an ONNX tensor, or is cut short at byte 0 (TensorProto)"), "{cut}");
+    let tiny = Limits { file_bytes: 4, ..Limits::default() };
+    assert!(Tensor::read(bytes(floats("x", &[1], &[1.0])), &tiny).is_err());
 }

@@ -16,6 +16,10 @@ pub(super) struct ModelFile {
     pub(super) fail_load: Option<String>,
     #[serde(default)]
     pub(super) panic_load: bool,
+    #[serde(default)]
+    pub(super) not_for: Vec<String>,
+    #[serde(default)]
+    pub(super) lies: Vec<String>,
     pub(super) fail_run: Option<String>,
     #[serde(default)]
     pub(super) panic_run: bool,

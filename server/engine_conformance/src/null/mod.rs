@@ -8,6 +8,8 @@
 //! key = "a/1"                 # by which hooks and `properties` know this file; optional
 //! fail_load = "why"           # the load fails
 //! panic_load = true           # the load panics
+//! not_for = ["a"]             # engines of these names do not take the file: Unsupported
+//! lies = ["b"]                # engines of these names add 1 to the first element of every number that they give
 //! fail_run = "why"            # every run fails with EngineFailed
 //! panic_run = true            # every run panics
 //! trigger = 13.0              # only runs whose first element is this fail, panic or stop at a gate
@@ -67,6 +69,14 @@ impl NullEngine {
     pub fn with_hooks(hooks: Hooks) -> Self {
         Self { hooks: Some(hooks), ..Self::new() }
     }
+
+    /// The same under another name, for tests that need several.
+    #[must_use]
+    pub fn named(mut self, name: &'static str, version: &str) -> Self {
+        self.info.name = name;
+        version.clone_into(&mut self.info.version);
+        self
+    }
 }
 
 impl Engine for NullEngine {
@@ -79,6 +89,10 @@ impl Engine for NullEngine {
         if let Some(hooks) = &self.hooks {
             hooks.loading(&file.key);
         }
+        let lists_me = |names: &[String]| names.iter().any(|name| name == self.info.name);
+        if lists_me(&file.not_for) {
+            return Err(Error::new(ErrorCode::Unsupported, format!("'{}' is not for this engine", file.key)));
+        }
         if let Some(reason) = &file.fail_load {
             return Err(Error::model(reason.clone()));
         }
@@ -87,7 +101,8 @@ impl Engine for NullEngine {
         }
         let (signature, fills) = (file.signature()?, file.fills()?);
         let hooks = self.hooks.clone().inspect(|hooks| hooks.born(&file.key));
-        let session = NullSession { signature: signature.clone(), fills, file, hooks };
+        let lies = lists_me(&file.lies);
+        let session = NullSession { signature: signature.clone(), fills, file, hooks, lies };
         let properties = BTreeMap::from([("key".to_owned(), session.file.key.clone())]);
         Ok(LoadedModel { session: Box::new(session), signature, properties, cost_depends_on_values: false })
     }
@@ -112,6 +127,7 @@ struct NullSession {
     fills: Vec<Fill>,
     file: ModelFile,
     hooks: Option<Hooks>,
+    lies: bool,
 }
 
 impl Drop for NullSession {
@@ -138,7 +154,8 @@ impl Session for NullSession {
                 return Err(Error::new(ErrorCode::EngineFailed, reason.clone()));
             }
         }
-        wanted.iter().map(|&position| self.output(position, inputs)).collect()
+        let outputs = wanted.iter().map(|&position| self.output(position, inputs));
+        if self.lies { outputs.map(|output| output.and_then(lie)).collect() } else { outputs.collect() }
     }
 }
 
@@ -186,6 +203,21 @@ impl NullSession {
             .into_iter()
             .find_map(|(dim, size)| matches!(dim, Dim::Any(Some(known)) if known == symbol).then_some(size))
     }
+}
+
+/// The same with 1 added to its first element, if that is a number.
+fn lie(output: Tensor) -> Result<Tensor> {
+    let (shape, mut data) = output.into_parts();
+    macro_rules! add_one {
+        ($($variant:ident: $one:expr),*) => {
+            match &mut data {
+                $(TensorData::$variant(values) => values.iter_mut().take(1).for_each(|first| *first += $one),)*
+                TensorData::Bool(_) | TensorData::Fp16(_) | TensorData::Bf16(_) | TensorData::Bytes(_) => {}
+            }
+        };
+    }
+    add_one!(Uint8: 1, Uint16: 1, Uint32: 1, Uint64: 1, Int8: 1, Int16: 1, Int32: 1, Int64: 1, Fp32: 1.0, Fp64: 1.0);
+    Tensor::new(shape, data)
 }
 
 fn repeat(one: &TensorData, count: usize) -> TensorData {

@@ -77,6 +77,18 @@ fn files_order_failures_and_a_trigger_limits_them_to_one_value() {
 }
 
 #[test]
+fn files_tell_engines_apart_by_their_names() {
+    let [a, b] = ["a", "b"].map(|name| NullEngine::new().named(name, "2"));
+    assert_eq!((a.info().name, a.info().version.as_str()), ("a", "2"));
+    let text = format!("not_for = [\"a\"]\nlies = [\"b\"]\n{ECHO}");
+    let refused = load(&a, &text).err().unwrap();
+    assert_eq!((refused.code(), refused.what()), (ErrorCode::Unsupported, "'echo' is not for this engine"));
+    let outputs = load(&b, &text).unwrap().session.run(&inputs(), &[1, 2], None).unwrap();
+    assert_eq!(outputs[0].data(), &TensorData::Fp64(vec![1.5, 0.5, 0.5, 0.5, 0.5, 0.5]));
+    assert_eq!(outputs[1].data(), &TensorData::Bytes(["a"; 3].into_iter().collect()), "no number");
+}
+
+#[test]
 fn files_that_make_no_sense_are_refused() {
     let engine = NullEngine::new();
     for wrong in [

@@ -1,10 +1,12 @@
 //! What a model is: its metadata in the protocol's words, its configuration in Triton's.
 
+use std::collections::HashMap;
+
 use candor_domain::{Datatype, Dim, TensorSpec, Version};
-use candor_serving::{ReadyVersion, VersionPolicy, oip::describe};
+use candor_serving::{EngineId, ReadyVersion, VersionPolicy, oip::describe};
 
 use crate::proto::{
-    DataType, ModelConfig, ModelInput, ModelMetadataResponse, ModelOutput, ModelVersionPolicy,
+    DataType, ModelConfig, ModelInput, ModelMetadataResponse, ModelOutput, ModelParameter, ModelVersionPolicy,
     model_metadata_response::TensorMetadata,
     model_version_policy::{All, Latest, PolicyChoice, Specific},
 };
@@ -28,6 +30,7 @@ pub(super) fn metadata(version: &ReadyVersion, versions: &[Version]) -> ModelMet
 
 /// One version's configuration.
 pub(super) fn config(version: &ReadyVersion) -> ModelConfig {
+    let engine = EngineId::from(&version.engine);
     let max_batch_size = describe::max_batch_size(version);
     let dims = |spec: &TensorSpec| -> Vec<i64> {
         let dims = spec.dims.as_deref().unwrap_or(&[Dim::Any(None)]);
@@ -53,6 +56,7 @@ pub(super) fn config(version: &ReadyVersion) -> ModelConfig {
         input: version.signature.inputs.iter().map(input).collect(),
         output: version.signature.outputs.iter().map(output).collect(),
         default_model_filename: version.origin.file.clone(),
+        parameters: HashMap::from([("engine".to_owned(), ModelParameter { string_value: engine.to_string() })]),
     }
 }
 

@@ -84,9 +84,12 @@ impl<'a> Contents<'a> {
                     (_, Value::Bytes(&[])) => {}
                     (number, _) => {
                         let Some(other) = name(number) else { continue };
-                        return Err(Error::invalid(format!("the elements of {} stand in the wrong field", self.datatype))
-                            .expected(format!("contents.{}", name(self.number).unwrap_or_default()))
-                            .got(format!("contents.{other}")));
+                        return Err(Error::invalid(format!(
+                            "the elements of {} stand in the wrong field",
+                            self.datatype
+                        ))
+                        .expected(format!("contents.{}", name(self.number).unwrap_or_default()))
+                        .got(format!("contents.{other}")));
                     }
                 }
             }

@@ -20,7 +20,7 @@ use crate::{limits::GrpcLimits, proto::ModelInferResponse};
 pub struct InferMessage(pub(crate) Bytes);
 
 /// Field numbers of `ModelInferRequest`.
-mod request {
+mod message {
     pub(super) const MODEL_NAME: u32 = 1;
     pub(super) const MODEL_VERSION: u32 = 2;
     pub(super) const ID: u32 = 3;
@@ -53,9 +53,9 @@ impl InferMessage {
         let mut target = Target::default();
         for field in Fields::of(&self.0) {
             match field? {
-                (request::MODEL_NAME, value) => target.model = value.text()?,
-                (request::MODEL_VERSION, value) => target.version = Some(value.text()?).filter(|text| !text.is_empty()),
-                (request::ID, value) => target.id = value.text()?,
+                (message::MODEL_NAME, value) => target.model = value.text()?,
+                (message::MODEL_VERSION, value) => target.version = Some(value.text()?).filter(|text| !text.is_empty()),
+                (message::ID, value) => target.id = value.text()?,
                 _ => {}
             }
         }
@@ -133,11 +133,11 @@ impl<'a> Parts<'a> {
         };
         for field in Fields::of(message) {
             match field? {
-                (request::ID, value) => parts.id = value.text()?,
-                (request::PARAMETERS, value) => parts.params.read(value.bytes()?, limits)?,
-                (request::INPUTS, value) => push(&mut parts.inputs, value.bytes()?, "inputs")?,
-                (request::OUTPUTS, value) => push(&mut parts.outputs, value.bytes()?, "outputs")?,
-                (request::RAW_INPUT_CONTENTS, value) => push(&mut parts.raw, value.bytes()?, "raw_input_contents")?,
+                (message::ID, value) => parts.id = value.text()?,
+                (message::PARAMETERS, value) => parts.params.read(value.bytes()?, limits)?,
+                (message::INPUTS, value) => push(&mut parts.inputs, value.bytes()?, "inputs")?,
+                (message::OUTPUTS, value) => push(&mut parts.outputs, value.bytes()?, "outputs")?,
+                (message::RAW_INPUT_CONTENTS, value) => push(&mut parts.raw, value.bytes()?, "raw_input_contents")?,
                 _ => {}
             }
         }
@@ -147,24 +147,36 @@ impl<'a> Parts<'a> {
 
     /// The inputs, in signature order.
     fn tensors(&self, signature: &Signature, limits: &GrpcLimits) -> Result<Vec<Tensor>> {
-        if !self.raw.is_empty() && self.raw.len() != self.inputs.len() {
-            return Err(Error::invalid("there must be raw contents for every input, or for none")
-                .at("raw_input_contents")
-                .expected(self.inputs.len().to_string())
-                .got(self.raw.len().to_string()));
-        }
         let mut placed = Inputs::of(signature);
         let mut seen = Vec::with_capacity(self.inputs.len());
         for (position, input) in self.inputs.iter().enumerate() {
             let place = Place { signature, position };
-            let (index, tensor) = place.read(input, self.raw.get(position).copied(), limits)?;
+            let elements = match (self.raw.get(position), self.raw.is_empty()) {
+                (Some(raw), _) => Elements::Raw(raw),
+                (None, true) => Elements::Typed,
+                (None, false) => Elements::Nowhere,
+            };
+            let (index, tensor) = match place.read(input, elements, limits)? {
+                (index, Some(tensor)) => (index, tensor),
+                (_, None) => return Err(self.uneven()),
+            };
             if seen.contains(&index) {
                 return Err(place.error(Some(index), "name", Error::invalid("this input stands there twice")));
             }
             seen.push(index);
             placed.put(index, tensor);
         }
+        if self.raw.len() > self.inputs.len() {
+            return Err(self.uneven());
+        }
         placed.all().map_err(|error| error.at("inputs"))
+    }
+
+    fn uneven(&self) -> Error {
+        Error::invalid("there must be raw contents for every input, or for none")
+            .at("raw_input_contents")
+            .expected(self.inputs.len().to_string())
+            .got(self.raw.len().to_string())
     }
 
     /// The outputs that are wanted; all when none is named.
@@ -194,6 +206,17 @@ impl<'a> Parts<'a> {
     }
 }
 
+/// Where an input's elements are.
+#[derive(Clone, Copy)]
+enum Elements<'a> {
+    /// In its contents.
+    Typed,
+    /// Among the raw contents.
+    Raw(&'a [u8]),
+    /// There are raw contents, and none for it.
+    Nowhere,
+}
+
 /// Where an input stands, for messages.
 struct Place<'a> {
     signature: &'a Signature,
@@ -208,8 +231,8 @@ impl Place<'_> {
         error.at(format!("{name}inputs[{}]{dot}{field}", self.position))
     }
 
-    /// Reads one input, and where in the signature it belongs.
-    fn read(&self, input: &[u8], raw: Option<&[u8]>, limits: &GrpcLimits) -> Result<(usize, Tensor)> {
+    /// Reads one input, if its elements are somewhere, and where in the signature it belongs.
+    fn read(&self, input: &[u8], elements: Elements<'_>, limits: &GrpcLimits) -> Result<(usize, Option<Tensor>)> {
         const DIMS_KEPT: usize = 64;
         let (mut name, mut datatype, mut dims) = ("", "", Vec::new());
         let mut params = Params::default();
@@ -235,16 +258,18 @@ impl Place<'_> {
         let at = |field: &str, error: Error| self.error(Some(index), field, error);
         let datatype = inputs::datatype(datatype).map_err(|error| at("datatype", error))?;
         let shape = limits.tensors.shape(&dims).map_err(|error| at("shape", error))?;
-        let tensor = match raw {
-            None => contents::read(datatype, shape, input).map_err(|error| at("contents", error))?,
-            Some(_) if contents::are_in(input)? => {
+        let tensor = match elements {
+            Elements::Nowhere => return Ok((index, None)),
+            Elements::Typed => contents::read(datatype, shape, input).map_err(|error| at("contents", error))?,
+            Elements::Raw(_) if contents::are_in(input)? => {
                 let error = Error::invalid("the input has contents, and the request has raw contents");
                 return Err(at("contents", error.hint("send all inputs in one of the two forms")));
             }
-            Some(raw) => read_tensor(datatype, shape, raw).map_err(|error| {
-                error.at(format!("input '{name}' at raw_input_contents[{}]", self.position))
-            })?,
+            Elements::Raw(raw) => {
+                let at = |error: Error| error.at(format!("input '{name}' at raw_input_contents[{}]", self.position));
+                read_tensor(datatype, shape, raw).map_err(at)?
+            }
         };
-        Ok((index, tensor))
+        Ok((index, Some(tensor)))
     }
 }

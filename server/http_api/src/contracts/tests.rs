@@ -7,7 +7,7 @@ use actix_web::web::Bytes;
 use candor_domain::{Error, ManualClock, ModelName, Phase, Result, Tensor};
 use candor_engine_conformance::NullEngine;
 use candor_serving::{
-    Codec as _, Lease, Ran, Registry, RegistrySettings, Repository, VersionPolicy, oip::TensorLimits,
+    Codec as _, Engines, Lease, Ran, Registry, RegistrySettings, Repository, VersionPolicy, oip::TensorLimits,
 };
 use proptest::{collection::vec, prelude::*, sample::select};
 use serde_json::{Value, json};
@@ -77,15 +77,10 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
         std::fs::write(version.join("model.onnx"), graph).unwrap();
         std::fs::write(folder.path().join(model).join("model.toml"), manifest).unwrap();
     }
-    let settings = RegistrySettings {
-        version_policy: VersionPolicy::All,
-        load_threads: 1,
-        inference_threads: 1,
-        inflight_max: 1000,
-    };
+    let settings = RegistrySettings { version_policy: VersionPolicy::All, ..RegistrySettings::default() };
+    let engines = Engines::one(Arc::new(NullEngine::new()));
     let repository = Repository::open(folder.path(), 1 << 20).unwrap();
-    let registry =
-        Registry::start(Arc::new(NullEngine::new()), repository, Arc::new(ManualClock::default()), settings).unwrap();
+    let registry = Registry::start(engines, repository, Arc::new(ManualClock::default()), settings).unwrap();
     for model in MODELS {
         registry.load(ModelName::parse(model).unwrap(), None).unwrap().wait_blocking().unwrap().unwrap();
     }

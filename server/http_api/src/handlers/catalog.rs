@@ -99,13 +99,9 @@ pub(crate) async fn versions(request: HttpRequest, api: Data<Api>) -> Answer {
     }
     let after = listing.page_token.as_deref().map(Version::parse).transpose()?;
     let entry = |entry: IndexEntry| {
-        let (version, wanted) = (entry.version?, state.is_none_or(|state| entry.state == state));
-        let version_after = after.as_ref().is_none_or(|after| version > *after);
-        (wanted && version_after).then(|| VersionSummary {
-            version: version.to_string(),
-            state: entry.state.word().to_owned(),
-            reason: (!entry.reason.is_empty()).then_some(entry.reason),
-        })
+        let wanted = state.is_none_or(|state| entry.state == state);
+        let version_after = after.as_ref().is_none_or(|after| entry.version.as_ref() > Some(after));
+        if wanted && version_after { VersionSummary::new(&entry, &api.registry) } else { None }
     };
     let mut versions: Vec<VersionSummary> = index.into_iter().filter_map(entry).collect();
     let next_page_token = cut(&mut versions, page_size(&listing)?).then(|| last(&versions, |one| &one.version));

@@ -1,11 +1,11 @@
 //! What the server is.
 
-use actix_web::HttpResponse;
+use actix_web::{HttpResponse, web::Data};
 use candor_serving::oip::describe::{EXTENSIONS, SERVER};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::openapi::errors;
+use crate::{Api, native::EngineBody, openapi::errors};
 
 /// What the server is.
 #[derive(Serialize, ToSchema)]
@@ -19,14 +19,21 @@ pub(crate) struct ServerMetadata {
     /// Protocol extensions that it speaks.
     #[schema(example = json!(["binary_tensor_data", "classification", "statistics"]))]
     extensions: [&'static str; EXTENSIONS.len()],
+    /// The engines that run models, best first.
+    engines: Vec<EngineBody>,
 }
 
-/// Name, version and protocol extensions of the server.
+/// Name, version, protocol extensions and engines of the server.
 ///
-/// The extensions are those of the Open Inference Protocol.
+/// The extensions are those of the Open Inference Protocol, which has no engines.
 #[utoipa::path(get, path = "/v2", tag = "server", responses(
     (status = 200, description = "What the server is.", body = ServerMetadata),
         errors::Guarded))]
-pub(crate) async fn metadata() -> HttpResponse {
-    HttpResponse::Ok().json(ServerMetadata { name: SERVER, version: env!("CARGO_PKG_VERSION"), extensions: EXTENSIONS })
+pub(crate) async fn metadata(api: Data<Api>) -> HttpResponse {
+    HttpResponse::Ok().json(ServerMetadata {
+        name: SERVER,
+        version: env!("CARGO_PKG_VERSION"),
+        extensions: EXTENSIONS,
+        engines: api.registry.engines().infos().map(EngineBody::from).collect(),
+    })
 }

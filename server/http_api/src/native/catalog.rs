@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use candor_domain::{Dim, EngineInfo, Lifecycle, ModelName, Result, Signature, Version};
 use candor_serving::{
-    IndexEntry, Manifest, ReadyVersion, Registry,
+    EngineId, IndexEntry, Manifest, PassedOver, ReadyVersion, Registry,
     features::{Answers, FeatureKind, FeatureSet, FeatureSpec, OutputNotes, Place, RowCount, word},
     repository::Filler,
 };
@@ -100,6 +100,10 @@ pub struct VersionSummary {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub reason: Option<String>,
+    /// The engine that runs it, if it is ready.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub engine: Option<EngineBody>,
 }
 
 /// A version of a model, with everything that a caller needs to know.
@@ -135,6 +139,14 @@ pub struct ModelDescription {
     pub task: Option<String>,
     /// The engine that runs it.
     pub engine: EngineBody,
+    /// Engines that come before that one, and why they do not run it.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(nullable = false)]
+    pub engine_passed_over: Vec<PassedOverBody>,
+    /// Another engine, or another version of it, that ran the same file before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub engine_was: Option<EngineBody>,
     /// sha256 of its file, in hex.
     #[schema(example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
     pub sha256: String,
@@ -162,6 +174,17 @@ pub struct ModelDescription {
     /// What its file says: producer, description, custom metadata.
     #[schema(example = json!({"producer": "skl2onnx"}))]
     pub properties: BTreeMap<String, String>,
+}
+
+/// An engine that does not run a version.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PassedOverBody {
+    /// Its name.
+    #[schema(example = "ort")]
+    pub name: String,
+    /// Why it does not: it is not there, or what it has against the file.
+    #[schema(example = "no usable ONNX Runtime library")]
+    pub why: String,
 }
 
 /// A feature.
@@ -268,15 +291,22 @@ fn summary(name: &ModelName, entries: &[IndexEntry], registry: &Registry) -> Mod
         title: manifest.as_ref().and_then(|manifest| manifest.title.clone()),
         task: manifest.as_ref().and_then(|manifest| manifest.task.clone()),
         state: state.map(|state| state.word().to_owned()).unwrap_or_default(),
-        versions: entries.iter().filter_map(version_summary).collect(),
+        versions: entries.iter().filter_map(|entry| VersionSummary::new(entry, registry)).collect(),
         reason: whole.map(|entry| entry.reason.clone()),
     }
 }
 
-fn version_summary(entry: &IndexEntry) -> Option<VersionSummary> {
-    let reason = (!entry.reason.is_empty()).then(|| entry.reason.clone());
-    let state = entry.state.word().to_owned();
-    Some(VersionSummary { version: entry.version.as_ref()?.to_string(), state, reason })
+impl VersionSummary {
+    /// A version's entry in the index, if it is one of a version.
+    pub(crate) fn new(entry: &IndexEntry, registry: &Registry) -> Option<Self> {
+        let version = entry.version.as_ref()?;
+        Some(Self {
+            version: version.to_string(),
+            state: entry.state.word().to_owned(),
+            reason: (!entry.reason.is_empty()).then(|| entry.reason.clone()),
+            engine: registry.engine_of(&entry.model, version).map(|engine| EngineBody::from(&engine)),
+        })
+    }
 }
 
 /// What a description is made of: a version in memory, or one that is only looked at.
@@ -290,6 +320,8 @@ pub struct Described<'a> {
     pub features: &'a Result<FeatureSet>,
     pub answers: &'a Answers,
     pub engine: &'a EngineInfo,
+    pub passed_over: &'a [PassedOver],
+    pub engine_was: Option<&'a EngineId>,
     pub sha256: &'a str,
     pub file_bytes: u64,
     pub load_ms: u64,
@@ -308,6 +340,8 @@ impl ModelDescription {
             features: &version.features,
             answers: &version.answers,
             engine: &version.engine,
+            passed_over: &version.passed_over,
+            engine_was: version.engine_was.as_ref(),
             sha256: &version.sha256,
             file_bytes: version.file_bytes,
             load_ms: version.load_ms,
@@ -335,7 +369,13 @@ impl ModelDescription {
             description: manifest.description.clone(),
             licence: manifest.licence.clone(),
             task: manifest.task.clone(),
-            engine: EngineBody { name: version.engine.name.to_owned(), version: version.engine.version.clone() },
+            engine: EngineBody::from(version.engine),
+            engine_passed_over: version
+                .passed_over
+                .iter()
+                .map(|passed| PassedOverBody { name: passed.engine.to_owned(), why: passed.why.clone() })
+                .collect(),
+            engine_was: version.engine_was.map(EngineBody::from),
             sha256: version.sha256.to_owned(),
             file_bytes: version.file_bytes,
             load_ms: version.load_ms,

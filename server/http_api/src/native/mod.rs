@@ -33,6 +33,7 @@ pub(crate) use lines::{Lines, first_line, read_csv, read_json_lines};
 pub(crate) use negotiate::{MEDIA_TYPE, accepted};
 pub(crate) use predict::{Form, PredictCodec};
 pub(crate) use reply::write_predictions;
+pub(crate) use schema::EngineBody;
 pub use schema::{PredictBody, PredictReplyBody};
 pub(crate) use typed::document;
 

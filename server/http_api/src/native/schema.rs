@@ -3,6 +3,8 @@
 
 use std::collections::BTreeMap;
 
+use candor_domain::EngineInfo;
+use candor_serving::EngineId;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
@@ -73,7 +75,7 @@ pub struct PredictReplyBody {
 }
 
 /// An engine.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 pub struct EngineBody {
     /// Its name.
     #[schema(example = "ort")]
@@ -81,6 +83,18 @@ pub struct EngineBody {
     /// Its version.
     #[schema(example = "1.31.1")]
     pub version: String,
+}
+
+impl From<&EngineInfo> for EngineBody {
+    fn from(info: &EngineInfo) -> Self {
+        Self { name: info.name.to_owned(), version: info.version.clone() }
+    }
+}
+
+impl From<&EngineId> for EngineBody {
+    fn from(id: &EngineId) -> Self {
+        Self { name: id.name.clone(), version: id.version.clone() }
+    }
 }
 
 /// One row's prediction. Which members there are depends on the model: its description says.

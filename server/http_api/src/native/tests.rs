@@ -7,7 +7,7 @@ use actix_web::web::Bytes;
 use candor_domain::{Error, ManualClock, ModelName, Phase, Result, Tensor, TensorData};
 use candor_engine_conformance::NullEngine;
 use candor_serving::{
-    Codec as _, Lease, Ran, Registry, RegistrySettings, Repository, VersionPolicy, oip::TensorLimits,
+    Codec as _, Engines, Lease, Ran, Registry, RegistrySettings, Repository, VersionPolicy, oip::TensorLimits,
 };
 use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};
@@ -60,15 +60,10 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
                     [[inputs]]\nname = \"count\"\n\
                     features = [{ name = \"count\", min = 0.5, max = 1000.0, default = 3.0 }]\n";
     std::fs::write(folder.path().join("declared/model.toml"), manifest).unwrap();
-    let settings = RegistrySettings {
-        version_policy: VersionPolicy::All,
-        load_threads: 1,
-        inference_threads: 1,
-        inflight_max: 1000,
-    };
+    let settings = RegistrySettings { version_policy: VersionPolicy::All, ..RegistrySettings::default() };
+    let engines = Engines::one(Arc::new(NullEngine::new()));
     let repository = Repository::open(folder.path(), 1 << 20).unwrap();
-    let registry =
-        Registry::start(Arc::new(NullEngine::new()), repository, Arc::new(ManualClock::default()), settings).unwrap();
+    let registry = Registry::start(engines, repository, Arc::new(ManualClock::default()), settings).unwrap();
     for model in ["all", "declared"] {
         registry.load(ModelName::parse(model).unwrap(), None).unwrap().wait_blocking().unwrap().unwrap();
     }

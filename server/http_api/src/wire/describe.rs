@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use candor_domain::{Datatype, Dim, TensorSpec, Version};
-use candor_serving::{ReadyVersion, VersionPolicy, oip::describe};
+use candor_serving::{EngineId, ReadyVersion, VersionPolicy, oip::describe};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -92,6 +92,17 @@ pub struct ModelConfig {
     /// The file that is served.
     #[schema(example = "model.onnx")]
     pub default_model_filename: String,
+    /// `engine`: name and version of the engine that runs it.
+    #[schema(example = json!({"engine": {"string_value": "ort 1.31.1"}}))]
+    pub parameters: BTreeMap<String, TextParameter>,
+}
+
+/// A parameter in Triton's words.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct TextParameter {
+    /// Its value.
+    #[schema(example = "ort 1.31.1")]
+    pub string_value: String,
 }
 
 /// An input or output in Triton's words.
@@ -127,6 +138,7 @@ impl ModelConfig {
     #[must_use]
     pub fn new(version: &ReadyVersion) -> Self {
         let signature = &version.signature;
+        let engine = EngineId::from(&version.engine);
         let max_batch_size = describe::max_batch_size(version);
         let policy = match describe::version_policy(version) {
             VersionPolicy::All => ("all", serde_json::json!({})),
@@ -150,6 +162,7 @@ impl ModelConfig {
             input: signature.inputs.iter().map(config).collect(),
             output: signature.outputs.iter().map(labelled).collect(),
             default_model_filename: version.origin.file.clone(),
+            parameters: BTreeMap::from([("engine".to_owned(), TextParameter { string_value: engine.to_string() })]),
         }
     }
 }

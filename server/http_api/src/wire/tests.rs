@@ -7,7 +7,7 @@ use actix_web::web::Bytes;
 use candor_domain::{BytesArray, Datatype, Error, ManualClock, ModelName, Shape, Tensor, TensorData};
 use candor_engine_conformance::NullEngine;
 use candor_serving::{
-    Codec as _, InferRequest, Lease, Ran, Registry, RegistrySettings, Repository, VersionPolicy,
+    Codec as _, Engines, InferRequest, Lease, Ran, Registry, RegistrySettings, Repository, VersionPolicy,
     oip::{TensorLimits, bytes},
 };
 use proptest::{collection::vec, prelude::*, sample::Index};
@@ -39,15 +39,10 @@ static VERSIONS: LazyLock<Versions> = LazyLock::new(|| {
         let text = spec("inputs", "x", datatype, "") + &spec("outputs", "x", datatype, "echo = \"x\"\n");
         write(datatype.name(), text);
     }
-    let settings = RegistrySettings {
-        version_policy: VersionPolicy::All,
-        load_threads: 1,
-        inference_threads: 1,
-        inflight_max: 1000,
-    };
+    let settings = RegistrySettings { version_policy: VersionPolicy::All, ..RegistrySettings::default() };
+    let engines = Engines::one(Arc::new(NullEngine::new()));
     let repository = Repository::open(folder.path(), 1 << 20).unwrap();
-    let registry =
-        Registry::start(Arc::new(NullEngine::new()), repository, Arc::new(ManualClock::default()), settings).unwrap();
+    let registry = Registry::start(engines, repository, Arc::new(ManualClock::default()), settings).unwrap();
     let names = Datatype::ALL.iter().map(|datatype| datatype.name()).chain(["wide"]);
     for name in names {
         let load = registry.load(ModelName::parse(name).unwrap(), None).unwrap();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{ReadyVersion, VersionPolicy};
+use crate::{EngineId, ReadyVersion, VersionPolicy, engines::joined};
 
 /// The name that the server goes by.
 pub const SERVER: &str = "candor";
@@ -17,14 +17,15 @@ pub const EXTENSIONS: [&str; 5] =
 pub fn properties(version: &ReadyVersion) -> BTreeMap<String, String> {
     let manifest = &version.manifest;
     let mut properties: BTreeMap<String, String> = version.properties.clone();
-    let engine = format!("{} {}", version.engine.name, version.engine.version);
     let facts = [
         ("title", manifest.title.clone()),
         ("description", manifest.description.clone()),
         ("licence", manifest.licence.clone()),
         ("task", manifest.task.clone()),
         ("version", Some(version.version.to_string())),
-        ("engine", Some(engine)),
+        ("engine", Some(EngineId::from(&version.engine).to_string())),
+        ("engine_passed_over", Some(joined(&version.passed_over)).filter(|passed| !passed.is_empty())),
+        ("engine_was", version.engine_was.as_ref().map(ToString::to_string)),
         ("sha256", Some(version.sha256.clone())),
         ("file_bytes", Some(version.file_bytes.to_string())),
         ("notes", Some(version.origin.notes.join("; ")).filter(|notes| !notes.is_empty())),

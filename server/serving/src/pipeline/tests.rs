@@ -18,6 +18,7 @@ use candor_engine_conformance::{Hooks, NullEngine};
 
 use super::*;
 use crate::{
+    engines::Engines,
     registry::RegistrySettings,
     repository::{Repository, VersionPolicy},
 };
@@ -68,13 +69,13 @@ impl World {
         let (hooks, clock) = (Hooks::default(), Arc::new(ManualClock::default()));
         let settings = RegistrySettings {
             version_policy: VersionPolicy::All,
-            load_threads: 1,
             inference_threads: 4,
             inflight_max: setup.inflight_max,
+            ..RegistrySettings::default()
         };
         let repository = Repository::open(folder.path(), 1 << 20).unwrap();
-        let engine = Arc::new(NullEngine::with_hooks(hooks.clone()));
-        let registry = Registry::start(engine, repository, clock.clone(), settings).unwrap();
+        let engines = Engines::one(Arc::new(NullEngine::with_hooks(hooks.clone())));
+        let registry = Registry::start(engines, repository, clock.clone(), settings).unwrap();
         let sessions = Pool::start("pool", 1, setup.queue_max).unwrap();
         let settings = PipelineSettings {
             inline_body_bytes_max: INLINE_BODY_BYTES_MAX,

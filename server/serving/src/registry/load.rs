@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
 
 use candor_domain::{
-    Clock, Engine, Error, ErrorCode, LoadedModel, ModelName, ModelSource, RequestRules, Result, Session, Shape,
+    Clock, EngineInfo, Error, ErrorCode, LoadedModel, ModelName, ModelSource, RequestRules, Result, Session, Shape,
     Signature, Tensor, TensorData, TensorSpec,
 };
 use sha2::{Digest as _, Sha256};
@@ -14,6 +14,7 @@ use super::{
     version::{Leases, ReadyVersion},
 };
 use crate::{
+    engines::{Chosen, EngineId, Engines, PassedOver, Remembered, joined},
     features::{Answers, FeatureSet, RowCount},
     repository::{Fitted, FoundModel, FoundVersion, Golden, GoldenCase, Manifest, Origin, Reshaped},
 };
@@ -33,6 +34,10 @@ pub struct Opened {
     pub sha256: String,
     /// Size of its file.
     pub file_bytes: u64,
+    /// The engine that runs it.
+    pub engine: EngineInfo,
+    /// Engines that come before that one, and why they do not run it.
+    pub passed_over: Vec<PassedOver>,
     cost_depends_on_values: bool,
     session: Reshaped,
 }
@@ -50,16 +55,22 @@ pub struct Meaning {
 }
 
 impl Opened {
-    /// Hands the bytes of a version's file to the engine.
+    /// Hands the bytes of a version's file to the first engine that takes it.
     ///
     /// # Errors
     /// `InvalidModel` with the reason when it cannot be served.
-    pub fn open(engine: &dyn Engine, bytes: &[u8], found: &FoundVersion) -> Result<Self> {
+    pub fn open(engines: &Engines, bytes: &[u8], model: &FoundModel, found: &FoundVersion) -> Result<Self> {
         let source = ModelSource { bytes, folder: &found.graph_folder() };
-        let LoadedModel { session, signature, properties, cost_depends_on_values } = guarded(|| engine.load(source))?;
+        Ok(Self::of(engines.load(source, model.manifest.engine)?, bytes))
+    }
+
+    fn of(chosen: Chosen, bytes: &[u8]) -> Self {
+        let Chosen { loaded, engine, passed_over } = chosen;
+        let LoadedModel { session, signature, properties, cost_depends_on_values } = loaded;
         let session = Reshaped::new(session);
         let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { signature, properties, sha256, file_bytes: bytes.len() as u64, cost_depends_on_values, session })
+        let file_bytes = bytes.len() as u64;
+        Self { signature, properties, sha256, file_bytes, engine, passed_over, cost_depends_on_values, session }
     }
 
     /// Compares it with what the files of its model say, and reads what they mean together. From then on its
@@ -111,7 +122,7 @@ impl Core {
         let began = self.clock.now();
         let bytes = self.repository.read_model(found)?;
         let golden = self.repository.read_golden(found)?;
-        let mut opened = Opened::open(&*self.engine, &bytes, found)?;
+        let mut opened = Opened::open(&self.engines, &bytes, model, found)?;
         let Meaning { manifest, origin, features, answers } = opened.read(model, found)?;
         if let Some(golden) = &golden {
             golden.cases.iter().try_for_each(|case| opened.verify(&manifest, golden, case))?;
@@ -128,7 +139,9 @@ impl Core {
             answers,
             manifest,
             origin,
-            engine: self.engine.info().clone(),
+            engine_was: self.remember(model, found, &opened),
+            engine: opened.engine,
+            passed_over: opened.passed_over,
             load_ms: self.clock.now().nanos_since(began) / 1_000_000,
             cost_is_per_row: !opened.cost_depends_on_values && opened.signature.rows_tell_size(),
             signature: opened.signature,
@@ -140,6 +153,21 @@ impl Core {
             fingerprint: found.fingerprint.clone(),
             leases: Leases::new(self.settings.inflight_max, self.retired.clone()),
         })
+    }
+}
+
+impl Core {
+    /// The engine that ran this file before, if it was another one; says so when that is news.
+    fn remember(&self, model: &FoundModel, found: &FoundVersion, opened: &Opened) -> Option<EngineId> {
+        let now = EngineId::from(&opened.engine);
+        let Remembered { was, changed } =
+            self.record.remember(&model.name, &found.version, &opened.sha256, now.clone());
+        if let Some(was) = was.as_ref().filter(|_| changed) {
+            let why = joined(&opened.passed_over);
+            tracing::warn!(model = %model.name, version = %found.version, %was, %now, "the same file is run by another engine than before{}",
+                if why.is_empty() { why } else { format!(" ({why})") });
+        }
+        was
     }
 }
 

@@ -21,6 +21,7 @@ mod version;
 use std::{
     collections::{BTreeMap, HashMap},
     io,
+    path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -28,7 +29,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use candor_domain::{Clock, Engine, EngineInfo, Error, ErrorCode, ModelName, Result, Version};
+use candor_domain::{Clock, EngineInfo, Error, ErrorCode, ModelName, Result, Version};
 use crossbeam_channel::{Sender, unbounded};
 
 pub use book::IndexEntry;
@@ -36,6 +37,7 @@ pub use load::{Meaning, Opened};
 pub use version::{Lease, ReadyVersion};
 
 use crate::{
+    engines::{EngineRecord, Engines},
     facts::{Facts, FactsTotals},
     pool::{Pending, Pool},
     repository::{Repository, VersionPolicy},
@@ -54,6 +56,21 @@ pub struct RegistrySettings {
     pub inference_threads: usize,
     /// Most requests of one model version at the same time.
     pub inflight_max: u32,
+    /// File that keeps which engine ran which file; without one that is forgotten when the server ends.
+    pub engine_record: Option<PathBuf>,
+}
+
+impl Default for RegistrySettings {
+    /// One thread each, nothing kept.
+    fn default() -> Self {
+        Self {
+            version_policy: VersionPolicy::Latest(1),
+            load_threads: 1,
+            inference_threads: 1,
+            inflight_max: 1000,
+            engine_record: None,
+        }
+    }
 }
 
 /// Loads that wait for a thread; each may be a whole repository's worth of work for a caller.
@@ -70,7 +87,8 @@ struct Core {
     snapshot: ArcSwap<Snapshot>,
     book: Mutex<Book>,
     turns: Mutex<HashMap<ModelName, Arc<Mutex<()>>>>,
-    engine: Arc<dyn Engine>,
+    engines: Engines,
+    record: EngineRecord,
     repository: Repository,
     clock: Arc<dyn Clock>,
     settings: RegistrySettings,
@@ -96,15 +114,17 @@ pub struct VersionView {
     pub totals: FactsTotals,
     /// Requests that hold it now; `None` when it is not ready.
     pub inflight: Option<u32>,
+    /// The engine that runs it; `None` when it is not ready.
+    pub engine: Option<EngineInfo>,
 }
 
 impl Registry {
-    /// An empty registry over `repository`.
+    /// An empty registry over `repository`, whose versions are run by `engines`.
     ///
     /// # Errors
     /// When the system gives no thread.
     pub fn start(
-        engine: Arc<dyn Engine>,
+        engines: Engines,
         repository: Repository,
         clock: Arc<dyn Clock>,
         settings: RegistrySettings,
@@ -115,7 +135,8 @@ impl Registry {
             snapshot: ArcSwap::default(),
             book: Mutex::default(),
             turns: Mutex::default(),
-            engine,
+            engines,
+            record: EngineRecord::open(settings.engine_record.clone()),
             repository,
             clock,
             settings,
@@ -233,6 +254,13 @@ impl Registry {
             .unwrap_or_default()
     }
 
+    /// The engine that runs a version; `None` when it is not ready.
+    #[must_use]
+    pub fn engine_of(&self, name: &ModelName, version: &Version) -> Option<EngineInfo> {
+        let snapshot = self.core.snapshot.load();
+        Some(snapshot.models.get(name)?.get(version)?.engine.clone())
+    }
+
     /// Models that have a ready version, in order of their names.
     #[must_use]
     pub fn ready_models(&self) -> Vec<ModelName> {
@@ -265,7 +293,14 @@ impl Registry {
         let snapshot = self.core.snapshot.load();
         let view = |(model, version, facts): (ModelName, Version, Arc<Facts>)| {
             let ready = snapshot.models.get(&model).and_then(|versions| versions.get(&version));
-            VersionView { inflight: ready.map(|ready| ready.inflight()), totals: facts.totals(), model, version }
+            let engine = ready.map(|ready| ready.engine.clone());
+            VersionView {
+                inflight: ready.map(|ready| ready.inflight()),
+                engine,
+                totals: facts.totals(),
+                model,
+                version,
+            }
         };
         facts.into_iter().map(view).collect()
     }
@@ -276,10 +311,10 @@ impl Registry {
         self.core.started.load(Ordering::SeqCst)
     }
 
-    /// The engine that sessions are made with.
+    /// The engines that sessions are made with.
     #[must_use]
-    pub fn engine(&self) -> &EngineInfo {
-        self.core.engine.info()
+    pub fn engines(&self) -> &Engines {
+        &self.core.engines
     }
 
     /// The repository that models come from.

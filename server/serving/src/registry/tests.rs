@@ -37,11 +37,11 @@ impl World {
             version_policy: VersionPolicy::parse(policy).unwrap(),
             load_threads: 2,
             inference_threads: 2,
-            inflight_max: 1000,
+            ..RegistrySettings::default()
         };
         let repository = Repository::open(folder.path(), 1 << 20).unwrap();
-        let engine = Arc::new(NullEngine::with_hooks(hooks.clone()));
-        let registry = Registry::start(engine, repository, Arc::new(ManualClock::default()), settings).unwrap();
+        let engines = Engines::one(Arc::new(NullEngine::with_hooks(hooks.clone())));
+        let registry = Registry::start(engines, repository, Arc::new(ManualClock::default()), settings).unwrap();
         Self { folder, hooks, registry, puts: std::cell::Cell::new(0) }
     }
 

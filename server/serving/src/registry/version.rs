@@ -20,6 +20,7 @@ use candor_domain::{EngineInfo, Error, ErrorCode, ModelName, Result, Session, Si
 use crossbeam_channel::Sender;
 
 use crate::{
+    engines::{EngineId, PassedOver},
     facts::Facts,
     features::{Answers, FeatureSet},
     repository::{Fingerprint, Manifest, Origin},
@@ -45,6 +46,10 @@ pub struct ReadyVersion {
     pub properties: BTreeMap<String, String>,
     /// The engine that runs it.
     pub engine: EngineInfo,
+    /// Engines that come before that one, and why they do not run it.
+    pub passed_over: Vec<PassedOver>,
+    /// Another engine, or version of it, that ran the same file before.
+    pub engine_was: Option<EngineId>,
     /// sha256 of its file, in hex.
     pub sha256: String,
     /// Size of its file.

@@ -8,6 +8,8 @@ use std::{collections::BTreeSet, fmt};
 use candor_domain::{Dim, Error, RequestRules, Result, Signature, TensorSpec, Version};
 use serde::{Deserialize, Deserializer, de};
 
+use crate::engines::EngineChoice;
+
 /// The contents of `model.toml`.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -27,6 +29,9 @@ pub struct Manifest {
     /// Whether tensors without elements are passed to the engine; see [`RequestRules::empty_tensors`].
     #[serde(default)]
     pub empty_tensors: bool,
+    /// Which engines may run it; all of the server's if absent.
+    #[serde(default)]
+    pub engine: EngineChoice,
     /// Notes on inputs, by name.
     #[serde(default)]
     pub inputs: Vec<TensorNotes>,

@@ -1,4 +1,4 @@
-//! What the configuration names: engine, models, addresses, tokens, data folder.
+//! What the configuration names: engines, models, addresses, tokens, data folder.
 
 use std::{
     fs,
@@ -7,6 +7,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use candor_domain::EngineInfo;
 use candor_engine_ort::library;
 use candor_serving::Repository;
 use rustix::fs::{Access, access};
@@ -20,7 +21,7 @@ use crate::{
 };
 
 pub(super) fn look(settings: &Settings) -> Vec<Check> {
-    let mut checks = engine(settings);
+    let mut checks = engines(settings);
     checks.extend(models(settings));
     checks.extend(settings.http_addrs.iter().map(|addr| address("address", *addr, settings, "--http-addr")));
     checks.extend(settings.grpc_addrs.iter().map(|addr| grpc_address(*addr, settings)));
@@ -29,16 +30,28 @@ pub(super) fn look(settings: &Settings) -> Vec<Check> {
     checks
 }
 
-fn engine(settings: &Settings) -> Vec<Check> {
-    let engine = match wiring::engine(settings) {
-        Ok(engine) => engine,
+fn engines(settings: &Settings) -> Vec<Check> {
+    let engines = match wiring::engines(settings) {
+        Ok(engines) => engines,
         Err(error) => return vec![Check::from_error("engine", &error)],
     };
-    let info = engine.info();
-    let path = info.library.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+    let mut checks: Vec<Check> = engines.infos().flat_map(|info| engine(info, settings)).collect();
+    checks.extend(engines.absent().map(|absent| Check::from_error("engine", &absent.why).warning()));
+    checks
+}
+
+fn engine(info: &EngineInfo, settings: &Settings) -> Vec<Check> {
+    let Some(path) = &info.library else {
+        return vec![Check::ok("engine", format!("{} {}", info.name, info.version))];
+    };
     let sha256 = info.library_sha256.as_deref().unwrap_or("unknown");
     let [major, minor] = library::VERSION_MIN;
-    let text = format!("ONNX Runtime {} ({major}.{minor} or newer is needed)\n{path}\nsha256 {sha256}", info.version);
+    let text = format!(
+        "{}: ONNX Runtime {} ({major}.{minor} or newer is needed)\n{}\nsha256 {sha256}",
+        info.name,
+        info.version,
+        path.display()
+    );
     let numbers: Vec<u32> = info.version.split('.').filter_map(|piece| piece.parse().ok()).collect();
     let mut checks = vec![if numbers.as_slice() < library::VERSION_MIN.as_slice() {
         Check::warn("engine", text).fix("its version cannot be told; it works, and nobody has tried it")

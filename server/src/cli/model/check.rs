@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use candor_domain::{Clock, Datatype, Engine, Result, Signature, TensorSpec, Version};
+use candor_domain::{Clock, Datatype, Result, Signature, TensorSpec, Version};
 use candor_onnx::{Folder, Limits, scan::Scan};
 use candor_serving::{
-    Manifest, Meaning, Opened, Role,
+    Engines, Manifest, Meaning, Opened, Role,
     features::{FeatureSpec, Place},
     repository::{FoundModel, FoundVersion, Golden, MLMODEL_FILE, MODEL_FILE},
 };
@@ -45,10 +45,10 @@ pub(super) fn run(args: &CheckArgs) -> Done {
     let settings = args.common.settings(None)?;
     let targets = args.paths.iter().map(|path| target(path, settings.model_bytes_max)).collect::<Result<Vec<_>>>();
     let targets = targets.map_err(Failure::of_arguments)?;
-    let engine = wiring::engine(&settings)?;
+    let engines = wiring::engines(&settings)?;
     let (mut reports, mut ignored) = (Vec::new(), Vec::new());
     for target in targets {
-        let checker = Checker { target: &target, settings: &settings, engine: &*engine, clock: &SystemClock::start() };
+        let checker = Checker { target: &target, settings: &settings, engines: &engines, clock: &SystemClock::start() };
         reports.extend(target.models.iter().map(|named| checker.model(named)));
         ignored.extend(target.ignored);
     }
@@ -59,7 +59,7 @@ pub(super) fn run(args: &CheckArgs) -> Done {
 struct Checker<'a> {
     target: &'a Target,
     settings: &'a Settings,
-    engine: &'a dyn Engine,
+    engines: &'a Engines,
     clock: &'a dyn Clock,
 }
 
@@ -109,7 +109,7 @@ impl Checker<'_> {
             checks.extend(scanned);
             return (checks, None);
         }
-        let mut opened = match Opened::open(self.engine, &bytes, found) {
+        let mut opened = match Opened::open(self.engines, &bytes, model, found) {
             Ok(opened) => opened,
             Err(error) => {
                 checks.push(Check::ok("file", screen::size(bytes.len() as u64)));
@@ -119,6 +119,7 @@ impl Checker<'_> {
         };
         checks.push(Check::ok("file", format!("{}, sha256 {}", screen::size(opened.file_bytes), opened.sha256)));
         checks.extend(scanned);
+        checks.push(engine(&opened));
         checks.push(Check::ok("signature", signature(&opened.signature)));
         let meaning = opened.read(model, found);
         checks.extend(Self::manifest(model, found, &meaning));
@@ -212,6 +213,15 @@ fn about(manifest: &Manifest) -> Check {
     }
     Check::warn("about", format!("no {}", missing.join(", no ")))
         .fix("say so in the model's model.toml; documents, `model show` and the API pass it on")
+}
+
+/// Which engine would run it, and what those before it have against it.
+fn engine(opened: &Opened) -> Check {
+    let mut text = format!("{} {}", opened.engine.name, opened.engine.version);
+    for passed in &opened.passed_over {
+        text.push_str(&format!("\nnot {passed}"));
+    }
+    Check::ok("engine", text)
 }
 
 fn signature(signature: &Signature) -> String {

@@ -1,6 +1,6 @@
 //! `candor model list`: the models of a folder, looked at and not loaded, or those of a server.
 
-use std::process::ExitCode;
+use std::{collections::BTreeSet, process::ExitCode};
 
 use candor_domain::ModelName;
 use candor_serving::{Repository, repository::FoundVersion};
@@ -117,7 +117,7 @@ fn of_server(client: &Client, json: bool) -> Done {
         return Ok(ExitCode::SUCCESS);
     }
     let mut text = format!("{} on {}\n\n", styled(BOLD, number(models.len(), "model")), client.base());
-    let mut table = Table::new(["MODEL", "STATE", "VERSIONS", "TASK", "TITLE"]);
+    let mut table = Table::new(["MODEL", "STATE", "VERSIONS", "ENGINE", "TASK", "TITLE"]);
     let mut reasons = Vec::new();
     for model in &models {
         let name = word(model, "name");
@@ -128,7 +128,8 @@ fn of_server(client: &Client, json: bool) -> Done {
         let versions: Vec<String> = list(model, "versions").iter().map(state).collect();
         let (task, title) = (word(model, "task"), word(model, "title"));
         let state = word(model, "state").to_owned();
-        table.row(vec![name.to_owned(), state, or_dash(&versions.join(", ")), or_dash(task), or_dash(title)]);
+        let versions = or_dash(&versions.join(", "));
+        table.row(vec![name.to_owned(), state, versions, or_dash(&engines(model)), or_dash(task), or_dash(title)]);
         if !word(model, "reason").is_empty() {
             reasons.push(format!("{name}: {}", word(model, "reason")));
         }
@@ -147,6 +148,13 @@ fn of_server(client: &Client, json: bool) -> Done {
     }
     screen::print(&text);
     Ok(ExitCode::SUCCESS)
+}
+
+/// The engines that run a model's ready versions, each once.
+fn engines(model: &Value) -> String {
+    let names = list(model, "versions").iter().filter_map(|version| Some(word(version.get("engine")?, "name")));
+    let names: BTreeSet<&str> = names.collect();
+    names.into_iter().collect::<Vec<_>>().join(", ")
 }
 
 /// A text of an object, empty if there is none.

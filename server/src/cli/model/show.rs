@@ -89,10 +89,10 @@ fn from_folder(settings: &Settings, name: &ModelName, version: Option<&str>) -> 
         Error::new(ErrorCode::NotFound, format!("model '{name}' has no version {}", wanted.unwrap_or("to serve")))
             .expected(format!("one of {}", known.join(", ")))
     })?;
-    let engine = wiring::engine(settings)?;
+    let engines = wiring::engines(settings)?;
     let clock = SystemClock::start();
     let began = clock.now();
-    let mut opened = Opened::open(&*engine, &repository.read_model(found)?, found)?;
+    let mut opened = Opened::open(&engines, &repository.read_model(found)?, &model, found)?;
     let meaning = opened.read(&model, found)?;
     let description = ModelDescription::of(&Described {
         model: name,
@@ -102,7 +102,9 @@ fn from_folder(settings: &Settings, name: &ModelName, version: Option<&str>) -> 
         signature: &opened.signature,
         features: &meaning.features,
         answers: &meaning.answers,
-        engine: engine.info(),
+        engine: &opened.engine,
+        passed_over: &opened.passed_over,
+        engine_was: None,
         sha256: &opened.sha256,
         file_bytes: opened.file_bytes,
         load_ms: clock.now().nanos_since(began) / 1_000_000,
@@ -153,6 +155,12 @@ fn in_words(model: &Value, asked: &Asked<'_>) -> String {
         line(&mut text, "engine", &format!("{} {}", word(engine, "name"), word(engine, "version")));
     }
     let bytes = model.get("file_bytes").and_then(Value::as_u64).map(|bytes| format!(" ({})", screen::size(bytes)));
+    for passed in list(model, "engine_passed_over") {
+        line(&mut text, "", &screen::wrapped(&format!("not {}: {}", word(passed, "name"), word(passed, "why")), WIDTH));
+    }
+    if let Some(was) = model.get("engine_was") {
+        line(&mut text, "", &format!("the same file was run by {} {} before", word(was, "name"), word(was, "version")));
+    }
     line(&mut text, "sha256", &format!("{}{}", word(model, "sha256"), bytes.unwrap_or_default()));
     line(&mut text, "rows", &rows(model));
     if let Some(properties) = model.get("properties").and_then(Value::as_object).filter(|all| !all.is_empty()) {

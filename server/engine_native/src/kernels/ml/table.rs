@@ -1,0 +1,176 @@
+//! Tables from keys to positions: made once, asked without allocating.
+
+use std::collections::{HashMap, hash_map::Entry};
+
+use candor_domain::{BytesArray, Datatype, Error, Result, TensorData};
+
+/// A table of integers may be this many times larger than what it holds to be a plain list.
+const SPARSE_MAX: i128 = 4;
+
+/// Which of two equal keys counts.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Repeated {
+    First,
+    Last,
+}
+
+/// From keys of one datatype to positions in a list.
+pub(super) enum Table {
+    /// Integers close to each other: by their distance from the first.
+    Dense { first: i64, at: Vec<Option<u32>> },
+    /// Integers far apart, and floats as [`key32`] and [`key64`] write them, in order.
+    Sorted(Vec<(i64, u32)>),
+    /// Strings.
+    Strings(HashMap<Box<[u8]>, u32>),
+}
+
+impl Table {
+    /// A table of integers; a key that is none takes up a position and is never found.
+    pub(super) fn of_ints(keys: impl Iterator<Item = Option<i64>>, repeated: Repeated) -> Result<Self> {
+        let mut found = HashMap::new();
+        for (at, key) in keys.enumerate().filter_map(|(at, key)| Some((at, key?))) {
+            insert(&mut found, key, at, repeated)?;
+        }
+        let mut sorted: Vec<(i64, u32)> = found.into_iter().collect();
+        sorted.sort_unstable();
+        let (Some((first, _)), Some((last, _))) = (sorted.first().copied(), sorted.last().copied()) else {
+            return Ok(Self::Sorted(sorted));
+        };
+        let span = i128::from(last) - i128::from(first) + 1;
+        match usize::try_from(span) {
+            Ok(size) if span <= SPARSE_MAX * sorted.len() as i128 => {
+                let mut at = vec![None; size];
+                for (key, position) in sorted {
+                    let slot = usize::try_from(key.wrapping_sub(first)).ok().and_then(|offset| at.get_mut(offset));
+                    slot.into_iter().for_each(|slot| *slot = Some(position));
+                }
+                Ok(Self::Dense { first, at })
+            }
+            Ok(_) | Err(_) => Ok(Self::Sorted(sorted)),
+        }
+    }
+
+    /// A table of strings.
+    pub(super) fn of_strings<'a>(keys: impl Iterator<Item = &'a [u8]>, repeated: Repeated) -> Result<Self> {
+        let mut found = HashMap::new();
+        for (at, key) in keys.enumerate() {
+            insert(&mut found, Box::from(key), at, repeated)?;
+        }
+        Ok(Self::Strings(found))
+    }
+
+    /// Where an integer is, or a float written as one.
+    pub(super) fn int(&self, key: i64) -> Option<usize> {
+        let at = match self {
+            Self::Dense { first, at } => {
+                // What lies before the first wraps around and is far beyond the end.
+                let offset = key.wrapping_sub(*first).cast_unsigned();
+                usize::try_from(offset).ok().and_then(|offset| at.get(offset).copied().flatten())
+            }
+            Self::Sorted(sorted) => sorted
+                .binary_search_by_key(&key, |(key, _)| *key)
+                .ok()
+                .and_then(|found| sorted.get(found).map(|(_, at)| *at)),
+            Self::Strings(_) => None,
+        };
+        at.map(|at| at as usize)
+    }
+
+    /// Where a string is.
+    pub(super) fn string(&self, key: &[u8]) -> Option<usize> {
+        if let Self::Strings(strings) = self { strings.get(key).map(|at| *at as usize) } else { None }
+    }
+
+    /// Tells `each` where every element is, in order.
+    ///
+    /// # Errors
+    /// `InvalidInput` for a datatype that has no keys.
+    pub(super) fn find_all(&self, data: &TensorData, mut each: impl FnMut(Option<usize>)) -> Result<()> {
+        match data {
+            TensorData::Int64(held) => held.iter().for_each(|key| each(self.int(*key))),
+            TensorData::Int32(held) => held.iter().for_each(|key| each(self.int(i64::from(*key)))),
+            TensorData::Int16(held) => held.iter().for_each(|key| each(self.int(i64::from(*key)))),
+            TensorData::Fp32(held) => held.iter().for_each(|key| each(self.int(key32(*key)))),
+            TensorData::Fp64(held) => held.iter().for_each(|key| each(self.int(key64(*key)))),
+            TensorData::Bytes(held) => held.iter().for_each(|key| each(self.string(key))),
+            TensorData::Bool(_)
+            | TensorData::Uint8(_)
+            | TensorData::Uint16(_)
+            | TensorData::Uint32(_)
+            | TensorData::Uint64(_)
+            | TensorData::Int8(_)
+            | TensorData::Fp16(_)
+            | TensorData::Bf16(_) => {
+                return Err(Error::invalid("no keys are of this datatype").got(data.datatype().name()));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn insert<K: Eq + std::hash::Hash>(found: &mut HashMap<K, u32>, key: K, at: usize, repeated: Repeated) -> Result<()> {
+    let at = u32::try_from(at).map_err(|_| Error::model("there are too many keys"))?;
+    match found.entry(key) {
+        Entry::Vacant(entry) => {
+            entry.insert(at);
+        }
+        Entry::Occupied(mut entry) if repeated == Repeated::Last => {
+            entry.insert(at);
+        }
+        Entry::Occupied(_) => {}
+    }
+    Ok(())
+}
+
+/// A float as an integer that is equal where the floats are; everything that is no number is one key.
+pub(super) fn key32(key: f32) -> i64 {
+    if key.is_nan() {
+        return i64::from(u32::MAX);
+    }
+    // Both zeros are one.
+    i64::from((key + 0.0).to_bits())
+}
+
+/// As [`key32`].
+pub(super) fn key64(key: f64) -> i64 {
+    if key.is_nan() {
+        return -1;
+    }
+    (key + 0.0).to_bits().cast_signed()
+}
+
+/// What a table's positions stand for; the last is for what is not in the table.
+pub(super) enum Values {
+    I64(Vec<i64>),
+    I32(Vec<i32>),
+    I16(Vec<i16>),
+    F32(Vec<f32>),
+    F64(Vec<f64>),
+    Strings(BytesArray),
+}
+
+impl Values {
+    pub(super) fn datatype(&self) -> Datatype {
+        match self {
+            Self::I64(_) => Datatype::Int64,
+            Self::I32(_) => Datatype::Int32,
+            Self::I16(_) => Datatype::Int16,
+            Self::F32(_) => Datatype::Fp32,
+            Self::F64(_) => Datatype::Fp64,
+            Self::Strings(_) => Datatype::Bytes,
+        }
+    }
+
+    /// How many there are, without the one for what is not in the table.
+    pub(super) fn len(&self) -> usize {
+        let all = match self {
+            Self::I64(list) => list.len(),
+            Self::I32(list) => list.len(),
+            Self::I16(list) => list.len(),
+            Self::F32(list) => list.len(),
+            Self::F64(list) => list.len(),
+            Self::Strings(list) => list.len(),
+        };
+        all.saturating_sub(1)
+    }
+}

@@ -1,0 +1,218 @@
+//! The engines that there are, in order of preference, and which of them runs a version.
+//!
+//! Wiring fills the roster; the registry asks it for every version. The first engine that takes a file runs
+//! it: `Unsupported` from [`Engine::load`] means "a good file, not for me", and the next one is tried. Any other
+//! refusal is of the file, and ends the search. Knows engines by their names alone.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `choice` | the words that narrow the roster |
+//! | `record` | which engine ran which file, kept over restarts |
+
+mod choice;
+mod record;
+
+use std::{fmt, panic::AssertUnwindSafe, sync::Arc};
+
+use candor_domain::{Engine, EngineInfo, Error, ErrorCode, LoadedModel, ModelSource, Result};
+use serde::{Deserialize, Serialize};
+
+pub use choice::EngineChoice;
+pub use record::{EngineRecord, Remembered};
+
+/// An engine by name and version, as the record and descriptions have it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineId {
+    /// Short name, such as `ort`.
+    pub name: String,
+    /// Version of its runtime.
+    pub version: String,
+}
+
+impl From<&EngineInfo> for EngineId {
+    fn from(info: &EngineInfo) -> Self {
+        Self { name: info.name.to_owned(), version: info.version.clone() }
+    }
+}
+
+impl fmt::Display for EngineId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.name, self.version)
+    }
+}
+
+/// An engine that comes before the one that was chosen, and why it was not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PassedOver {
+    /// Its name.
+    pub engine: &'static str,
+    /// Why it does not run the version.
+    pub why: String,
+}
+
+impl fmt::Display for PassedOver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.engine, self.why)
+    }
+}
+
+/// An engine that could have been there.
+#[derive(Debug, Clone)]
+pub struct AbsentEngine {
+    /// Its name.
+    pub name: &'static str,
+    /// Why it is not there, with everything that was tried and how to get it.
+    pub why: Error,
+}
+
+/// A place in the order of preference.
+enum Place {
+    Present(Arc<dyn Engine>),
+    Absent(AbsentEngine),
+}
+
+/// The engines in order of preference.
+#[derive(Default)]
+pub struct Engines {
+    places: Vec<Place>,
+}
+
+/// A file that an engine took.
+pub struct Chosen {
+    /// The session and what the graph says.
+    pub loaded: LoadedModel,
+    /// Who runs it.
+    pub engine: EngineInfo,
+    /// Engines that come before.
+    pub passed_over: Vec<PassedOver>,
+}
+
+impl Engines {
+    /// One engine and no other.
+    #[must_use]
+    pub fn one(engine: Arc<dyn Engine>) -> Self {
+        Self::default().with(engine)
+    }
+
+    /// The same with an engine behind all others.
+    #[must_use]
+    pub fn with(mut self, engine: Arc<dyn Engine>) -> Self {
+        self.places.push(Place::Present(engine));
+        self
+    }
+
+    /// The same with the knowledge, in its place, that an engine is not there. The sentence of `why` is short;
+    /// what to do about it stands in its hint.
+    #[must_use]
+    pub fn without(mut self, name: &'static str, why: Error) -> Self {
+        self.places.push(Place::Absent(AbsentEngine { name, why }));
+        self
+    }
+
+    /// Those that are there.
+    pub fn present(&self) -> impl Iterator<Item = &Arc<dyn Engine>> {
+        self.places.iter().filter_map(|place| match place {
+            Place::Present(engine) => Some(engine),
+            Place::Absent(_) => None,
+        })
+    }
+
+    /// What those are that are there.
+    pub fn infos(&self) -> impl Iterator<Item = &EngineInfo> {
+        self.present().map(|engine| engine.info())
+    }
+
+    /// Those that are not.
+    pub fn absent(&self) -> impl Iterator<Item = &AbsentEngine> {
+        self.places.iter().filter_map(|place| match place {
+            Place::Present(_) => None,
+            Place::Absent(absent) => Some(absent),
+        })
+    }
+
+    /// Gives the file to one engine after the other, as far as `choice` admits them, until one takes it.
+    ///
+    /// # Errors
+    /// `InvalidModel`: what one engine found wrong with the file, or what each had against it.
+    pub fn load(&self, source: ModelSource<'_>, choice: EngineChoice) -> Result<Chosen> {
+        self.load_without(source, choice, None)
+    }
+
+    /// As [`Self::load`], for a second engine: that of the name `except` is not asked.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn load_without(&self, source: ModelSource<'_>, choice: EngineChoice, except: Option<&str>) -> Result<Chosen> {
+        let (mut passed_over, mut last) = (Vec::new(), None);
+        for place in self.places.iter().filter(|place| choice.admits(place.name()) && Some(place.name()) != except) {
+            let engine = match place {
+                Place::Absent(absent) => {
+                    passed_over.push(PassedOver { engine: absent.name, why: absent.why.what().to_owned() });
+                    continue;
+                }
+                Place::Present(engine) => engine,
+            };
+            let error = match caught(|| engine.load(source)) {
+                Ok(loaded) => return Ok(Chosen { loaded, engine: engine.info().clone(), passed_over }),
+                Err(error) => error,
+            };
+            if error.code() != ErrorCode::Unsupported {
+                return Err(with_history(error, &passed_over));
+            }
+            passed_over.push(PassedOver { engine: engine.info().name, why: error.to_string() });
+            last = Some(error);
+        }
+        Err(self.nobody(&passed_over, last, choice))
+    }
+
+    /// No engine took it.
+    fn nobody(&self, passed_over: &[PassedOver], last: Option<Error>, choice: EngineChoice) -> Error {
+        match (passed_over, last) {
+            ([], _) => Error::model(format!("no engine is left for it: engine = \"{choice}\""))
+                .expected(format!("one of those that this server has: {}", self.names())),
+            // What the only engine has against it needs no list around it.
+            ([_], Some(error)) => error.with_code(ErrorCode::InvalidModel),
+            (several, _) => {
+                let error = Error::model(format!("no engine takes the file: {}", joined(several)));
+                match self.absent().find_map(|absent| absent.why.details().hint) {
+                    Some(hint) => error.hint(hint.trim().to_owned()),
+                    None => error,
+                }
+            }
+        }
+    }
+
+    fn names(&self) -> String {
+        self.infos().map(|info| info.name).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl Place {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Present(engine) => engine.info().name,
+            Self::Absent(absent) => absent.name,
+        }
+    }
+}
+
+/// One line of all that were passed over.
+#[must_use]
+pub fn joined(passed_over: &[PassedOver]) -> String {
+    passed_over.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+/// A file that is wrong is wrong for all; whoever reads it should know who was asked before.
+fn with_history(error: Error, passed_over: &[PassedOver]) -> Error {
+    let asked: Vec<&str> = passed_over.iter().map(|passed| passed.engine).collect();
+    if asked.is_empty() { error } else { error.with_suffix(&format!(" (not run by {})", asked.join(", "))) }
+}
+
+/// A panic is a fault of the engine, not of the file: the next one is tried.
+fn caught(work: impl FnOnce() -> Result<LoadedModel>) -> Result<LoadedModel> {
+    std::panic::catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(Error::new(ErrorCode::Unsupported, "the engine panicked")))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,173 @@
+//! `engines.json`: which engine ran which file, kept over restarts, so that no choice changes unnoticed.
+//!
+//! One entry per model, version and sha256 of the file. It is a memory and no source of truth: the choice is
+//! made anew at every load, and a file that cannot be read is a warning and begins anew.
+
+use std::{
+    fs::{self, File},
+    io::{self, Read as _, Write as _},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use candor_domain::{ModelName, Version};
+use serde::{Deserialize, Serialize};
+
+use super::EngineId;
+
+/// Most entries; those that have not been loaded for longest go first.
+const ENTRIES_MAX: usize = 10_000;
+/// Largest file that is read. Written ones are smaller: an entry is well below 1 KiB.
+const FILE_BYTES_MAX: u64 = 16 << 20;
+
+/// The memory.
+pub struct EngineRecord {
+    path: Option<PathBuf>,
+    entries: Mutex<Vec<Entry>>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Kept {
+    engines: Vec<Entry>,
+}
+
+/// Who runs a file, and who did before that. Behind the others stands what was loaded last.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct Entry {
+    model: String,
+    version: String,
+    sha256: String,
+    engine: EngineId,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    was: Option<EngineId>,
+}
+
+/// What a choice is beside the ones before it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Remembered {
+    /// Another engine, or version of it, that ran the same file before.
+    pub was: Option<EngineId>,
+    /// Whether that is news.
+    pub changed: bool,
+}
+
+impl EngineRecord {
+    /// Reads what `path` holds; without a path it forgets when the server ends.
+    #[must_use]
+    pub fn open(path: Option<PathBuf>) -> Self {
+        let entries = path.as_deref().map_or_else(Vec::new, |path| {
+            read(path).unwrap_or_else(|error| {
+                tracing::warn!("{} is not read and will be written anew: {error}", path.display());
+                Vec::new()
+            })
+        });
+        Self { path, entries: Mutex::new(entries) }
+    }
+
+    /// Remembers who runs a file, and says who did before.
+    pub fn remember(&self, model: &ModelName, version: &Version, sha256: &str, engine: EngineId) -> Remembered {
+        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = entries.iter().position(|entry| {
+            entry.model == model.as_str() && entry.version == version.as_str() && entry.sha256 == sha256
+        });
+        let before = known.map(|place| entries.remove(place));
+        let changed = before.as_ref().is_some_and(|before| before.engine != engine);
+        let was =
+            before.as_ref().and_then(|before| if changed { Some(before.engine.clone()) } else { before.was.clone() });
+        entries.push(Entry {
+            model: model.to_string(),
+            version: version.to_string(),
+            sha256: sha256.to_owned(),
+            engine,
+            was: was.clone(),
+        });
+        let surplus = entries.len().saturating_sub(ENTRIES_MAX);
+        entries.drain(..surplus);
+        if let Some(path) = self.path.as_deref().filter(|_| changed || before.is_none())
+            && let Err(error) = write(path, &entries)
+        {
+            tracing::warn!("{} cannot be written: {error}", path.display());
+        }
+        Remembered { was, changed }
+    }
+}
+
+fn read(path: &Path) -> io::Result<Vec<Entry>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut text = String::new();
+    file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > FILE_BYTES_MAX {
+        return Err(io::Error::other(format!("it has more than {FILE_BYTES_MAX} bytes")));
+    }
+    let Kept { mut engines } = serde_json::from_str(&text)?;
+    engines.truncate(ENTRIES_MAX);
+    Ok(engines)
+}
+
+/// Renamed into place, so that nobody reads half of it.
+fn write(path: &Path, entries: &[Entry]) -> io::Result<()> {
+    let text = serde_json::to_string_pretty(&serde_json::json!({ "engines": entries }))?;
+    let draft = path.with_extension("tmp");
+    // What a crash left behind goes first: a link in its place would be followed.
+    let _ = fs::remove_file(&draft);
+    let mut file = File::create_new(&draft)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()?;
+    fs::rename(&draft, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn engine(version: &str) -> EngineId {
+        EngineId { name: "ort".to_owned(), version: version.to_owned() }
+    }
+
+    fn remember(record: &EngineRecord, sha256: &str, version: &str) -> Remembered {
+        record.remember(&ModelName::parse("iris").unwrap(), &Version::first(), sha256, engine(version))
+    }
+
+    #[test]
+    fn a_change_is_news_once_and_stays_known_over_restarts() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("engines.json");
+        let open = || EngineRecord::open(Some(path.clone()));
+        assert_eq!(remember(&open(), "a", "1"), Remembered { was: None, changed: false });
+        assert_eq!(remember(&open(), "a", "1"), Remembered { was: None, changed: false });
+        let news = Remembered { was: Some(engine("1")), changed: true };
+        assert_eq!(remember(&open(), "a", "2"), news);
+        assert_eq!(remember(&open(), "a", "2"), Remembered { changed: false, ..news });
+        assert_eq!(remember(&open(), "b", "3"), Remembered { was: None, changed: false }, "another file");
+        assert!(!path.with_extension("tmp").exists());
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_written_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("engines.json");
+        for broken in ["", "{", "[]", "{\"engines\": [{}]}"] {
+            fs::write(&path, broken).unwrap();
+            remember(&EngineRecord::open(Some(path.clone())), "a", "1");
+            assert_eq!(read(&path).unwrap().len(), 1, "{broken}");
+        }
+        fs::write(&path, vec![b' '; usize::try_from(FILE_BYTES_MAX).unwrap() + 1]).unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("more than"));
+    }
+
+    #[test]
+    fn it_does_not_grow_without_end() {
+        let record = EngineRecord::open(None);
+        for file in 0..ENTRIES_MAX + 5 {
+            remember(&record, &file.to_string(), "1");
+        }
+        remember(&record, "5", "1");
+        let entries = record.entries.lock().unwrap();
+        assert_eq!(entries.len(), ENTRIES_MAX);
+        assert_eq!((entries[0].sha256.as_str(), entries[ENTRIES_MAX - 1].sha256.as_str()), ("6", "5"));
+    }
+}
