@@ -12,7 +12,12 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use crate::patience::PATIENCE;
+use serde_json::{Value, json};
+
+use crate::{
+    infer::{from_bytes, to_bytes},
+    patience::PATIENCE,
+};
 
 /// Messages and client, as tonic makes them.
 #[allow(missing_docs, clippy::all, reason = "generated")]
@@ -79,6 +84,12 @@ impl Grpc {
     #[must_use]
     pub fn client(&self) -> InferenceClient {
         InferenceClient::new(self.channel.clone()).max_decoding_message_size(usize::MAX)
+    }
+
+    /// The connection, for other clients.
+    #[must_use]
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
     }
 
     /// One inference.
@@ -162,6 +173,92 @@ pub fn tensor(name: &str, datatype: &str, shape: &[i64]) -> InferInputTensor {
 #[must_use]
 pub fn typed(name: &str, datatype: &str, shape: &[i64], contents: InferTensorContents) -> InferInputTensor {
     InferInputTensor { contents: Some(contents), ..tensor(name, datatype, shape) }
+}
+
+/// A tensor as the protocol writes it in JSON, flat, as an input with typed elements.
+///
+/// # Panics
+/// When an element is not of the datatype.
+#[must_use]
+pub fn typed_of(value: &Value) -> InferInputTensor {
+    let data = value["data"].as_array().unwrap().iter();
+    let mut contents = InferTensorContents::default();
+    let signed = |value: &Value| value.as_i64().unwrap();
+    let datatype = value["datatype"].as_str().unwrap();
+    #[allow(clippy::cast_possible_truncation, reason = "the text is that of a float32")]
+    match datatype {
+        "BOOL" => contents.bool_contents = data.map(|value| value.as_bool().unwrap()).collect(),
+        "INT8" | "INT16" | "INT32" => contents.int_contents = data.map(|value| signed(value) as i32).collect(),
+        "INT64" => contents.int64_contents = data.map(signed).collect(),
+        "FP32" => contents.fp32_contents = data.map(|value| value.as_f64().unwrap() as f32).collect(),
+        "FP64" => contents.fp64_contents = data.map(|value| value.as_f64().unwrap()).collect(),
+        "BYTES" => contents.bytes_contents = data.map(|value| value.as_str().unwrap().into()).collect(),
+        other => panic!("no contents for {other}"),
+    }
+    typed(value["name"].as_str().unwrap(), datatype, &dims(value), contents)
+}
+
+/// A tensor as the protocol writes it in JSON, flat, as an input and its raw contents.
+///
+/// # Panics
+/// When an element is not of the datatype.
+#[must_use]
+pub fn raw_of(value: &Value) -> (InferInputTensor, Vec<u8>) {
+    let datatype = value["datatype"].as_str().unwrap();
+    let bytes = to_bytes(datatype, value["data"].as_array().unwrap());
+    (tensor(value["name"].as_str().unwrap(), datatype, &dims(value)), bytes)
+}
+
+fn dims(value: &Value) -> Vec<i64> {
+    value["shape"].as_array().unwrap().iter().map(|dim| dim.as_i64().unwrap()).collect()
+}
+
+/// The outputs of an answer, as the protocol writes them in JSON, flat.
+///
+/// # Panics
+/// When raw and typed contents are mixed.
+#[must_use]
+pub fn outputs(answer: &ModelInferResponse) -> Vec<Value> {
+    let raw = !answer.raw_output_contents.is_empty();
+    let each = answer.outputs.iter().enumerate().map(|(at, output)| {
+        let contents = output.contents.as_ref();
+        assert_eq!(contents.is_none(), raw, "{}", output.name);
+        let data: Vec<Value> = match contents {
+            None => from_bytes(&output.datatype, &answer.raw_output_contents[at]),
+            Some(contents) => elements(contents),
+        };
+        json!({"name": output.name, "datatype": output.datatype, "shape": output.shape, "data": data})
+    });
+    each.collect()
+}
+
+/// Whatever stands in typed contents.
+fn elements(contents: &InferTensorContents) -> Vec<Value> {
+    let text = |bytes: &Vec<u8>| json!(std::str::from_utf8(bytes).unwrap());
+    let lists = [
+        contents.bool_contents.iter().map(|value| json!(value)).collect::<Vec<_>>(),
+        contents.int_contents.iter().map(|value| json!(value)).collect(),
+        contents.int64_contents.iter().map(|value| json!(value)).collect(),
+        contents.uint_contents.iter().map(|value| json!(value)).collect(),
+        contents.uint64_contents.iter().map(|value| json!(value)).collect(),
+        contents.fp32_contents.iter().map(|value| json!(value)).collect(),
+        contents.fp64_contents.iter().map(|value| json!(value)).collect(),
+        contents.bytes_contents.iter().map(text).collect(),
+    ];
+    lists.concat()
+}
+
+/// A request to `model` with the inputs of `values`, typed.
+#[must_use]
+pub fn typed_request(model: &str, values: &[Value]) -> ModelInferRequest {
+    request(model, values.iter().map(typed_of).collect())
+}
+
+/// A request to `model` with the inputs of `values`, raw.
+#[must_use]
+pub fn raw_request(model: &str, values: &[Value]) -> ModelInferRequest {
+    let (inputs, raw_input_contents) = values.iter().map(raw_of).unzip();
+    ModelInferRequest { raw_input_contents, ..request(model, inputs) }
 }
 
 /// An output that is wanted.

@@ -84,7 +84,10 @@ fn policy(parameters: &HashMap<String, ModelRepositoryParameter>) -> Result<Opti
     let Some(ParameterChoice::StringParam(text)) = &config.parameter_choice else {
         return Err(Error::invalid("config is not text").at(at).expected("JSON in string_param"));
     };
-    control::version_policy(text).map_err(|error| error.at(at))
+    control::version_policy(text).map_err(|error| {
+        let within = error.place().map(|place| format!(".{place}")).unwrap_or_default();
+        error.at(format!("{at}{within}"))
+    })
 }
 
 /// The work goes on when the caller leaves; this only waits for it.

@@ -93,7 +93,10 @@ impl LoadRequest {
         let at = "/parameters/config";
         let text =
             config.as_str().ok_or_else(|| Error::invalid("config is not text").at(at).expected("JSON as a string"))?;
-        control::version_policy(text).map_err(|error| error.at(at))
+        control::version_policy(text).map_err(|error| {
+            let within = error.place().map(|place| format!("/{place}")).unwrap_or_default();
+            error.at(format!("{at}{within}"))
+        })
     }
 }
 

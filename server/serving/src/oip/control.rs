@@ -37,7 +37,8 @@ enum Policy {
 /// The version policy in a `ModelConfig`, written as JSON, if there is one.
 ///
 /// # Errors
-/// `Unsupported` for other parts of a configuration, `InvalidInput` for a wrong policy.
+/// `Unsupported` for other parts of a configuration, `InvalidInput` for a wrong policy; the place is one within the
+/// configuration.
 pub fn version_policy(config: &str) -> Result<Option<VersionPolicy>> {
     let config: PolicyConfig = serde_json::from_str(config).map_err(|error| {
         let code =
@@ -45,7 +46,7 @@ pub fn version_policy(config: &str) -> Result<Option<VersionPolicy>> {
         Error::new(code, format!("this configuration is not read here: {error}"))
             .hint("only version_policy is taken from a request; the rest stands in the model's model.toml")
     })?;
-    config.version_policy.map(read_policy).transpose()
+    config.version_policy.map(read_policy).transpose().map_err(|error| error.at("version_policy"))
 }
 
 fn read_policy(policy: Policy) -> Result<VersionPolicy> {
