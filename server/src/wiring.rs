@@ -124,6 +124,7 @@ fn registry_settings(settings: &Settings) -> RegistrySettings {
         inference_threads: settings.http_workers + settings.grpc_threads + settings.inference_threads,
         inflight_max: settings.inflight_max,
         engine_record: settings.data_dir.as_deref().map(DataFolder::engine_record),
+        cross_check: settings.cross_check.clone(),
     }
 }
 

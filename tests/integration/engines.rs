@@ -1,6 +1,11 @@
 //! Which engine runs a model: the order, the words that narrow it, what is told of it, and what is remembered.
 
-use candor_tests::{Models, Plan, Process, TestServer, counters::scrape, models::sample, until};
+use candor_tests::{
+    Models, Plan, Process, Request, TestServer,
+    counters::scrape,
+    models::{fixture, sample},
+    process, until,
+};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -117,7 +122,7 @@ fn without_library(models: &Models, more: &[&str]) -> Process {
 fn without_a_library_it_serves_and_says_how_to_get_one() {
     let models = Models::none().with_file("iris/1/model.onnx", sample("iris", "1"));
     let mut process = without_library(&models, &[]);
-    process.ready();
+    let addr = process.ready();
     let said = until("the banner", || Some(process.said()).filter(|said| said.contains("/docs/")));
     for words in [
         "engine   native ",
@@ -128,6 +133,41 @@ fn without_a_library_it_serves_and_says_how_to_get_one() {
     ] {
         assert!(said.contains(words), "{words:?} is not in {said}");
     }
+    let body = json!({"rows": [[5.1, 3.5, 1.4, 0.2]]});
+    let answer = Request::post("/api/v1/models/iris/predict").json(&body).send(addr).expect(200).json();
+    assert_eq!((&answer["engine"]["name"], &answer["predictions"][0]["label"]), (&json!("native"), &json!("0")));
     process.signal("TERM");
     assert_eq!(process.end().0.code(), Some(0));
+}
+
+#[test]
+fn a_word_narrows_the_engines_of_a_server_and_of_a_check() {
+    let server = Plan::with(Models::copies(&["iris"])).set("engine.choice=native").start();
+    assert_eq!(server.get("/v2").expect(200).json()["engines"].as_array().unwrap().len(), 1);
+    let iris = describe(&server, "iris");
+    assert_eq!((&iris["engine"]["name"], iris.get("engine_passed_over")), (&json!("native"), None));
+    assert_eq!(iris["cross_check"]["reason"], "there is no other engine");
+
+    let root = server.models().root().to_str().unwrap();
+    let check = |engine: &str| process::run(BINARY, &["model", "check", root, "--engine", engine], &[]).out;
+    assert!(check("native").contains("✓ engine       native "), "{}", check("native"));
+    let shown = process::run(BINARY, &["model", "show", "iris", root, "--engine", "native"], &[]).out;
+    assert!(shown.contains("engine      native "), "{shown}");
+    let ort = process::run(BINARY, &["model", "check", root, "--engine", "ort", "--ort-library", "/nowhere"], &[]);
+    assert_eq!(ort.code, Some(1));
+    assert!(ort.err.contains("no usable ONNX Runtime library"), "{}", ort.err);
+}
+
+#[test]
+fn what_one_engine_does_not_run_the_next_one_does() {
+    let models = Models::none().with_file("maps/1/model.onnx", fixture("refused_sequence"));
+    let server = Plan::with(models).start();
+    let described = describe(&server, "maps");
+    assert_eq!(described["engine"]["name"], "native");
+    let passed_over = &described["engine_passed_over"][0];
+    assert_eq!(passed_over["name"], "ort");
+    assert!(
+        passed_over["why"].as_str().unwrap().starts_with("output 'y' is a sequence, not a tensor"),
+        "{passed_over}"
+    );
 }

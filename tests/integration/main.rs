@@ -14,6 +14,7 @@
 //! | `access` | every route with every kind of token; quotas |
 //! | `registry`, `files` | load, unload, index; broken and hostile files; polling |
 //! | `engines` | which engine runs a model, by whose word, and what is remembered of it |
+//! | `cross_check` | a second engine answers too, and what is told of it |
 //! | `repositories` | what was laid out for Triton, TF Serving or MLflow |
 //! | `swaps` | one version swapped again and again under load |
 //! | `lifecycle`, `cli` | signals, draining, limits of connections; the command line |
@@ -50,6 +51,7 @@ mod cli_scan;
 mod compression;
 mod contracts;
 mod counting;
+mod cross_check;
 mod engines;
 mod files;
 mod golden;

@@ -87,6 +87,7 @@ def record(entry: Entry, model: bytes) -> dict:
     graph = onnx.load_from_string(model).graph
     item = {"name": entry.name, "library": entry.library, "operators": sorted(operators(graph))}
     if entry.answers is None:
+        item["inputs"] = [tensor(name, rows[:ROWS]) for name, rows in entry.rows.items()]
         return item
     got = dict(zip([output.name for output in graph.output], session(model).run(None, entry.rows), strict=True))
     answers = {}

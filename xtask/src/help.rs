@@ -108,7 +108,8 @@ cargo xtask operators [--record]
 
 Puts the operator tests of the ONNX project into target/operators/: they come from the `onnx` wheel
 (pip download), checked against server/engine_conformance/operators/source.toml. Does nothing when
-they are there. The tests of each engine run them and hold the outcome against the lists in that
-folder: <engine>.txt passes and may only grow, <engine>_wrong.txt is wrong and says why.
+they are there. Each engine's tests run them and hold the outcome against the lists in that folder:
+<engine>.txt passes and may only grow, <engine>_wrong.txt is wrong and says why. The exports of
+classical models in tests/zoo are held against server/engine_conformance/zoo in the same way.
 
-  --record   run the tests of each engine and write the lists of what passes";
+  --record   run these tests on each engine, write the lists of what passes and of what is refused";

@@ -21,10 +21,16 @@ use crate::{
 };
 
 /// Where the pin and the lists are.
-pub const LISTS: &str = "server/engine_conformance/operators";
+const LISTS: &str = "server/engine_conformance/operators";
+
+/// Where those of the exports in tests/zoo are.
+const ZOO: &str = "server/engine_conformance/zoo";
+
+/// A refusal begins with what is refused; advice comes later.
+const REASON_CHARS_MAX: usize = 160;
 
 /// Every engine that goes through the tests, once its folder holds `tests/operators.rs`.
-pub const ENGINES: [&str; 3] = ["ort", "native", "tract"];
+const ENGINES: [&str; 3] = ["ort", "native", "tract"];
 
 /// Written last: without it the folder is not whole.
 const STAMP: &str = "complete.txt";
@@ -100,48 +106,90 @@ fn unpack(wheel: &Path, source: &Source, folder: &Path) -> Result<()> {
     Ok(())
 }
 
+/// A set of tests and its lists.
+struct Set {
+    /// The tests of an engine that go through it: `tests/<test>.rs`.
+    test: &'static str,
+    lists: &'static str,
+    /// How the list of what does not pass is called.
+    other: &'static str,
+    /// Whether refusals stand there too.
+    refusals: bool,
+}
+
+const SETS: [Set; 2] = [
+    Set { test: "operators", lists: LISTS, other: "wrong", refusals: false },
+    Set { test: "zoo", lists: ZOO, other: "not", refusals: true },
+];
+
 /// Runs the tests of every engine and writes the lists of what passes.
 fn record(house: &House) -> Result<()> {
     ensure(house)?;
     runtime::ensure(house, "debug")?;
-    for engine in ENGINES {
-        if !house.path(&format!("server/engine_{engine}/tests/operators.rs")).is_file() {
-            continue;
+    for set in &SETS {
+        for engine in ENGINES {
+            if house.path(&format!("server/engine_{engine}/tests/{}.rs", set.test)).is_file() {
+                record_one(house, set, engine)?;
+            }
         }
-        let found = house.target(&format!("operators/found/{engine}.txt"));
-        fs::remove_file(&found).ok();
-        let package = format!("candor-engine-{engine}");
-        let tested = run::visible(&mut run::cargo(house, &["test", "--locked", "-p", &package, "--test", "operators"]));
-        let text = match fs::read_to_string(&found) {
-            Ok(text) => text,
-            Err(_) => return tested.context("the test left nothing to record"),
-        };
-        write_list(house, engine, &text)?;
-        let tests = fs::read_to_string(house.target("operators/found/tests.txt")).context("no list of tests")?;
-        fs::write(house.path(LISTS).join("tests.txt"), tests).context("cannot write tests.txt")?;
     }
     Ok(())
 }
 
-/// The list of what passes; says what changed, and what is wrong and stands in no list.
-fn write_list(house: &House, engine: &str, found: &str) -> Result<()> {
-    let lists = house.path(LISTS);
-    let path = lists.join(format!("{engine}.txt"));
-    let old = fs::read_to_string(&path).unwrap_or_default();
-    let passed = passed(found);
-    let old: BTreeSet<&str> = old.lines().collect();
-    let (more, fewer) = (passed.difference(&old).count(), old.difference(&passed).collect::<Vec<_>>());
-    println!("  {engine}: {} pass, {more} more than listed", passed.len());
-    if !fewer.is_empty() {
-        bail!("{engine} passed these and does not any more; nothing is written: {fewer:?}");
+fn record_one(house: &House, set: &Set, engine: &str) -> Result<()> {
+    let left = house.target("found").join(set.test);
+    let found = left.join(format!("{engine}.txt"));
+    fs::remove_file(&found).ok();
+    let package = format!("candor-engine-{engine}");
+    let words = ["test", "--locked", "-q", "-p", &package, "--test", set.test];
+    let tested = run::quiet(&mut run::cargo(house, &words));
+    let text = match fs::read_to_string(&found) {
+        Ok(text) => text,
+        Err(_) => return tested.map(drop).context("the test left nothing to record"),
+    };
+    set.write(house, engine, &text)?;
+    let tests = fs::read_to_string(left.join("tests.txt")).context("no list of tests")?;
+    fs::write(house.path(set.lists).join("tests.txt"), tests).context("cannot write tests.txt")
+}
+
+impl Set {
+    /// The lists of an engine; says what changed, and what goes wrong and stands in no list.
+    fn write(&self, house: &House, engine: &str, found: &str) -> Result<()> {
+        let folder = house.path(self.lists);
+        let path = folder.join(format!("{engine}.txt"));
+        let old = fs::read_to_string(&path).unwrap_or_default();
+        let (old, passed) = (old.lines().collect(), passed(found));
+        let (more, fewer) = (passed.difference(&old).count(), old.difference(&passed).collect::<Vec<_>>());
+        println!("  {}, {engine}: {} pass, {more} more than listed", self.test, passed.len());
+        if !fewer.is_empty() {
+            bail!("{engine} passed these and does not any more; nothing is written: {fewer:?}");
+        }
+        let text: String = passed.iter().map(|name| format!("{name}\n")).collect();
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
+        let other = folder.join(format!("{engine}_{}.txt", self.other));
+        let old = fs::read_to_string(&other).unwrap_or_default();
+        let text = if self.refusals { refused(&old, found) } else { old };
+        fs::write(&other, text).with_context(|| format!("cannot write {}", other.display()))
     }
-    let text: String = passed.iter().map(|name| format!("{name}\n")).collect();
-    fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))?;
-    let wrong = lists.join(format!("{engine}_wrong.txt"));
-    if !wrong.exists() {
-        fs::write(&wrong, "").with_context(|| format!("cannot write {}", wrong.display()))?;
+}
+
+/// The list of what does not pass: remarks and reasons that still hold, and new refusals in the engine's words.
+fn refused(old: &str, found: &str) -> String {
+    let mut text: String = old.lines().filter(|line| line.starts_with('#')).map(|line| format!("{line}\n")).collect();
+    for line in found.lines() {
+        let mut parts = line.splitn(3, '\t');
+        let (Some(word), Some(name), Some(why)) = (parts.next(), parts.next(), parts.next()) else { continue };
+        let known = old.lines().find(|line| line.split_once(": ").is_some_and(|(known, _)| known == name));
+        match (word, known) {
+            ("passed" | "inexpressible", _) => {}
+            ("refused", None) => {
+                text += &format!("{name}: {}\n", why.chars().take(REASON_CHARS_MAX).collect::<String>())
+            }
+            (_, Some(line)) => text += &format!("{line}\n"),
+            (_, None) => println!("  {name} is {word} and stands in no list: {why}"),
+        }
     }
-    Ok(())
+    text
 }
 
 /// Names from what a test found: lines of outcome, name and reason.
@@ -183,12 +231,14 @@ mod tests {
     fn a_list_only_grows() {
         let folder = tempfile::tempdir().unwrap();
         let house = House::at(folder.path());
-        fs::create_dir_all(house.path(LISTS)).unwrap();
-        write_list(&house, "x", "passed\tb\t\nrefused\ta\twhy\npassed\tc\t\n").unwrap();
-        let list = house.path(LISTS).join("x.txt");
-        assert_eq!(fs::read_to_string(&list).unwrap(), "b\nc\n");
-        let error = write_list(&house, "x", "passed\tc\t\n").unwrap_err().to_string();
+        let set = Set { test: "x", lists: "lists", other: "not", refusals: true };
+        fs::create_dir_all(house.path("lists")).unwrap();
+        fs::write(house.path("lists/x_not.txt"), "# a remark\nd: known\nb: was refused\n").unwrap();
+        let read = |name: &str| fs::read_to_string(house.path("lists").join(name)).unwrap();
+        set.write(&house, "x", "passed\tb\t\nrefused\ta\twhy\npassed\tc\t\nwrong\td\t1\nwrong\te\t2\n").unwrap();
+        assert_eq!((read("x.txt"), read("x_not.txt")), ("b\nc\n".into(), "# a remark\na: why\nd: known\n".into()));
+        let error = set.write(&house, "x", "passed\tc\t\n").unwrap_err().to_string();
         assert!(error.contains("\"b\""), "{error}");
-        assert_eq!(fs::read_to_string(&list).unwrap(), "b\nc\n");
+        assert_eq!(read("x.txt"), "b\nc\n");
     }
 }

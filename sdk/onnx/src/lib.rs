@@ -9,7 +9,7 @@
 //! | `survey` | the first pass: counts and bounds, before anything is allocated |
 //! | `read`, `model`, `graph`, `order` | from messages to a model whose names are found in constant time |
 //! | `tensor`, `types` | typed views of weights; types and shapes |
-//! | [`extract`] | tree ensembles and linear models as flat arrays |
+//! | [`extract`] | tree ensembles, linear models and SVMs as flat arrays |
 //! | `external`, `digest` | weights in other files: only within the model's folder; sha256 over all that is used |
 //! | [`scan`] | what a file could do to the machine that loads it |
 //! | `walk` | over everything, at any depth |

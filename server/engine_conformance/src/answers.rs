@@ -42,6 +42,7 @@ struct RawSpec {
 enum RawDim {
     Size(i64),
     Symbol(String),
+    Unnamed,
 }
 
 #[derive(Deserialize)]
@@ -139,6 +140,7 @@ impl RawSpec {
         let dim = |raw: &RawDim| match raw {
             RawDim::Size(size) => Dim::Fixed(*size),
             RawDim::Symbol(symbol) => Dim::Any(Some(symbol.as_str().into())),
+            RawDim::Unnamed => Dim::Any(None),
         };
         let dims = self.dims.as_ref().map(|dims| dims.iter().map(dim).collect());
         Ok(TensorSpec { name: self.name.as_str().into(), datatype: datatype(&self.datatype)?, dims })

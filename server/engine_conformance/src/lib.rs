@@ -8,6 +8,9 @@
 //! |---|---|
 //! | [`mod@cases`] | the list of cases, and [`run`] |
 //! | [`operators`] | the operator tests of the ONNX project, and the lists of those that pass |
+//! | [`zoo`] | small exports of classical models: against their libraries, and engine against engine |
+//! | `golden`, `named` | the sample models' golden pairs; tensors with names in JSON |
+//! | `outcome`, `lists` | what became of a test, and the committed lists of what passes |
 //! | [`null`] | the null engine and the hooks by which tests hold and watch it |
 //! | `answers` | `fixtures/answers.json`: signatures and exact outputs |
 //! | `fixtures` | the ONNX files, made by `fixtures/make_fixtures.py` |
@@ -17,8 +20,15 @@ mod answers;
 pub mod cases;
 mod external;
 mod fixtures;
+mod golden;
+mod lists;
+mod named;
 pub mod null;
 pub mod operators;
+mod outcome;
+pub mod zoo;
 
-pub use cases::{Case, Report, cases, run};
+pub use cases::{Case, cases, run};
+pub use golden::golden;
 pub use null::{Gate, Hooks, NullEngine};
+pub use outcome::{Finding, Outcome, Report};

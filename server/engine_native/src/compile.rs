@@ -182,6 +182,7 @@ impl Work<'_> {
             node,
             opset: node.opset.unwrap_or_default(),
             inputs: inputs.iter().map(|value| value.as_ref().map(|value| known(value, &self.constants))).collect(),
+            folder: self.folder,
         })
         .map_err(|error| error.at(node.place(at)))?;
         let sources: Vec<_> = inputs.iter().map(|value| value.as_ref().map(|value| value.source)).collect();
@@ -220,7 +221,7 @@ impl Work<'_> {
                 step.outputs.push(None);
                 continue;
             }
-            let dims = self.declared(name).or(dims);
+            let dims = agreed(self.declared(name), dims);
             let source = Source::Slot { at: self.slots, last: false };
             step.outputs.push(Some(self.slots));
             self.slots += 1;
@@ -231,6 +232,15 @@ impl Work<'_> {
 
     fn declared(&self, name: &str) -> Option<Vec<Dim>> {
         self.graph.declared(name)?.tensor()?.1.map(<[Dim]>::to_vec)
+    }
+}
+
+/// Dimensions as they are declared, unless what is made has another number of them: files say such things, and
+/// what comes counts.
+pub(crate) fn agreed(declared: Option<Vec<Dim>>, made: Option<Vec<Dim>>) -> Option<Vec<Dim>> {
+    match (declared, made) {
+        (Some(declared), Some(made)) if declared.len() != made.len() => Some(made),
+        (declared, made) => declared.or(made),
     }
 }
 

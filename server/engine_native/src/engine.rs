@@ -1,14 +1,19 @@
 //! Reads, scans and compiles model files; hands sessions to whoever runs them.
 
+use std::collections::BTreeMap;
+
 use candor_domain::{
     Cancel, Dim, Engine, EngineInfo, Error, ErrorCode, LoadedModel, ModelSource, Result, Session, Signature, Tensor,
     TensorSpec, tensor::RANK_MAX,
 };
 use candor_engine_source::{Scanned, datatype, properties, scanned};
-use candor_onnx::{Folder, Graph, ValueInfo};
+use candor_onnx::{
+    Folder, Graph, ValueInfo,
+    extract::{Classes, Labels},
+};
 
 use crate::{
-    compile::{Compiled, Value, compile},
+    compile::{Compiled, Value, agreed, compile},
     kernel::Source,
     plan::Plan,
 };
@@ -54,8 +59,24 @@ impl Engine for NativeEngine {
                 .collect::<Result<_>>()?,
         };
         let session = Box::new(NativeSession(plan));
-        Ok(LoadedModel { session, signature, properties: properties(&model), cost_depends_on_values })
+        let mut properties = properties(&model);
+        properties.extend(labels(graph));
+        Ok(LoadedModel { session, signature, properties, cost_depends_on_values })
     }
+}
+
+/// The classes of outputs that are maps by declaration and tensors here, so that their keys are not lost:
+/// `labels.<output>`, a list in JSON.
+fn labels(graph: &Graph) -> BTreeMap<String, String> {
+    let labels = |info: &ValueInfo| {
+        let Some(Classes::Columns(labels)) = Classes::of(graph, &info.name) else { return None };
+        let list = match labels {
+            Labels::Ints(labels) => serde_json::to_string(&labels),
+            Labels::Strings(labels) => serde_json::to_string(&labels),
+        };
+        Some((format!("labels.{}", info.name), list.ok()?))
+    };
+    graph.outputs.iter().filter(|info| info.tensor().is_none()).filter_map(labels).collect()
 }
 
 struct NativeSession(Plan);
@@ -93,7 +114,7 @@ fn output(info: &ValueInfo, made: &Value) -> Result<TensorSpec> {
             .expected(made.datatype.name())
             .got(element.to_string()));
     }
-    let dims = dims.map(<[_]>::to_vec).or_else(|| made.dims.clone());
+    let dims = agreed(dims.map(<[_]>::to_vec), made.dims.clone());
     spec(&info.name, &Value { dims, ..made.clone() })
 }
 

@@ -5,7 +5,9 @@
 //! [`Build::unsupported`] and what was in the way.
 
 use candor_domain::{Cancel, Datatype, Error, ErrorCode, Result, Tensor};
-use candor_onnx::{Dim, Node};
+use candor_onnx::{Dim, Folder, Node};
+
+use candor_engine_source::told;
 
 use crate::workspace::Buffers;
 
@@ -38,6 +40,8 @@ pub(crate) struct Build<'a> {
     pub(crate) opset: i64,
     /// One per input of the node; none for one that is left out.
     pub(crate) inputs: Vec<Option<Known<'a>>>,
+    /// Where data of tensors may lie that stand in attributes.
+    pub(crate) folder: &'a Folder,
 }
 
 /// A kernel, and what it will make.
@@ -51,6 +55,25 @@ impl Built {
     /// A kernel with one output.
     pub(crate) fn one(kernel: impl Kernel + 'static, datatype: Datatype, dims: Option<Vec<Dim>>) -> Result<Self> {
         Ok(Self { kernel: Box::new(kernel), outputs: vec![(datatype, dims)] })
+    }
+
+    /// A function with one output.
+    pub(crate) fn by(
+        datatype: Datatype,
+        dims: Option<Vec<Dim>>,
+        run: impl Fn(&mut Args<'_>, &mut Buffers) -> Result<Tensor> + Send + Sync + 'static,
+    ) -> Result<Self> {
+        Self::one(By(run), datatype, dims)
+    }
+}
+
+/// A function as a kernel.
+struct By<F>(F);
+
+impl<F: Fn(&mut Args<'_>, &mut Buffers) -> Result<Tensor> + Send + Sync> Kernel for By<F> {
+    fn run(&self, args: &mut Args<'_>, buffers: &mut Buffers, made: &mut Vec<Tensor>) -> Result<()> {
+        made.push(self.0(args, buffers)?);
+        Ok(())
     }
 }
 
@@ -79,6 +102,40 @@ impl<'a> Build<'a> {
             Dim::Fixed(size) => Some(*size),
             Dim::Symbol(_) | Dim::Unknown => None,
         }
+    }
+
+    /// An integer attribute, or its default.
+    ///
+    /// # Errors
+    /// `InvalidModel` when it is of another kind; so the others.
+    pub(crate) fn int(&self, name: &str, default: i64) -> Result<i64> {
+        Ok(self.node.int(name).map_err(|error| told(&error))?.unwrap_or(default))
+    }
+
+    /// An integer attribute as yes or no.
+    pub(crate) fn flag(&self, name: &str, default: bool) -> Result<bool> {
+        Ok(self.int(name, i64::from(default))? != 0)
+    }
+
+    /// A number attribute, or its default.
+    pub(crate) fn float(&self, name: &str, default: f32) -> Result<f32> {
+        Ok(self.node.float(name).map_err(|error| told(&error))?.unwrap_or(default))
+    }
+
+    /// A list of integers, if the node has it.
+    pub(crate) fn ints(&self, name: &str) -> Result<Option<Vec<i64>>> {
+        Ok(self.node.ints(name).map_err(|error| told(&error))?.map(<[i64]>::to_vec))
+    }
+
+    /// A text attribute, or its default.
+    pub(crate) fn text(&self, name: &str, default: &'static str) -> Result<&str> {
+        Ok(self.node.text(name).map_err(|error| told(&error))?.unwrap_or(default))
+    }
+
+    /// A tensor attribute, if the node has it.
+    pub(crate) fn tensor(&self, name: &str) -> Result<Option<Tensor>> {
+        let held = self.node.tensor(name).map_err(|error| told(&error))?;
+        held.map(|held| crate::constants::tensor(held, self.folder)).transpose()
     }
 
     /// The refusal of a node that is right and that this engine does not run.
@@ -137,17 +194,24 @@ impl Args<'_> {
     /// # Errors
     /// As [`Args::get`].
     pub(crate) fn take(&mut self, at: usize) -> Result<Tensor> {
+        if let Some(tensor) = self.moved(at) {
+            return Ok(tensor);
+        }
+        self.get(at).cloned()
+    }
+
+    /// An input of its own, if nobody else needs it.
+    pub(crate) fn moved(&mut self, at: usize) -> Option<Tensor> {
         let again = |source: &Option<Source>| {
             matches!((source, self.source(at)),
             (Some(Source::Slot { at: one, .. }), Some(Source::Slot { at: other, .. })) if *one == other)
         };
         if let Some(Source::Slot { at: slot, last: true }) = self.source(at)
             && self.sources.iter().filter(|source| again(source)).count() == 1
-            && let Some(tensor) = self.slots.get_mut(slot).and_then(Option::take)
         {
-            return Ok(tensor);
+            return self.slots.get_mut(slot).and_then(Option::take);
         }
-        self.get(at).cloned()
+        None
     }
 
     /// How many inputs the node has, those that are left out among them.

@@ -23,6 +23,11 @@ pub(crate) struct Buffers {
     f64s: Vec<Vec<f64>>,
     i64s: Vec<Vec<i64>>,
     i32s: Vec<Vec<i32>>,
+    i16s: Vec<Vec<i16>>,
+    i8s: Vec<Vec<i8>>,
+    u64s: Vec<Vec<u64>>,
+    u32s: Vec<Vec<u32>>,
+    u16s: Vec<Vec<u16>>,
     u8s: Vec<Vec<u8>>,
 }
 
@@ -41,7 +46,8 @@ macro_rules! pooled {
     };
 }
 
-pooled!(f32: f32s, f64: f64s, i64: i64s, i32: i32s, u8: u8s);
+pooled!(f32: f32s, f64: f64s, i64: i64s, i32: i32s, i16: i16s, i8: i8s);
+pooled!(u64: u64s, u32: u32s, u16: u16s, u8: u8s);
 
 impl Buffers {
     /// An empty vector with room for `elements`.
@@ -71,15 +77,13 @@ impl Buffers {
             TensorData::Fp64(vector) => self.give(vector),
             TensorData::Int64(vector) => self.give(vector),
             TensorData::Int32(vector) => self.give(vector),
+            TensorData::Int16(vector) => self.give(vector),
+            TensorData::Int8(vector) => self.give(vector),
+            TensorData::Uint64(vector) => self.give(vector),
+            TensorData::Uint32(vector) => self.give(vector),
+            TensorData::Uint16(vector) | TensorData::Fp16(vector) | TensorData::Bf16(vector) => self.give(vector),
             TensorData::Bool(vector) | TensorData::Uint8(vector) => self.give(vector),
-            TensorData::Uint16(_)
-            | TensorData::Uint32(_)
-            | TensorData::Uint64(_)
-            | TensorData::Int8(_)
-            | TensorData::Int16(_)
-            | TensorData::Fp16(_)
-            | TensorData::Bf16(_)
-            | TensorData::Bytes(_) => {}
+            TensorData::Bytes(_) => {}
         }
     }
 }
@@ -89,12 +93,21 @@ impl Buffers {
 /// # Errors
 /// As [`Buffers::take`].
 pub(crate) fn room<T>(vector: &mut Vec<T>, elements: usize) -> Result<()> {
-    if elements > ELEMENTS_MAX {
-        return Err(Error::invalid("the model makes a tensor that is too large")
-            .expected(format!("at most {ELEMENTS_MAX} elements"))
-            .got(elements.to_string()));
-    }
+    bounded(elements)?;
     vector.try_reserve(elements).map_err(|_| Error::invalid("there is no memory for a tensor that the model makes"))
+}
+
+/// Checks that a tensor may have so many elements.
+///
+/// # Errors
+/// `InvalidInput` if not.
+pub(crate) fn bounded(elements: usize) -> Result<()> {
+    if elements <= ELEMENTS_MAX {
+        return Ok(());
+    }
+    Err(Error::invalid("the model makes a tensor that is too large")
+        .expected(format!("at most {ELEMENTS_MAX} elements"))
+        .got(elements.to_string()))
 }
 
 /// What one run works in.

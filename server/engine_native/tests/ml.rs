@@ -1,9 +1,9 @@
-//! Operators of `ai.onnx.ml` against recorded answers of ONNX Runtime, made by `fixtures/make_ml.py`.
+//! Operators of `ai.onnx.ml` against recorded answers, made by `fixtures/make_ml.py` and `fixtures/make_trees.py`.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail loudly too")]
 
 use std::path::Path;
 
-use candor_domain::{Engine, Error, ErrorCode, ModelSource, Shape, Tensor, TensorData};
+use candor_domain::{Engine, Error, ErrorCode, ModelSource, Shape, Tensor, TensorData, TensorSpec};
 use candor_engine_native::NativeEngine;
 use serde_json::Value;
 
@@ -72,6 +72,11 @@ fn problem(case: &Value) -> Option<String> {
             return says(&error, wanted, &[ErrorCode::InvalidModel, ErrorCode::Unsupported]);
         }
     };
+    for (key, wanted) in case["properties"].as_object().into_iter().flatten() {
+        if loaded.properties.get(key).map(String::as_str) != wanted.as_str() {
+            return Some(format!("{key} is {:?}", loaded.properties.get(key)));
+        }
+    }
     let inputs = tensors(&case["inputs"]);
     let wanted: Vec<usize> = (0..loaded.signature.outputs.len()).collect();
     // Twice: the second run works in the vectors of the first.
@@ -90,12 +95,52 @@ fn problem(case: &Value) -> Option<String> {
     (!is_right(&outputs) || !is_right(&first.unwrap())).then(|| format!("got {outputs:?}\nwanted {wanted:?}"))
 }
 
-#[test]
-fn operators_answer_as_onnx_runtime_does() {
-    let recorded: Value = serde_json::from_str(include_str!("fixtures/ml.json")).unwrap();
-    let cases = recorded["cases"].as_array().unwrap();
-    assert!(cases.len() > 150);
+fn hold(recorded: &str, cases_min: usize) {
+    let recorded: Value = serde_json::from_str(recorded).unwrap();
+    let cases = recorded.get("cases").and_then(|cases| cases.as_array()).unwrap();
+    assert!(cases.len() >= cases_min);
     let problems = cases.iter().filter_map(|case| problem(case).map(|problem| format!("{}: {problem}", case["name"])));
     let problems: Vec<String> = problems.collect();
     assert!(problems.is_empty(), "{} of {}:\n{}", problems.len(), cases.len(), problems.join("\n"));
+}
+
+#[test]
+fn operators_answer_as_onnx_runtime_does() {
+    hold(include_str!("fixtures/ml.json"), 150);
+}
+
+#[test]
+fn trees_answer_as_the_specification_says() {
+    hold(include_str!("fixtures/trees.json"), 120);
+}
+
+/// One byte changed: an error or an answer, and no panic. The changes are the same in every run.
+#[test]
+fn files_that_were_damaged_do_no_harm() {
+    let recorded: Value = serde_json::from_str(include_str!("fixtures/ml.json")).unwrap();
+    let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+    let mut draw = |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap() % below
+    };
+    let (mut refused, mut answered) = (0, 0);
+    for case in recorded["cases"].as_array().unwrap() {
+        let whole = bytes(&case["model"]);
+        for _ in 0..60 {
+            let mut file = whole.clone();
+            let at = draw(file.len());
+            file[at] = [0, 0x7F, 0x80, 0xFF, file[at] ^ 1 << draw(8)][draw(5)];
+            let Ok(loaded) = NativeEngine::new().load(ModelSource { bytes: &file, folder: Path::new(".") }) else {
+                refused += 1;
+                continue;
+            };
+            let inputs = case.get("inputs").map(tensors).unwrap_or_default();
+            let fits = |(spec, input): (&TensorSpec, &Tensor)| spec.datatype == input.datatype();
+            let specs = &loaded.signature.inputs;
+            if specs.len() == inputs.len() && specs.iter().zip(&inputs).all(fits) {
+                answered += usize::from(loaded.session.run(&inputs, &[0], None).is_ok());
+            }
+        }
+    }
+    assert!(refused > 500 && answered > 500, "{refused} refused, {answered} answered");
 }

@@ -11,7 +11,7 @@ use std::{
 };
 
 use candor_domain::{Engine as _, ErrorCode, ModelSource};
-use candor_engine_conformance::run;
+use candor_engine_conformance::{golden, run};
 use candor_engine_ort::OrtEngine;
 use library::{engine, library};
 
@@ -23,6 +23,13 @@ fn onnx_runtime_conforms() {
     let report = run(&engine(), SKIP).unwrap();
     assert!(report.is_clean(), "{report}");
     println!("{report}");
+}
+
+#[test]
+fn every_sample_model_gives_its_golden_answers() {
+    let models = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../models");
+    let answered = golden(&engine(), &models, &[]).unwrap();
+    assert!(answered.len() >= 9, "{answered:?}");
 }
 
 /// The text of the refusal.

@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use candor_domain::{EngineInfo, Outcome, Phase};
-use candor_serving::{LATENCY_BUCKETS_NANOS, VersionView};
+use candor_serving::{CrossCheckReport, LATENCY_BUCKETS_NANOS, VersionView, cross_check::LiveCounts};
 
 use crate::Api;
 
@@ -23,7 +23,7 @@ pub struct Metric {
 }
 
 /// Every metric, in the order in which they are written; docs/METRICS.md is made from this.
-pub const METRICS: [Metric; 11] = [
+pub const METRICS: [Metric; 14] = [
     Metric { name: "candor_build_info", kind: "gauge", labels: "version", help: "Always 1; the label says what runs." },
     Metric {
         name: "candor_engine_info",
@@ -80,6 +80,24 @@ pub const METRICS: [Metric; 11] = [
         labels: "model, version, phase",
         help: "Time of successful requests by phase: request (all of it), queue, decode, run, encode.",
     },
+    Metric {
+        name: "candor_cross_check_disagreed",
+        kind: "gauge",
+        labels: "model, version",
+        help: "1 if a second engine gave other values than the one that serves, else 0.",
+    },
+    Metric {
+        name: "candor_cross_check_rows_total",
+        kind: "counter",
+        labels: "model, version",
+        help: "Rows whose answers were compared with those of a second engine, after a load and of live traffic.",
+    },
+    Metric {
+        name: "candor_cross_check_samples_total",
+        kind: "counter",
+        labels: "model, version, outcome",
+        help: "Samples of live traffic for a second engine by outcome: agreed, disagreed, failed, dropped.",
+    },
 ];
 
 /// The text of one scrape.
@@ -127,7 +145,27 @@ fn write_view(text: &mut String, name: &str, view: &VersionView) -> std::fmt::Re
             Some(inflight) => writeln!(text, "{name}{{{labels}}} {inflight}"),
             None => Ok(()),
         },
-        _ => Phase::ALL.into_iter().try_for_each(|phase| write_histogram(text, name, &labels, view, phase)),
+        "candor_phase_seconds" => {
+            Phase::ALL.into_iter().try_for_each(|phase| write_histogram(text, name, &labels, view, phase))
+        }
+        _ => view.cross_check.as_ref().map_or(Ok(()), |report| write_cross_check(text, name, &labels, report)),
+    }
+}
+
+fn write_cross_check(text: &mut String, name: &str, labels: &str, report: &CrossCheckReport) -> std::fmt::Result {
+    match (name, &report.live) {
+        ("candor_cross_check_disagreed", _) => {
+            writeln!(text, "{name}{{{labels}}} {}", u8::from(report.disagreement.is_some()))
+        }
+        ("candor_cross_check_rows_total", _) => writeln!(text, "{name}{{{labels}}} {}", report.rows),
+        ("candor_cross_check_samples_total", Some(live)) => {
+            let LiveCounts { sampled: _, agreed, disagreed, failed, dropped } = live;
+            let outcomes = [("agreed", agreed), ("disagreed", disagreed), ("failed", failed), ("dropped", dropped)];
+            outcomes
+                .into_iter()
+                .try_for_each(|(outcome, count)| writeln!(text, "{name}{{{labels},outcome=\"{outcome}\"}} {count}"))
+        }
+        _ => Ok(()),
     }
 }
 

@@ -7,6 +7,8 @@
 //! | module | what it does |
 //! |---|---|
 //! | [`repository`] | what lies in the model folder, and which of it counts |
+//! | [`cross_check`] | a second engine answers too: at load, and for a share of live traffic |
+//! | `compare` | whether two tensors say the same |
 //! | [`engines`] | which engine runs which version, and what ran it before |
 //! | [`features`] | what people call the columns of inputs, and what outputs are to them |
 //! | [`registry`] | which versions are in memory and in which state; leases |
@@ -19,6 +21,8 @@
 //! | [`likeness`] | "did you mean …?" |
 
 pub mod callers;
+mod compare;
+pub mod cross_check;
 pub mod engines;
 pub mod facts;
 pub mod features;
@@ -31,6 +35,7 @@ pub mod registry;
 pub mod repository;
 
 pub use callers::{Callers, Quota, Tokens};
+pub use cross_check::{CrossCheckReport, CrossCheckSettings, CrossCheckState};
 pub use engines::{EngineChoice, EngineId, Engines, PassedOver};
 pub use facts::{FactsTotals, LATENCY_BUCKETS_NANOS};
 pub use pipeline::{Call, Codec, InferRequest, Pipeline, PipelineSettings, Ran};

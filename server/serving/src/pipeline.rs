@@ -290,6 +290,7 @@ impl<C: Codec> Work<C> {
         let outputs = caught(|| session.run(&request.inputs, &request.outputs, cancel))?;
         let took = self.lap(Phase::Run);
         self.lease.facts().learn_cost(self.rows, took);
+        self.lease.cross_check().offer(&request.inputs, &request.outputs, &outputs);
         Ok(outputs)
     }
 

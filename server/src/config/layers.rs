@@ -158,6 +158,7 @@ impl Layers {
     fn set_text(&mut self, key: &str, text: &str, source: Source) {
         let value = match self.entries.get(key).map(|entry| &entry.value) {
             Some(Value::Integer(_)) => text.parse().map_or_else(|_| Value::String(text.to_owned()), Value::Integer),
+            Some(Value::Float(_)) => text.parse().map_or_else(|_| Value::String(text.to_owned()), Value::Float),
             Some(Value::Boolean(_)) => text.parse().map_or_else(|_| Value::String(text.to_owned()), Value::Boolean),
             _ => Value::String(text.to_owned()),
         };

@@ -16,7 +16,7 @@ use candor_http_api::{
     Contracts, HttpLimits, V1,
     contracts::{VertexPaths, fault_of_health_path, fault_of_path},
 };
-use candor_serving::{EngineChoice, VersionPolicy, oip::TensorLimits};
+use candor_serving::{CrossCheckSettings, EngineChoice, VersionPolicy, oip::TensorLimits};
 use toml::Value;
 
 use super::layers::{Layers, Report, Source};
@@ -54,6 +54,7 @@ pub struct Settings {
     pub engine: EngineChoice,
     pub ort_library: Option<PathBuf>,
     pub intra_op_threads: usize,
+    pub cross_check: CrossCheckSettings,
     pub inference_threads: usize,
     pub inline_run_max: Duration,
     pub inline_body_bytes_max: usize,
@@ -126,6 +127,13 @@ impl Settings {
             engine: read.word("engine.choice", &EngineChoice::WORDS),
             ort_library: read.path("engine.ort_library"),
             intra_op_threads: read.size("engine.intra_op_threads", 1..=256),
+            cross_check: CrossCheckSettings {
+                at_load: read.boolean("cross_check.at_load"),
+                live_share: read.number("cross_check.live_share", 0.0..=1.0),
+                tolerance: read.number("cross_check.tolerance", 0.0..=1.0),
+                file_bytes_max: read.whole("cross_check.file_bytes_max", 0..=1024 * GIB),
+                queue_max: read.size("cross_check.queue_max", 1..=1_000_000),
+            },
             inference_threads: or_cores(read.whole("execution.threads", 0..=1024), 1),
             inline_run_max: Duration::from_micros(read.whole("execution.inline_run_us_max", 0..=1_000_000)),
             inline_body_bytes_max: read.size("execution.inline_body_bytes_max", 0..=GIB),
@@ -263,6 +271,16 @@ impl Reader<'_> {
         }
     }
 
+    #[allow(clippy::cast_precision_loss, reason = "the whole numbers that are allowed are small")]
+    fn number(&mut self, key: &str, range: RangeInclusive<f64>) -> f64 {
+        let value = self.value(key);
+        let number = value.as_float().or_else(|| value.as_integer().map(|whole| whole as f64));
+        number.filter(|number| range.contains(number)).unwrap_or_else(|| {
+            self.complain(key, format_args!("must be a number from {} to {}", range.start(), range.end()));
+            *range.start()
+        })
+    }
+
     fn size(&mut self, key: &str, range: RangeInclusive<u64>) -> usize {
         usize::try_from(self.whole(key, range)).unwrap_or(usize::MAX)
     }
@@ -367,12 +385,14 @@ mod tests {
             layers.add_environment(env.into_iter().map(|(name, value)| (name.into(), value.into())));
             layers.add_flag("--http-addr", "127.0.0.1:3");
             layers.add_assignment("limits.body_bytes_max=2 MiB");
+            layers.add_assignment("cross_check.live_share=0.25");
         });
         let settings = settings.unwrap();
         assert_eq!(settings.http_workers, 4);
         assert_eq!(settings.http_addrs, ["127.0.0.1:3".parse().unwrap()]);
         assert_eq!(settings.keep_alive, Duration::from_secs(9));
         assert_eq!(settings.http_limits.body_bytes_max, 2 << 20);
+        assert_eq!(settings.cross_check.live_share, 0.25);
     }
 
     #[test]
@@ -380,7 +400,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(
             file.path(),
-            "chache = 1\n[http]\nworkers = -1\n[limits]\nbody_bytes_max = '0'\n[log]\nformat = 'xml'\n",
+            "chache = 1\n[cross_check]\nlive_share = 2\n[http]\nworkers = -1\n[limits]\nbody_bytes_max = '0'\n[log]\nformat = 'xml'\n",
         )
         .unwrap();
         let report = read(|layers| {
@@ -390,7 +410,8 @@ mod tests {
         });
         let report = report.unwrap_err();
         for words in [
-            "the configuration has 6 problems:",
+            "the configuration has 7 problems:",
+            "cross_check.live_share = 2: must be a number from 0 to 1 (default 0.0)",
             "chache: unknown key",
             "http.workers = -1: must be a whole number from 0 to 1024 (default 0)",
             "limits.body_bytes_max = \"0\": must be a whole number from 1 to 68719476736, or a size such as \"64 MiB\" (default \"64 MiB\")",

@@ -26,7 +26,7 @@ const fn deep(name: &'static str, what: &'static str, run: fn(&House) -> Result<
 }
 
 /// All of them.
-pub static STEPS: [Step; 12] = [
+pub static STEPS: [Step; 13] = [
     usual("fmt", "every source is formatted", fmt),
     usual("clippy", "no lint speaks", clippy),
     usual("doc", "the documentation builds without a warning", doc),
@@ -35,6 +35,7 @@ pub static STEPS: [Step; 12] = [
     usual("tidy", "the house rules hold", tidy_step),
     usual("stale", "files that the server writes are up to date", stale_step),
     deep("models", "the sample models rebuild to the same answers", models),
+    deep("zoo", "the exports of classical models rebuild to the same answers", zoo),
     usual(
         "clients",
         "other people's clients, generated ones, schemathesis and a browser against a real server",
@@ -91,6 +92,13 @@ fn models(house: &House) -> Result<String> {
     let python = venv::ensure(house, "models/venv", "models/requirements.txt")?;
     let mut command = Command::new(python);
     command.args(["models/make_models.py", "--check", "models"]).current_dir(house.root());
+    passed(&mut command)
+}
+
+fn zoo(house: &House) -> Result<String> {
+    let python = venv::ensure(house, "zoo/venv", "tests/zoo/requirements.txt")?;
+    let mut command = Command::new(python);
+    command.args(["tests/zoo/make_zoo.py", "--check"]).env("PYTHONDONTWRITEBYTECODE", "1").current_dir(house.root());
     passed(&mut command)
 }
 

@@ -1,15 +1,20 @@
-//! Classical models out of their nodes: tree ensembles and linear models as flat arrays, validated.
+//! Classical models out of their nodes: tree ensembles, linear models and SVMs as flat arrays, validated.
 //!
 //! Semantics are those of the specification of `ai.onnx.ml` (docs/Operators-ml.md of the ONNX project); each
 //! field says which attribute it comes from. Does not compute: an engine that walks the arrays may rely on
 //! every index being in range and every tree ending in leaves.
 
+mod labels;
 mod linear;
+mod svm;
 mod trees;
 mod trees_flat;
+mod trees_laid;
 mod trees_split;
 
+pub use labels::{Classes, Labels};
 pub use linear::Linear;
+pub use svm::{Svm, SvmKernel};
 pub use trees::{Aggregate, Child, Mode, TreeEnsemble};
 
 use crate::{
@@ -97,49 +102,6 @@ fn widened(bits: u16) -> f32 {
         0 => f32::from_bits(sign | (f32::from(bits & 0x3FF) / 16_777_216.0).to_bits()),
         31 => f32::from_bits(sign | 0x7F80_0000 | fraction << 13),
         _ => f32::from_bits(sign | (exponent + 112) << 23 | fraction << 13),
-    }
-}
-
-/// Names of classes (`classlabels_*`).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Labels {
-    /// `classlabels_int64s`, `classlabels_ints`.
-    Ints(Vec<i64>),
-    /// `classlabels_strings`.
-    Strings(Vec<String>),
-}
-
-impl Labels {
-    /// How many classes there are.
-    #[must_use]
-    pub const fn len(&self) -> usize {
-        match self {
-            Self::Ints(list) => list.len(),
-            Self::Strings(list) => list.len(),
-        }
-    }
-
-    /// Whether there are none.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// One and only one of the two attributes must be defined.
-    fn attribute(node: &Node, ints: &str, strings: &str) -> Result<Self> {
-        let numbers = node.ints(ints)?.filter(|list| !list.is_empty());
-        let texts = node.strings(strings)?.filter(|list| !list.is_empty());
-        match (numbers, texts) {
-            (Some(numbers), None) => Ok(Self::Ints(numbers.to_vec())),
-            (None, Some(texts)) => {
-                let texts = texts.iter().map(|text| String::from_utf8(text.to_vec()));
-                let texts = texts.collect::<std::result::Result<_, _>>();
-                texts.map(Self::Strings).map_err(|_| Error::invalid(format!("{strings} are not UTF-8")))
-            }
-            (numbers, _) => Err(Error::invalid("the classes have no labels, or two lists of them")
-                .expected(format!("one of {ints} and {strings}"))
-                .got(if numbers.is_some() { "both" } else { "none" })),
-        }
     }
 }
 

@@ -5,7 +5,8 @@ use std::collections::HashMap;
 
 use super::{
     Labels, Numbers, PostTransform, features, index, missing, named, same_length,
-    trees::{Aggregate, Child, Found, Mode, TreeEnsemble},
+    trees::{Aggregate, Child, Mode, TreeEnsemble},
+    trees_laid::Found,
 };
 use crate::{
     error::{Error, Result},
@@ -36,6 +37,8 @@ pub(super) fn read(node: &Node, width: Option<u64>) -> Result<TreeEnsemble> {
         if_true: child(&links.if_true),
         if_false: child(&links.if_false),
         missing_true: branching().map(|at| lists.missing_true.get(at).is_some_and(|flag| *flag != 0)).collect(),
+        members: Numbers::F32(Vec::new()),
+        member_ranges: Vec::new(),
     };
     let laid = found.lay_out(&roots)?;
     let votes = votes(node, if is_classifier { "class" } else { "target" }, &lists, &links, targets)?;
@@ -56,8 +59,8 @@ pub(super) fn read(node: &Node, width: Option<u64>) -> Result<TreeEnsemble> {
         if_true: laid.nodes.if_true,
         if_false: laid.nodes.if_false,
         missing_true: laid.nodes.missing_true,
-        members: Numbers::F32(Vec::new()),
-        member_ranges: Vec::new(),
+        members: laid.nodes.members,
+        member_ranges: laid.nodes.member_ranges,
         leaf_starts: votes.starts,
         vote_targets: votes.targets,
         votes_are_positive: (0..count).all(|at| votes.weights.get(at).is_none_or(|weight| weight >= 0.0)),
@@ -146,12 +149,7 @@ impl<'a> Lists<'a> {
                     .get(&key)
                     .ok_or_else(|| Error::invalid("a branch leads to a node that does not exist").at(place(key)))?;
                 let (Some(child), Some(taken)) = (links.own.get(at), has_parent.get_mut(at)) else { continue };
-                if std::mem::replace(taken, true) {
-                    return Err(
-                        Error::invalid("two branches lead to one node: a tree must have no circle").at(place(key))
-                    );
-                }
-                *out = *child;
+                (*taken, *out) = (true, *child);
             }
         }
         Ok((self.roots(&links.own, &has_parent)?, links))

@@ -4,7 +4,8 @@ use std::ops::Range;
 
 use super::{
     Numbers, PostTransform, features, index, missing, named, same_length,
-    trees::{Aggregate, Child, Found, Mode, TreeEnsemble},
+    trees::{Aggregate, Child, Mode, TreeEnsemble},
+    trees_laid::Found,
 };
 use crate::{
     error::{Error, Result},
@@ -21,13 +22,10 @@ pub(super) fn read(node: &Node, width: Option<u64>) -> Result<TreeEnsemble> {
     let (leaf_targets, leaf_weights) = (ints("leaf_targetids")?, Numbers::of(tensor("leaf_weights")?)?);
     let leaves = leaf_targets.len();
     same_length("leaf_weights", leaf_weights.len(), leaves)?;
-    let found = nodes(node, leaves, width)?;
-    let nodes = found.found.features.len();
+    let (found, features_min) = nodes(node, leaves, width)?;
+    let nodes = found.features.len();
     let roots = ints("tree_roots")?.iter().map(|root| Child::node(index("tree_roots", *root, nodes)? as usize));
-    let laid = found.found.lay_out(&roots.collect::<Result<Vec<_>>>()?)?;
-    let picked = |at: &usize| found.ranges.get(*at).cloned();
-    let member_ranges =
-        if found.ranges.is_empty() { Vec::new() } else { laid.from.iter().filter_map(picked).collect() };
+    let laid = found.lay_out(&roots.collect::<Result<Vec<_>>>()?)?;
     let starts = (0..=leaves).map(|at| Child::leaf(at).map(|_| u32::try_from(at).unwrap_or(u32::MAX)));
     let vote_targets = leaf_targets.iter().map(|id| index("leaf_targetids", *id, targets));
     Ok(TreeEnsemble {
@@ -38,14 +36,14 @@ pub(super) fn read(node: &Node, width: Option<u64>) -> Result<TreeEnsemble> {
         if_true: laid.nodes.if_true,
         if_false: laid.nodes.if_false,
         missing_true: laid.nodes.missing_true,
-        members: found.members,
-        member_ranges,
+        members: laid.nodes.members,
+        member_ranges: laid.nodes.member_ranges,
         leaf_starts: starts.collect::<Result<_>>()?,
         vote_targets: vote_targets.collect::<Result<_>>()?,
         votes_are_positive: (0..leaves).all(|at| leaf_weights.get(at).is_none_or(|weight| weight >= 0.0)),
         vote_weights: leaf_weights,
         targets,
-        features_min: found.features_min,
+        features_min,
         base_values: Numbers::F32(Vec::new()),
         aggregate: named(node, "aggregate_function", &Aggregate::NAMES)?,
         post_transform: PostTransform::of(node)?,
@@ -54,14 +52,8 @@ pub(super) fn read(node: &Node, width: Option<u64>) -> Result<TreeEnsemble> {
     })
 }
 
-struct Nodes {
-    found: Found,
-    features_min: usize,
-    members: Numbers,
-    ranges: Vec<Range<u32>>,
-}
-
-fn nodes(node: &Node, leaves: usize, width: Option<u64>) -> Result<Nodes> {
+/// The branching nodes, and how many features they need.
+fn nodes(node: &Node, leaves: usize, width: Option<u64>) -> Result<(Found, usize)> {
     let ints = |name: &str| node.ints(name)?.ok_or_else(|| missing(name));
     let raw_features = ints("nodes_featureids")?;
     let count = raw_features.len();
@@ -94,7 +86,7 @@ fn nodes(node: &Node, leaves: usize, width: Option<u64>) -> Result<Nodes> {
     let missing_true =
         missing_true.map_or_else(|| vec![false; count], |list| list.iter().map(|flag| *flag != 0).collect());
     let (features, features_min) = features(raw_features.iter().copied(), width)?;
-    let (members, ranges) = members(node, &modes)?;
+    let (members, member_ranges) = members(node, &modes)?;
     let found = Found {
         if_true: child("nodes_truenodeids", "nodes_trueleafs")?,
         if_false: child("nodes_falsenodeids", "nodes_falseleafs")?,
@@ -102,8 +94,10 @@ fn nodes(node: &Node, leaves: usize, width: Option<u64>) -> Result<Nodes> {
         thresholds,
         modes,
         missing_true,
+        members,
+        member_ranges,
     };
-    Ok(Nodes { found, features_min, members, ranges })
+    Ok((found, features_min))
 }
 
 /// The sets of `membership_values`, which NaNs keep apart, and which of them is each node's.

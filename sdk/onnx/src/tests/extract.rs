@@ -185,7 +185,7 @@ fn ill_made_flat_trees_are_refused_with_their_place() {
     for (change, why) in [
         (("nodes_truenodeids", &[6_i64, 0, 0, 0][..]), "does not exist at tree 4, node 6"),
         (("nodes_truenodeids", &[7, 0, 0, 0]), "no root leads to a node"),
-        (("nodes_truenodeids", &[3, 0, 0, 0]), "two branches lead to one node"),
+        (("nodes_truenodeids", &[3, 0, 0, 0]), "a tree has two roots at tree 4, node 5"),
         (("nodes_nodeids", &[7, 3, 3, 0]), "appears twice in a tree at tree 4, node 3"),
         (("nodes_treeids", &[4, 4, 4, 4]), "a tree has two roots"),
         (("nodes_featureids", &[3, 0, 0, 0]), "a feature id points beyond what there is: expected 0 to 2, got 3"),
@@ -256,14 +256,72 @@ fn ill_made_split_trees_are_refused() {
     let why = |change: (&'static str, &'static [i64])| split(&[change], &[0, 0], &[]).unwrap_err();
     assert!(why(("tree_roots", &[2])).contains("tree_roots points beyond"));
     assert!(why(("tree_roots", &[0])).contains("no root leads to a node"));
-    assert!(why(("tree_roots", &[1, 1])).contains("two branches lead to one node"));
-    assert!(why(("nodes_truenodeids", &[0, 1])).contains("two branches lead to one node"), "a node is its own child");
+    assert!(why(("nodes_truenodeids", &[0, 1])).contains("leads back to its own node"));
     assert!(why(("nodes_falsenodeids", &[1, 3])).contains("nodes_falsenodeids points beyond"));
     assert!(why(("leaf_targetids", &[0, 0, 1])).contains("leaf_targetids points beyond"));
     assert!(why(("leaf_targetids", &[0])).contains("leaf_weights is not as long"));
     assert!(split(&[], &[0, 7], &[]).unwrap_err().contains("no known comparison"));
     assert!(split(&[], &[6, 0], &[]).unwrap_err().contains("membership_values is missing"));
     assert!(split(&[], &[6, 0], &[1.0, f32::NAN, 2.0]).unwrap_err().contains("sets in membership_values"));
+}
+
+/// `nodes` of feature, whether each child is a leaf (1), and where each leads; the root is the first.
+fn shared(modes: &[u8], splits: &[f32], nodes: &[[i64; 5]], leaves: usize) -> Result<TreeEnsemble, String> {
+    let list = |at: usize| nodes.iter().map(|node| node[at]).collect::<Vec<i64>>();
+    let lists = [
+        ("tree_roots", vec![0]),
+        ("nodes_featureids", list(0)),
+        ("nodes_trueleafs", list(1)),
+        ("nodes_truenodeids", list(2)),
+        ("nodes_falseleafs", list(3)),
+        ("nodes_falsenodeids", list(4)),
+        ("leaf_targetids", vec![0; leaves]),
+    ];
+    let lists: Vec<(&str, &[i64])> = lists.iter().map(|(name, list)| (*name, list.as_slice())).collect();
+    let bytes = |values: &[f32]| values.iter().flat_map(|value| value.to_le_bytes()).collect::<Vec<u8>>();
+    let set = |node, name: &str, value: TensorProto| with(node, name, 4, |a| a.t = Some(Box::new(value)));
+    let node = with_ints("TreeEnsemble", &lists);
+    let node = set(node, "nodes_modes", tensor(2, modes, modes.len()));
+    let node = set(node, "nodes_splits", tensor(1, &bytes(splits), splits.len()));
+    let weights: Vec<f32> = (0..leaves).map(|leaf| (leaf + 1) as f32).collect();
+    let node = set(node, "leaf_weights", tensor(1, &bytes(&weights), leaves));
+    TreeEnsemble::of(&parsed(node), None).map_err(|error| error.to_string())
+}
+
+#[test]
+fn a_chain_of_equalities_with_one_goal_is_a_set() {
+    // x0 in {1, 8, 9} → (x1 ≤ 0.5 → leaf 0, else leaf 1), else leaf 2; then one more equality elsewhere.
+    let nodes = [[0, 0, 3, 0, 1], [0, 0, 3, 0, 2], [0, 0, 3, 1, 2], [1, 1, 0, 1, 1]];
+    let trees = shared(&[4, 4, 4, 0], &[1.0, 8.0, 9.0, 0.5], &nodes, 3).unwrap();
+    assert_eq!(trees.modes, [Mode::Member, Mode::Leq]);
+    let members: Vec<f64> = trees.members_of(0).filter_map(|at| trees.members.get(at)).collect();
+    assert_eq!(members, [1.0, 8.0, 9.0]);
+    for (row, wanted) in [([1.0, 0.0], 1.0), ([9.0, 1.0], 2.0), ([8.0, 0.5], 1.0), ([7.0, 0.0], 3.0)] {
+        assert_eq!(scores(&trees, &row), [wanted], "{row:?}");
+    }
+    // Another feature in the middle, or another goal, ends a chain: what is shared is written out.
+    let nodes = [[0, 0, 3, 0, 1], [1, 0, 3, 0, 2], [0, 0, 3, 1, 2], [1, 1, 0, 1, 1]];
+    let trees = shared(&[4, 4, 4, 0], &[1.0, 8.0, 9.0, 0.5], &nodes, 3).unwrap();
+    assert_eq!(trees.modes, [Mode::Eq, Mode::Leq, Mode::Eq, Mode::Leq, Mode::Eq, Mode::Leq]);
+    for (row, wanted) in [([1.0, 0.0], 1.0), ([0.0, 8.0], 2.0), ([9.0, 0.25], 1.0), ([7.0, 0.0], 3.0)] {
+        assert_eq!(scores(&trees, &row), [wanted], "{row:?}");
+    }
+}
+
+#[test]
+fn circles_and_trees_that_grow_without_bounds_are_refused() {
+    let circle = [[0, 0, 1, 1, 0], [0, 0, 0, 1, 1]];
+    assert!(shared(&[0, 0], &[0.0; 2], &circle, 2).unwrap_err().contains("no circle"));
+    // Both branches of each node lead to the next: 2^40 paths.
+    let ladder: Vec<[i64; 5]> =
+        (1..=40).map(|next| if next < 40 { [0, 0, next, 0, next] } else { [0, 1, 0, 1, 1] }).collect();
+    let error = shared(&[0; 40], &[0.0; 40], &ladder, 2).unwrap_err();
+    assert!(error.contains("grow too large") && error.contains("at most 65536 nodes"), "{error}");
+    let twice: Vec<[i64; 5]> =
+        ladder[30..].iter().map(|node| [0, node[1], node[2] - 30, node[3], node[4] - 30]).collect();
+    let twice: Vec<[i64; 5]> =
+        twice.into_iter().map(|node| if node[1] == 1 { [0, 1, 0, 1, 1] } else { node }).collect();
+    assert_eq!(shared(&[0; 10], &[0.0; 10], &twice, 2).unwrap().modes.len(), 1023);
 }
 
 #[test]

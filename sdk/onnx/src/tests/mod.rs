@@ -5,6 +5,7 @@ mod corpus;
 mod digest;
 mod external;
 mod extract;
+mod extract_svm;
 mod hostile;
 mod samples;
 mod view;

@@ -14,9 +14,10 @@ use candor_domain::{Cancel, Engine, Error, ErrorCode, Session, Shape, Tensor, Te
 use super::Case;
 use crate::answers::{load, same};
 
-pub(super) const CASES: [Case; 6] = [
+pub(super) const CASES: [Case; 7] = [
     Case { name: "a_large_tensor_comes_back_whole", run: large_tensor },
     Case { name: "many_threads_share_one_session", run: many_threads },
+    Case { name: "threads_get_the_same_answer_from_trees", run: same_answer },
     Case { name: "cancelled_before_it_ran", run: cancelled_before },
     Case { name: "cancelled_while_it_ran", run: cancelled_during },
     Case { name: "an_error_of_the_graph_is_an_error", run: graph_errors },
@@ -82,6 +83,48 @@ fn many_threads(engine: &dyn Engine) -> Result<(), String> {
         let threads: Vec<_> = (0..THREADS).map(|number| scope.spawn(move || work(number))).collect();
         threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|_| Err("a thread panicked".to_owned())))
     })
+}
+
+/// Batches of changing size on two threads: every row is answered as it is alone, to the bit.
+fn same_answer(engine: &dyn Engine) -> Result<(), String> {
+    const RUNS: u16 = 300;
+    let loaded = load(engine, "classifier_leq")?;
+    let session = &*loaded.session;
+    // Right on the thresholds of the tree and around them.
+    let value = |at: u16| [0.1, 0.0, -2.5, 0.2, -0.1, f32::NAN, f32::INFINITY].get(usize::from(at % 7)).copied();
+    let row = |at: u16| value(at).zip(value(at / 7)).map(|(one, other)| [one, other]).unwrap_or_default();
+    let alone = |at: u16| run(session, &[tensor(&[1, 2], TensorData::Fp32(row(at).to_vec()))?], &[0, 1]);
+    let single: Vec<Vec<Tensor>> = (0..49).map(alone).collect::<Result<_, _>>()?;
+    let work = |thread: u16| {
+        for turn in 0..RUNS {
+            let rows = 1 + (turn * 5 + thread) % 40;
+            let x: Vec<f32> = (0..rows).flat_map(|at| row((turn + at) % 49)).collect();
+            let got = run(session, &[tensor(&[rows.into(), 2], TensorData::Fp32(x))?], &[0, 1])?;
+            let want = (0..rows).filter_map(|at| single.get(usize::from((turn + at) % 49)));
+            let of = |at: usize| want.clone().filter_map(move |answer| answer.get(at));
+            let labels: Vec<i64> = of(0).flat_map(|labels| longs(labels).to_vec()).collect();
+            let scores: Vec<f32> = of(1).flat_map(|scores| singles(scores).to_vec()).collect();
+            let want = [
+                tensor(&[rows.into()], TensorData::Int64(labels))?,
+                tensor(&[rows.into(), 3], TensorData::Fp32(scores))?,
+            ];
+            want.iter().zip(&got).try_for_each(|(want, got)| same(want, got))?;
+        }
+        Ok(())
+    };
+    let work = &work;
+    thread::scope(|scope| {
+        let threads: Vec<_> = (0..2).map(|number| scope.spawn(move || work(number))).collect();
+        threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|_| Err("a thread panicked".to_owned())))
+    })
+}
+
+fn longs(tensor: &Tensor) -> &[i64] {
+    if let TensorData::Int64(list) = tensor.data() { list } else { &[] }
+}
+
+fn singles(tensor: &Tensor) -> &[f32] {
+    if let TensorData::Fp32(list) = tensor.data() { list } else { &[] }
 }
 
 fn turns(count: i64) -> Result<Tensor, String> {

@@ -10,100 +10,22 @@
 //! | `data` | finds the folder, lists its tests, reads one |
 //! | `tensors` | a tensor of a file as one of Candor's |
 //! | `compare` | how near an answer must be |
-//! | `lists` | `operators/*.txt`: what is known to pass, and what is known to be wrong and why |
 
 mod compare;
 mod data;
-mod lists;
 mod tensors;
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    path::Path,
-    sync::{Arc, mpsc::channel},
-    thread,
-    time::Duration,
+use std::{path::Path, sync::Arc};
+
+use candor_domain::{Engine, LoadedModel, ModelSource, RequestRules, Tensor};
+
+use crate::{
+    lists,
+    outcome::{Finding, Outcome, Report, guarded},
 };
-
-use candor_domain::{Engine, ErrorCode, LoadedModel, ModelSource, RequestRules, Tensor};
-
 pub use compare::Tolerance;
 pub use data::folder;
 use data::{Case, Pair};
-pub use lists::hold;
-
-/// What became of one test.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// Every output is right.
-    Passed,
-    /// The engine would not load the model: the reason it gave.
-    Refused(String),
-    /// The test is about values that are no tensors, or of a datatype that the protocol does not have.
-    Inexpressible(String),
-    /// The engine loaded the model and then gave no answer: an error, a panic or too much time.
-    Failed(String),
-    /// The engine gave an answer that is not right.
-    Wrong(String),
-}
-
-impl Outcome {
-    /// The outcome in one word.
-    #[must_use]
-    pub const fn word(&self) -> &'static str {
-        match self {
-            Self::Passed => "passed",
-            Self::Refused(_) => "refused",
-            Self::Inexpressible(_) => "inexpressible",
-            Self::Failed(_) => "failed",
-            Self::Wrong(_) => "wrong",
-        }
-    }
-
-    /// Why it did not pass.
-    #[must_use]
-    pub fn reason(&self) -> &str {
-        match self {
-            Self::Passed => "",
-            Self::Refused(why) | Self::Inexpressible(why) | Self::Failed(why) | Self::Wrong(why) => why,
-        }
-    }
-}
-
-/// The operators that a test's model uses, and what became of the test.
-#[derive(Debug, Clone)]
-pub struct Finding {
-    /// Names with their domain, such as `Abs` and `ai.onnx.ml.Scaler`; none when the model cannot be read.
-    pub operators: Vec<String>,
-    /// What became of it.
-    pub outcome: Outcome,
-}
-
-/// What became of all tests, by name, such as `node/test_abs`.
-#[derive(Debug, Default)]
-pub struct Report {
-    /// In the order of their names.
-    pub findings: BTreeMap<String, Finding>,
-}
-
-impl Report {
-    /// Names of the tests with this outcome.
-    pub fn names<'a>(&'a self, word: &'a str) -> impl Iterator<Item = &'a str> {
-        self.findings.iter().filter(move |(_, found)| found.outcome.word() == word).map(|(name, _)| &**name)
-    }
-}
-
-impl fmt::Display for Report {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let words = ["passed", "refused", "inexpressible", "failed", "wrong"];
-        let counts = words.map(|word| format!("{} {word}", self.names(word).count()));
-        f.write_str(&counts.join(", "))
-    }
-}
-
-/// Longer than any of these tests takes, on a machine that does much else.
-const TEST_TIME_MAX: Duration = Duration::from_secs(120);
 
 /// Takes `engine` through every test below `folder`. Each runs in a thread of its own, so that neither a
 /// panic nor an endless loop ends the others.
@@ -113,30 +35,26 @@ const TEST_TIME_MAX: Duration = Duration::from_secs(120);
 pub fn run(engine: &Arc<dyn Engine>, folder: &Path) -> Result<Report, String> {
     let mut report = Report::default();
     for name in data::names(folder)? {
-        let (tell, told) = channel();
-        let (its_engine, its_folder) = (Arc::clone(engine), folder.join(&name));
-        let work = move || {
-            let _ = tell.send(finding(&*its_engine, &its_folder));
+        let finding = match Case::read(&folder.join(&name)) {
+            Ok(case) => {
+                let (operators, its_engine) = (case.operators.clone(), Arc::clone(engine));
+                Finding { operators, outcome: guarded(&name, move || outcome(&*its_engine, &case)) }
+            }
+            Err(why) => Finding { operators: Vec::new(), outcome: Outcome::Inexpressible(why) },
         };
-        let started = thread::Builder::new().name(name.clone()).spawn(work);
-        started.map_err(|error| format!("no thread for {name}: {error}"))?;
-        let found = told.recv_timeout(TEST_TIME_MAX).unwrap_or_else(|error| {
-            let why = match error {
-                std::sync::mpsc::RecvTimeoutError::Timeout => format!("not done in {} s", TEST_TIME_MAX.as_secs()),
-                std::sync::mpsc::RecvTimeoutError::Disconnected => "it panicked".to_owned(),
-            };
-            Finding { operators: Vec::new(), outcome: Outcome::Failed(why) }
-        });
-        report.findings.insert(name, found);
+        report.findings.insert(name, finding);
     }
     Ok(report)
 }
 
-fn finding(engine: &dyn Engine, folder: &Path) -> Finding {
-    match Case::read(folder) {
-        Ok(case) => Finding { outcome: outcome(engine, &case), operators: case.operators },
-        Err(why) => Finding { operators: Vec::new(), outcome: Outcome::Inexpressible(why) },
-    }
+/// Runs all tests on an engine and holds the outcome against `operators/<engine>.txt` and
+/// `operators/<engine>_wrong.txt`.
+///
+/// # Errors
+/// When the data are missing, or everything in which outcome and lists differ.
+pub fn hold(engine: &Arc<dyn Engine>) -> Result<Report, String> {
+    let report = run(engine, &data::folder()?)?;
+    lists::OPERATORS.hold(engine.info().name, report)
 }
 
 fn outcome(engine: &dyn Engine, case: &Case) -> Outcome {
@@ -146,10 +64,7 @@ fn outcome(engine: &dyn Engine, case: &Case) -> Outcome {
     };
     let loaded = match engine.load(ModelSource { bytes: &case.model, folder: &case.folder }) {
         Ok(loaded) => loaded,
-        Err(error) => {
-            let refused = matches!(error.code(), ErrorCode::InvalidModel | ErrorCode::Unsupported);
-            return if refused { Outcome::Refused(error.to_string()) } else { Outcome::Failed(error.to_string()) };
-        }
+        Err(error) => return Outcome::of_load(&error),
     };
     let tolerance = if case.is_classical() { Tolerance::CLASSICAL } else { Tolerance::ONNX };
     for (at, pair) in pairs.iter().enumerate() {
@@ -167,7 +82,7 @@ fn outcome(engine: &dyn Engine, case: &Case) -> Outcome {
 }
 
 /// Tests have empty tensors too, which a server lets through only where a model says so.
-const RULES: RequestRules = RequestRules { batch_rows_max: None, empty_tensors: true };
+pub(crate) const RULES: RequestRules = RequestRules { batch_rows_max: None, empty_tensors: true };
 
 /// Outputs in the order of the pair's.
 fn answer(loaded: &LoadedModel, pair: &Pair) -> Result<Vec<Tensor>, String> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use candor_domain::{Dim, EngineInfo, Lifecycle, ModelName, Result, Signature, Version};
 use candor_serving::{
-    EngineId, IndexEntry, Manifest, PassedOver, ReadyVersion, Registry,
+    CrossCheckReport, EngineId, IndexEntry, Manifest, PassedOver, ReadyVersion, Registry,
     features::{Answers, FeatureKind, FeatureSet, FeatureSpec, OutputNotes, Place, RowCount, word},
     repository::Filler,
 };
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use super::schema::EngineBody;
+use super::{check::CrossCheckBody, schema::EngineBody};
 use crate::openapi::names::StateText;
 
 /// Which models a list shows.
@@ -147,6 +147,10 @@ pub struct ModelDescription {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub engine_was: Option<EngineBody>,
+    /// What another engine says to it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub cross_check: Option<CrossCheckBody>,
     /// sha256 of its file, in hex.
     #[schema(example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
     pub sha256: String,
@@ -322,6 +326,7 @@ pub struct Described<'a> {
     pub engine: &'a EngineInfo,
     pub passed_over: &'a [PassedOver],
     pub engine_was: Option<&'a EngineId>,
+    pub cross_check: Option<CrossCheckReport>,
     pub sha256: &'a str,
     pub file_bytes: u64,
     pub load_ms: u64,
@@ -342,6 +347,7 @@ impl ModelDescription {
             engine: &version.engine,
             passed_over: &version.passed_over,
             engine_was: version.engine_was.as_ref(),
+            cross_check: Some(version.cross_check().report()),
             sha256: &version.sha256,
             file_bytes: version.file_bytes,
             load_ms: version.load_ms,
@@ -376,6 +382,7 @@ impl ModelDescription {
                 .map(|passed| PassedOverBody { name: passed.engine.to_owned(), why: passed.why.clone() })
                 .collect(),
             engine_was: version.engine_was.map(EngineBody::from),
+            cross_check: version.cross_check.as_ref().map(CrossCheckBody::new),
             sha256: version.sha256.to_owned(),
             file_bytes: version.file_bytes,
             load_ms: version.load_ms,

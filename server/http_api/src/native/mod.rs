@@ -11,12 +11,14 @@
 //! | `lines`, `csv` | bodies of CSV and JSON Lines; the records of CSV |
 //! | `reply` | predictions by row |
 //! | `catalog` | what models, versions, features and outputs are |
+//! | `check` | what a second engine says to a version |
 //! | `typed` | the API document of one model |
 //! | `schema` | the documented shapes of predict bodies |
 
 mod body;
 mod catalog;
 mod cells;
+mod check;
 mod csv;
 mod lines;
 mod negotiate;

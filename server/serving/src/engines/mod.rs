@@ -135,14 +135,18 @@ impl Engines {
     /// # Errors
     /// `InvalidModel`: what one engine found wrong with the file, or what each had against it.
     pub fn load(&self, source: ModelSource<'_>, choice: EngineChoice) -> Result<Chosen> {
-        self.load_without(source, choice, None)
+        self.seek(source, choice, None).map_err(|error| error.with_code(ErrorCode::InvalidModel))
     }
 
-    /// As [`Self::load`], for a second engine: that of the name `except` is not asked.
+    /// As [`Self::load`], for a second engine beside the one called `first`, which is not asked.
     ///
     /// # Errors
-    /// As [`Self::load`].
-    pub fn load_without(&self, source: ModelSource<'_>, choice: EngineChoice, except: Option<&str>) -> Result<Chosen> {
+    /// `Unsupported` when no other engine takes the file, `InvalidModel` when one finds it wrong.
+    pub fn load_second(&self, source: ModelSource<'_>, choice: EngineChoice, first: &str) -> Result<Chosen> {
+        self.seek(source, choice, Some(first))
+    }
+
+    fn seek(&self, source: ModelSource<'_>, choice: EngineChoice, except: Option<&str>) -> Result<Chosen> {
         let (mut passed_over, mut last) = (Vec::new(), None);
         for place in self.places.iter().filter(|place| choice.admits(place.name()) && Some(place.name()) != except) {
             let engine = match place {
@@ -167,13 +171,14 @@ impl Engines {
 
     /// No engine took it.
     fn nobody(&self, passed_over: &[PassedOver], last: Option<Error>, choice: EngineChoice) -> Error {
+        let nobody = |what| Error::new(ErrorCode::Unsupported, what);
         match (passed_over, last) {
-            ([], _) => Error::model(format!("no engine is left for it: engine = \"{choice}\""))
+            ([], _) => nobody(format!("no engine is left for it: engine = \"{choice}\""))
                 .expected(format!("one of those that this server has: {}", self.names())),
             // What the only engine has against it needs no list around it.
-            ([_], Some(error)) => error.with_code(ErrorCode::InvalidModel),
+            ([_], Some(error)) => error,
             (several, _) => {
-                let error = Error::model(format!("no engine takes the file: {}", joined(several)));
+                let error = nobody(format!("no engine takes the file: {}", joined(several)));
                 match self.absent().find_map(|absent| absent.why.details().hint) {
                     Some(hint) => error.hint(hint.trim().to_owned()),
                     None => error,

@@ -60,7 +60,7 @@ impl Core {
         })?;
         let before = self.snapshot.load().models.get(name).cloned().unwrap_or_default();
         let mut after = before.clone();
-        let (mut failures, mut told) = (Vec::new(), BTreeSet::new());
+        let (mut failures, mut told, mut fresh) = (Vec::new(), BTreeSet::new(), Vec::new());
         for found_version in found.versions.iter().filter(|found| wanted.contains(&found.version)) {
             let version = &found_version.version;
             if before.get(version).is_some_and(|ready| ready.fingerprint == found_version.fingerprint) {
@@ -74,8 +74,10 @@ impl Core {
                     for note in ready.origin.notes.iter().filter(|note| told.insert((*note).clone())) {
                         tracing::info!(model = %name, "{note}");
                     }
-                    tracing::info!(model = %name, %version, load_ms = ready.load_ms, "ready");
-                    after.insert(version.clone(), Arc::new(ready));
+                    tracing::info!(model = %name, %version, engine = ready.engine.name, load_ms = ready.load_ms, "ready");
+                    let ready = Arc::new(ready);
+                    fresh.push((found_version, Arc::clone(&ready)));
+                    after.insert(version.clone(), ready);
                 }
                 Err(error) => {
                     self.note_failed(name, version, &error);
@@ -87,6 +89,7 @@ impl Core {
             after.retain(|version, _| wanted.contains(version));
         }
         self.replace(name, &before, &after);
+        fresh.into_iter().for_each(|(found_version, ready)| self.check_later(found, found_version, &ready));
         if failures.is_empty() {
             return Ok(());
         }

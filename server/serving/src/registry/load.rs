@@ -1,7 +1,11 @@
 //! From files to a ready version: read, open, verify against the manifest and the golden pairs, warm up,
 //! measure. Runs on the load pool; publishes nothing.
 
-use std::{collections::BTreeMap, panic::AssertUnwindSafe, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    panic::AssertUnwindSafe,
+    sync::{Arc, PoisonError, atomic::Ordering},
+};
 
 use candor_domain::{
     Clock, EngineInfo, Error, ErrorCode, LoadedModel, ModelName, ModelSource, RequestRules, Result, Session, Shape,
@@ -14,9 +18,10 @@ use super::{
     version::{Leases, ReadyVersion},
 };
 use crate::{
+    cross_check::{CrossCheck, CrossCheckReport, CrossCheckSettings, CrossCheckState, Live, Outbox, Subject, Trial},
     engines::{Chosen, EngineId, Engines, PassedOver, Remembered, joined},
     features::{Answers, FeatureSet, RowCount},
-    repository::{Fitted, FoundModel, FoundVersion, Golden, GoldenCase, Manifest, Origin, Reshaped},
+    repository::{Fitted, FoundModel, FoundVersion, Golden, GoldenCase, Manifest, Origin, Repository, Reshaped},
 };
 
 /// Runs that measure the cost of a row; stops early when they are slow.
@@ -64,6 +69,18 @@ impl Opened {
         Ok(Self::of(engines.load(source, model.manifest.engine)?, bytes))
     }
 
+    /// As [`Self::open`], by another engine than the one called `first`.
+    pub(crate) fn open_second(
+        engines: &Engines,
+        bytes: &[u8],
+        model: &FoundModel,
+        found: &FoundVersion,
+        first: &str,
+    ) -> Result<Self> {
+        let source = ModelSource { bytes, folder: &found.graph_folder() };
+        Ok(Self::of(engines.load_second(source, model.manifest.engine, first)?, bytes))
+    }
+
     fn of(chosen: Chosen, bytes: &[u8]) -> Self {
         let Chosen { loaded, engine, passed_over } = chosen;
         let LoadedModel { session, signature, properties, cost_depends_on_values } = loaded;
@@ -107,6 +124,38 @@ impl Opened {
         guarded(|| case.verify(&self.session, &self.signature, manifest.rules(), golden.tolerance))
     }
 
+    /// Asks another engine the same, as is done after a load, and says how the two stand to each other.
+    #[must_use]
+    pub fn cross_check(
+        &self,
+        engines: &Engines,
+        (repository, model, found): (&Repository, &FoundModel, &FoundVersion),
+        settings: &CrossCheckSettings,
+        clock: &dyn Clock,
+    ) -> CrossCheckReport {
+        if let Some(why) = Trial::why_not(engines, settings, model, self.file_bytes) {
+            return CrossCheckReport::none(why);
+        }
+        let trial = Trial {
+            engines,
+            repository,
+            settings,
+            clock,
+            model,
+            found,
+            engine: &EngineId::from(&self.engine),
+            session: &self.session,
+            signature: &self.signature,
+            sha256: &self.sha256,
+            stop: &|| false,
+        };
+        trial.run().0
+    }
+
+    pub(crate) fn into_session(self) -> Box<dyn Session> {
+        self.session.into_session()
+    }
+
     /// Runs it a few times and measures what a row costs, in nanoseconds; `None` when nothing could be run.
     ///
     /// # Errors
@@ -132,6 +181,7 @@ impl Core {
         if let Some(per_row) = per_row {
             facts.start_cost(per_row);
         }
+        let cross_check = self.cross_check(model, found, &opened);
         Ok(ReadyVersion {
             model: model.name.clone(),
             version: found.version.clone(),
@@ -148,7 +198,8 @@ impl Core {
             properties: opened.properties,
             sha256: opened.sha256,
             file_bytes: opened.file_bytes,
-            session: opened.session.into_session(),
+            session: Arc::from(opened.session.into_session()),
+            cross_check,
             facts,
             fingerprint: found.fingerprint.clone(),
             leases: Leases::new(self.settings.inflight_max, self.retired.clone()),
@@ -157,6 +208,55 @@ impl Core {
 }
 
 impl Core {
+    /// What will be known of a version's engines beside each other.
+    fn cross_check(&self, model: &FoundModel, found: &FoundVersion, opened: &Opened) -> Arc<CrossCheck> {
+        let settings = &self.settings.cross_check;
+        let why_not = Trial::why_not(&self.engines, settings, model, opened.file_bytes);
+        let checks = self.checks.as_ref().filter(|_| why_not.is_none());
+        Arc::new(CrossCheck::new(
+            (&model.name, &found.version),
+            EngineId::from(&opened.engine),
+            &opened.signature.outputs,
+            settings.tolerance,
+            checks.and_then(|outbox| Live::new(settings, outbox)),
+            why_not.as_deref(),
+        ))
+    }
+
+    /// Has a version that is published checked by another engine, when the first round of loads is over: so long
+    /// the processors are for those.
+    pub(super) fn check_later(&self, model: &FoundModel, found: &FoundVersion, ready: &ReadyVersion) {
+        let Some(outbox) = self.checks.clone() else { return };
+        if ready.cross_check.report().state != CrossCheckState::Pending {
+            return;
+        }
+        let subject = Subject {
+            engines: Arc::clone(&self.engines),
+            repository: self.repository.clone(),
+            settings: self.settings.cross_check.clone(),
+            clock: Arc::clone(&self.clock),
+            model: model.clone(),
+            found: found.clone(),
+            session: Arc::clone(&ready.session),
+            signature: ready.signature.clone(),
+            sha256: ready.sha256.clone(),
+            check: Arc::clone(&ready.cross_check),
+        };
+        let mut postponed = self.postponed.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.started.load(Ordering::SeqCst) {
+            check(&outbox, subject);
+        } else {
+            postponed.push(subject);
+        }
+    }
+
+    /// The first round of loads is over.
+    pub(super) fn check_postponed(&self) {
+        let Some(outbox) = &self.checks else { return };
+        let postponed = std::mem::take(&mut *self.postponed.lock().unwrap_or_else(PoisonError::into_inner));
+        postponed.into_iter().for_each(|subject| check(outbox, subject));
+    }
+
     /// The engine that ran this file before, if it was another one; says so when that is news.
     fn remember(&self, model: &FoundModel, found: &FoundVersion, opened: &Opened) -> Option<EngineId> {
         let now = EngineId::from(&opened.engine);
@@ -169,6 +269,11 @@ impl Core {
         }
         was
     }
+}
+
+fn check(outbox: &Outbox, subject: Subject) {
+    let for_check = outbox.clone();
+    outbox.version(move || subject.check(|| for_check.is_ending()));
 }
 
 /// A panic inside an engine is a failed load, not a lost thread.

@@ -37,6 +37,7 @@ pub use load::{Meaning, Opened};
 pub use version::{Lease, ReadyVersion};
 
 use crate::{
+    cross_check::{Checker, CrossCheckReport, CrossCheckSettings, Outbox, Subject},
     engines::{EngineRecord, Engines},
     facts::{Facts, FactsTotals},
     pool::{Pending, Pool},
@@ -58,6 +59,8 @@ pub struct RegistrySettings {
     pub inflight_max: u32,
     /// File that keeps which engine ran which file; without one that is forgotten when the server ends.
     pub engine_record: Option<PathBuf>,
+    /// When another engine answers too.
+    pub cross_check: CrossCheckSettings,
 }
 
 impl Default for RegistrySettings {
@@ -69,6 +72,7 @@ impl Default for RegistrySettings {
             inference_threads: 1,
             inflight_max: 1000,
             engine_record: None,
+            cross_check: CrossCheckSettings::default(),
         }
     }
 }
@@ -80,6 +84,8 @@ const LOADS_QUEUED_MAX: usize = 4096;
 pub struct Registry {
     core: Arc<Core>,
     loads: Pool,
+    /// Held for its end: it is joined when the registry goes.
+    _checker: Option<Checker>,
 }
 
 /// What load threads and readers share.
@@ -87,8 +93,11 @@ struct Core {
     snapshot: ArcSwap<Snapshot>,
     book: Mutex<Book>,
     turns: Mutex<HashMap<ModelName, Arc<Mutex<()>>>>,
-    engines: Engines,
+    engines: Arc<Engines>,
     record: EngineRecord,
+    checks: Option<Outbox>,
+    /// Versions that were loaded before the first round of loads was over.
+    postponed: Mutex<Vec<Subject>>,
     repository: Repository,
     clock: Arc<dyn Clock>,
     settings: RegistrySettings,
@@ -116,6 +125,8 @@ pub struct VersionView {
     pub inflight: Option<u32>,
     /// The engine that runs it; `None` when it is not ready.
     pub engine: Option<EngineInfo>,
+    /// What another engine says to it; `None` when it is not ready.
+    pub cross_check: Option<CrossCheckReport>,
 }
 
 impl Registry {
@@ -130,12 +141,17 @@ impl Registry {
         settings: RegistrySettings,
     ) -> io::Result<Self> {
         let loads = Pool::start("candor-load", settings.load_threads, LOADS_QUEUED_MAX)?;
+        let checks = &settings.cross_check;
+        let is_checked = checks.is_on() && engines.present().count() > 1;
+        let checker = is_checked.then(|| Checker::start(checks.queue_max)).transpose()?;
         let (retired, departures) = unbounded::<Retired>();
         let core = Arc::new(Core {
             snapshot: ArcSwap::default(),
             book: Mutex::default(),
             turns: Mutex::default(),
-            engines,
+            engines: Arc::new(engines),
+            checks: checker.as_ref().map(|checker| checker.outbox().clone()),
+            postponed: Mutex::default(),
             record: EngineRecord::open(settings.engine_record.clone()),
             repository,
             clock,
@@ -154,7 +170,7 @@ impl Registry {
                 }
             }
         })?;
-        Ok(Self { core, loads })
+        Ok(Self { core, loads, _checker: checker })
     }
 
     /// Loads every model of the repository, and reports when all have been tried. A model that fails
@@ -182,6 +198,7 @@ impl Registry {
             tracing::warn!("{error}");
         }
         self.core.started.store(true, Ordering::SeqCst);
+        self.core.check_postponed();
     }
 
     /// Loads a model as it lies on disk now: new and changed versions first, then those that the policy
@@ -294,13 +311,9 @@ impl Registry {
         let view = |(model, version, facts): (ModelName, Version, Arc<Facts>)| {
             let ready = snapshot.models.get(&model).and_then(|versions| versions.get(&version));
             let engine = ready.map(|ready| ready.engine.clone());
-            VersionView {
-                inflight: ready.map(|ready| ready.inflight()),
-                engine,
-                totals: facts.totals(),
-                model,
-                version,
-            }
+            let cross_check = ready.map(|ready| ready.cross_check.report());
+            let inflight = ready.map(|ready| ready.inflight());
+            VersionView { inflight, engine, cross_check, totals: facts.totals(), model, version }
         };
         facts.into_iter().map(view).collect()
     }
@@ -321,6 +334,16 @@ impl Registry {
     #[must_use]
     pub fn repository(&self) -> &Repository {
         &self.core.repository
+    }
+
+    /// Returns when everything that is to be checked by another engine so far has been.
+    #[cfg(test)]
+    pub(crate) fn settle_checks(&self) {
+        let (tell, told) = std::sync::mpsc::channel();
+        if let Some(outbox) = &self.core.checks {
+            outbox.version(move || tell.send(()).unwrap_or_default());
+            told.recv().unwrap_or_default();
+        }
     }
 
     /// Loads that wait for a thread now.

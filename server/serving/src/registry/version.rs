@@ -20,6 +20,7 @@ use candor_domain::{EngineInfo, Error, ErrorCode, ModelName, Result, Session, Si
 use crossbeam_channel::Sender;
 
 use crate::{
+    cross_check::CrossCheck,
     engines::{EngineId, PassedOver},
     facts::Facts,
     features::{Answers, FeatureSet},
@@ -58,7 +59,8 @@ pub struct ReadyVersion {
     pub load_ms: u64,
     /// Whether a run's time can be told from the number of its rows.
     pub cost_is_per_row: bool,
-    pub(super) session: Box<dyn Session>,
+    pub(super) session: Arc<dyn Session>,
+    pub(super) cross_check: Arc<CrossCheck>,
     pub(super) facts: Arc<Facts>,
     pub(super) fingerprint: Fingerprint,
     pub(super) leases: Leases,
@@ -113,6 +115,12 @@ impl ReadyVersion {
         &*self.session
     }
 
+    /// What another engine says to what this one answers.
+    #[must_use]
+    pub fn cross_check(&self) -> &Arc<CrossCheck> {
+        &self.cross_check
+    }
+
     /// Its counters, which outlive it.
     #[must_use]
     pub fn facts(&self) -> &Arc<Facts> {
@@ -128,6 +136,7 @@ impl ReadyVersion {
     /// Takes no new leases from now on; is freed when those that there are have gone.
     pub(super) fn retire(self: &Arc<Self>) {
         self.leases.draining.store(true, SeqCst);
+        self.cross_check.end();
         self.free_if_unused();
     }
 

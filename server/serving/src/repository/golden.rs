@@ -7,6 +7,8 @@ use candor_domain::{Datatype, Error, RequestRules, Result, Session, Shape, Signa
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::compare::{Apart, compare};
+
 /// Golden pairs of one version.
 #[derive(Debug)]
 pub struct Golden {
@@ -147,8 +149,11 @@ impl GoldenCase {
         let wanted: Vec<usize> = wanted.collect::<Result<_>>()?;
         let got = session.run(&inputs, &wanted, None).map_err(|error| self.failed(&error.to_string()))?;
         for ((name, want), got) in self.outputs.iter().zip(&got) {
-            compare(want, got, tolerance.max(LOAD_TOLERANCE_MIN))
+            let distance = compare(want, got, tolerance.max(LOAD_TOLERANCE_MIN))
                 .map_err(|difference| self.failed(&format!("output '{name}' {difference}")))?;
+            if let Some(Apart { element, want, got }) = distance.apart {
+                return Err(self.failed(&format!("output '{name}' has {got} at element {element}, wanted {want}")));
+            }
         }
         Ok(())
     }
@@ -158,74 +163,9 @@ impl GoldenCase {
     }
 }
 
-/// Says how `got` differs from `want`, if it does.
-fn compare(want: &Tensor, got: &Tensor, tolerance: f64) -> Result<(), String> {
-    if want.shape() != got.shape() || want.datatype() != got.datatype() {
-        return Err(format!("is {} {}, wanted {} {}", got.datatype(), got.shape(), want.datatype(), want.shape()));
-    }
-    let far = |(index, want, got): (usize, f64, f64)| {
-        let same = want == got || (want.is_nan() && got.is_nan());
-        // Around an infinity the tolerance would be infinite too.
-        let near = want.is_finite() && (got - want).abs() <= tolerance * want.abs().max(1.0);
-        (!same && !near).then(|| format!("has {got} at element {index}, wanted {want}"))
-    };
-    macro_rules! exact {
-        ($want:expr, $got:expr, $($variant:ident),*) => {
-            match ($want, $got) {
-                $((TensorData::$variant(want), TensorData::$variant(got)) => {
-                    let pairs = want.iter().zip(got.iter()).enumerate();
-                    pairs.into_iter().find(|(_, (want, got))| want != got).map(|(index, (want, got))| {
-                        let shown = format!("has {got:?} at element {index}, wanted {want:?}");
-                        shown.chars().take(200).collect()
-                    })
-                })*
-                // Datatypes have been compared above.
-                _ => Some("is of another datatype".to_owned()),
-            }
-        };
-    }
-    let far_away = match (want.data(), got.data()) {
-        (TensorData::Fp32(want), TensorData::Fp32(got)) => {
-            want.iter().zip(got).enumerate().find_map(|(i, (&want, &got))| far((i, f64::from(want), f64::from(got))))
-        }
-        (TensorData::Fp64(want), TensorData::Fp64(got)) => {
-            want.iter().zip(got).enumerate().find_map(|(i, (&want, &got))| far((i, want, got)))
-        }
-        (want, got) => {
-            exact!(want, got, Bool, Uint8, Uint16, Uint32, Uint64, Int8, Int16, Int32, Int64, Fp16, Bf16, Bytes)
-        }
-    };
-    far_away.map_or(Ok(()), Err)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn tensor(data: TensorData) -> Tensor {
-        Tensor::new(Shape::new(&[i64::try_from(data.len()).unwrap()]).unwrap(), data).unwrap()
-    }
-
-    #[test]
-    fn differences_are_relative_above_one_and_absolute_below() {
-        let single = |value: f64| tensor(TensorData::Fp64(vec![value]));
-        for (want, got, equal) in [
-            (0.0, 9e-5, true),
-            (0.0, 2e-4, false),
-            (1000.0, 1000.09, true),
-            (1000.0, 1000.2, false),
-            (f64::NAN, f64::NAN, true),
-            (f64::INFINITY, f64::INFINITY, true),
-            (f64::INFINITY, f64::NEG_INFINITY, false),
-            (f64::INFINITY, f64::MAX, false),
-            (1.0, f64::INFINITY, false),
-            (1.0, f64::NAN, false),
-        ] {
-            assert_eq!(compare(&single(want), &single(got), 1e-4).is_ok(), equal, "{want} against {got}");
-        }
-        let labels = |value| tensor(TensorData::Int64(vec![value]));
-        assert!(compare(&labels(1), &labels(2), 1.0).is_err(), "labels are compared exactly");
-    }
 
     #[test]
     fn files_of_another_form_are_refused() {

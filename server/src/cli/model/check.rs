@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use candor_domain::{Clock, Datatype, Result, Signature, TensorSpec, Version};
 use candor_onnx::{Folder, Limits, scan::Scan};
 use candor_serving::{
-    Engines, Manifest, Meaning, Opened, Role,
+    CrossCheckState, Engines, Manifest, Meaning, Opened, Role,
     features::{FeatureSpec, Place},
     repository::{FoundModel, FoundVersion, Golden, MLMODEL_FILE, MODEL_FILE},
 };
@@ -128,6 +128,7 @@ impl Checker<'_> {
         let manifest = meaning.as_ref().map_or(&model.manifest, |meaning| &meaning.manifest);
         checks.extend(self.answers(&opened, manifest, found));
         if let Ok(meaning) = &meaning {
+            checks.push(self.cross_check(&opened, model, found));
             checks.extend(features(meaning, &opened.signature));
             checks.extend(labels(meaning, manifest.task.as_deref()));
         }
@@ -164,6 +165,24 @@ impl Checker<'_> {
         }
         checks.push(self.warm_up(opened, manifest, golden.ok().flatten().as_ref()));
         checks
+    }
+
+    /// What a second engine says to the same inputs.
+    fn cross_check(&self, opened: &Opened, model: &FoundModel, found: &FoundVersion) -> Check {
+        let (settings, place) = (&self.settings.cross_check, (&self.target.repository, model, found));
+        let report = opened.cross_check(self.engines, place, settings, self.clock);
+        let by = report.engine.as_ref().map(ToString::to_string).unwrap_or_default();
+        match report.state {
+            CrossCheckState::Agreed => Check::ok(
+                "cross-check",
+                format!("{by} agrees: {}, largest difference {:.1e}", number(usize::try_from(report.rows).unwrap_or(usize::MAX), "row"), report.largest_difference),
+            ),
+            CrossCheckState::Disagreed | CrossCheckState::Failed => Check::warn("cross-check", report.to_string())
+                .fix("one of the engines is wrong: compare with what the model was made with, and narrow engine in model.toml"),
+            CrossCheckState::None | CrossCheckState::Pending => {
+                Check::ok("cross-check", format!("none: {}", report.reason.unwrap_or_default()))
+            }
+        }
     }
 
     fn warm_up(&self, opened: &Opened, manifest: &Manifest, golden: Option<&Golden>) -> Check {

@@ -105,6 +105,7 @@ fn from_folder(settings: &Settings, name: &ModelName, version: Option<&str>) -> 
         engine: &opened.engine,
         passed_over: &opened.passed_over,
         engine_was: None,
+        cross_check: None,
         sha256: &opened.sha256,
         file_bytes: opened.file_bytes,
         load_ms: clock.now().nanos_since(began) / 1_000_000,
@@ -161,6 +162,9 @@ fn in_words(model: &Value, asked: &Asked<'_>) -> String {
     if let Some(was) = model.get("engine_was") {
         line(&mut text, "", &format!("the same file was run by {} {} before", word(was, "name"), word(was, "version")));
     }
+    if let Some(check) = model.get("cross_check") {
+        line(&mut text, "cross-check", &screen::wrapped(&cross_check(check), WIDTH));
+    }
     line(&mut text, "sha256", &format!("{}{}", word(model, "sha256"), bytes.unwrap_or_default()));
     line(&mut text, "rows", &rows(model));
     if let Some(properties) = model.get("properties").and_then(Value::as_object).filter(|all| !all.is_empty()) {
@@ -178,6 +182,23 @@ fn in_words(model: &Value, asked: &Asked<'_>) -> String {
     }
     let _ = writeln!(text, "{}\n{}", styled(BOLD, "\nAsk it"), curl(model, asked));
     text
+}
+
+/// What a second engine says to it.
+fn cross_check(check: &Value) -> String {
+    let mut text = word(check, "state").to_owned();
+    if let Some(engine) = check.get("engine") {
+        let (name, version) = (word(engine, "name"), word(engine, "version"));
+        text.push_str(&format!(" by {name} {version} on {} rows", check["rows"]));
+    }
+    if let Some(apart) = check.get("disagreement") {
+        let (output, served, second) = (word(apart, "output"), word(apart, "served"), word(apart, "second"));
+        text.push_str(&format!(": output '{output}', row {}: {served} and {second}", apart["row"]));
+    }
+    match word(check, "reason") {
+        "" => text,
+        reason => format!("{text}: {reason}"),
+    }
 }
 
 /// All versions of a folder, or the ready ones of a server.

@@ -1,13 +1,13 @@
 //! `LinearClassifier` and `LinearRegressor`.
 
-use candor_domain::{Datatype, Error, Result, Tensor};
+use candor_domain::{Datatype, Error, Result, Tensor, TensorData};
 use candor_engine_source::told;
 use candor_onnx::extract::{Labels, Linear, PostTransform};
 
 use super::{
-    dense::dot,
+    dense::Dense,
     numbers::{cells, floats, input, release, row_dims, rows_dim, rows_of},
-    scores::{Chosen, First, both, datatype, largest, scores, transform},
+    scores::{self, Chosen, First, both, datatype, largest, transform},
 };
 use crate::{
     kernel::{Args, Build, Built, Kernel},
@@ -27,46 +27,62 @@ pub(super) fn classifier(build: &Build<'_>) -> Result<Built> {
     let columns = labels.len();
     let label_dims = rows_dim(known).map(|rows| vec![rows]);
     let outputs = vec![(datatype(&labels), label_dims), (Datatype::Fp32, row_dims(known, columns))];
-    Ok(Built { kernel: Box::new(Classifier { model, labels }), outputs })
+    Ok(Built { kernel: Box::new(Classifier { scorer: Scorer::new(model), labels }), outputs })
 }
 
 struct Classifier {
-    model: Linear,
+    scorer: Scorer,
     labels: Labels,
 }
 
-/// Appends the scores of one row.
-fn push_scores(model: &Linear, row: &[f32], out: &mut Vec<f32>) {
-    let coefficients = model.coefficients.chunks_exact(model.features.max(1));
-    out.extend(coefficients.zip(&model.intercepts).map(|(coefficients, intercept)| dot(coefficients, row) + intercept));
+/// What both operators share.
+struct Scorer {
+    coefficients: Dense,
+    intercepts: Vec<f32>,
+    features: usize,
+    post: PostTransform,
+}
+
+impl Scorer {
+    fn new(model: Linear) -> Self {
+        let Linear { coefficients, intercepts, features, post_transform: post, .. } = model;
+        Self { coefficients: Dense::new(&coefficients, features), intercepts, features, post }
+    }
+
+    /// Appends the scores of one row.
+    fn push_scores<'s>(&self, row: &[f32], out: &'s mut Vec<f32>) -> &'s mut [f32] {
+        let start = out.len();
+        self.coefficients.push_dots(row, out);
+        let found = out.get_mut(start..).unwrap_or_default();
+        found.iter_mut().zip(&self.intercepts).for_each(|(score, intercept)| *score += intercept);
+        found
+    }
 }
 
 impl Kernel for Classifier {
     fn run(&self, args: &mut Args<'_>, buffers: &mut Buffers, made: &mut Vec<Tensor>) -> Result<()> {
-        let (model, columns) = (&self.model, self.labels.len());
+        let (scorer, columns) = (&self.scorer, self.labels.len());
         let tensor = args.get(0)?;
-        let rows = rows_of(tensor, model.features)?;
+        let rows = rows_of(tensor, scorer.features)?;
         let features = floats(tensor, buffers)?;
         let mut out = buffers.take(cells(rows, columns))?;
         let mut chosen = Chosen::of(&self.labels, rows, buffers)?;
-        for row in features.chunks_exact(model.features.max(1)) {
+        for row in features.chunks_exact(scorer.features.max(1)) {
             args.go_on()?;
-            let start = out.len();
-            push_scores(model, row, &mut out);
-            let Some(found) = out.get_mut(start..) else { continue };
+            let found = scorer.push_scores(row, &mut out);
             if let [score] = *found {
                 // One score of two classes: the first has what is left of 1.
                 chosen.push(usize::from(score > 0.0));
-                out.truncate(start);
-                out.extend(both(f64::from(score), First::Rest, model.post_transform));
+                out.pop();
+                out.extend(both(f64::from(score), First::Rest, scorer.post));
             } else {
                 chosen.push(largest(found));
-                transform(model.post_transform, found);
+                transform(scorer.post, found);
             }
         }
         release(features, buffers);
         made.push(chosen.tensor()?);
-        made.push(scores(rows, columns, out)?);
+        made.push(scores::tensor(rows, columns, TensorData::Fp32(out))?);
         Ok(())
     }
 }
@@ -80,28 +96,27 @@ pub(super) fn regressor(build: &Build<'_>) -> Result<Built> {
         model.post_transform = PostTransform::None;
     }
     let dims = row_dims(known, model.scores);
-    Built::one(Regressor(model), Datatype::Fp32, dims)
+    Built::one(Regressor { targets: model.scores, scorer: Scorer::new(model) }, Datatype::Fp32, dims)
 }
 
-struct Regressor(Linear);
+struct Regressor {
+    scorer: Scorer,
+    targets: usize,
+}
 
 impl Kernel for Regressor {
     fn run(&self, args: &mut Args<'_>, buffers: &mut Buffers, made: &mut Vec<Tensor>) -> Result<()> {
-        let model = &self.0;
+        let Self { scorer, targets } = self;
         let tensor = args.get(0)?;
-        let rows = rows_of(tensor, model.features)?;
+        let rows = rows_of(tensor, scorer.features)?;
         let features = floats(tensor, buffers)?;
-        let mut out = buffers.take(cells(rows, model.scores))?;
-        for row in features.chunks_exact(model.features.max(1)) {
+        let mut out = buffers.take(cells(rows, *targets))?;
+        for row in features.chunks_exact(scorer.features.max(1)) {
             args.go_on()?;
-            let start = out.len();
-            push_scores(model, row, &mut out);
-            if let Some(found) = out.get_mut(start..) {
-                transform(model.post_transform, found);
-            }
+            transform(scorer.post, scorer.push_scores(row, &mut out));
         }
         release(features, buffers);
-        made.push(scores(rows, model.scores, out)?);
+        made.push(scores::tensor(rows, *targets, TensorData::Fp32(out))?);
         Ok(())
     }
 }

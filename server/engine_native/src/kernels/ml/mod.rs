@@ -9,10 +9,15 @@
 //! | `one_hot` | OneHotEncoder |
 //! | `features` | FeatureVectorizer, ArrayFeatureExtractor |
 //! | `linear` | LinearClassifier, LinearRegressor |
+//! | [`trees`] | TreeEnsembleClassifier, TreeEnsembleRegressor, TreeEnsemble |
+//! | `svm`, `coupling` | SVMClassifier, SVMRegressor; probabilities of classes out of those of pairs |
+//! | `zipmap` | ZipMap |
 //! | `scores` | transforms of scores, choice and writing of labels; shared by classifiers and regressors |
+//! | [`trees`] | TreeEnsembleClassifier, TreeEnsembleRegressor, TreeEnsemble |
 //! | `attributes`, `numbers`, `dense`, `table` | what they share: attributes, rows, sums, tables of keys |
 
 mod attributes;
+mod coupling;
 mod dense;
 mod features;
 mod imputer;
@@ -22,7 +27,10 @@ mod numbers;
 mod one_hot;
 mod scaling;
 mod scores;
+mod svm;
 mod table;
+mod trees;
+mod zipmap;
 
 use super::Builder;
 
@@ -38,5 +46,11 @@ pub(super) const TABLE: &[(&str, Builder)] = &[
     ("LinearRegressor", linear::regressor),
     ("Normalizer", scaling::normalizer),
     ("OneHotEncoder", one_hot::one_hot_encoder),
+    ("SVMClassifier", svm::classifier),
+    ("SVMRegressor", svm::regressor),
     ("Scaler", scaling::scaler),
+    ("TreeEnsemble", trees::tree_ensemble),
+    ("TreeEnsembleClassifier", trees::tree_ensemble),
+    ("TreeEnsembleRegressor", trees::tree_ensemble),
+    ("ZipMap", zipmap::zipmap),
 ];

@@ -151,8 +151,16 @@ impl<'a> Chosen<'a> {
 /// # Errors
 /// `EngineFailed` when there are not as many.
 pub(crate) fn scores(rows: usize, of_row: usize, scores: Vec<f32>) -> Result<Tensor> {
+    tensor(rows, of_row, TensorData::Fp32(scores))
+}
+
+/// As [`scores`], of any datatype.
+///
+/// # Errors
+/// As [`scores`].
+pub(crate) fn tensor(rows: usize, of_row: usize, scores: TensorData) -> Result<Tensor> {
     let shape = Shape::new(&[length(rows), length(of_row)])?;
-    Tensor::new(shape, TensorData::Fp32(scores)).map_err(|error| Error::new(ErrorCode::EngineFailed, error.to_string()))
+    Tensor::new(shape, scores).map_err(|error| Error::new(ErrorCode::EngineFailed, error.to_string()))
 }
 
 fn length(count: usize) -> i64 {

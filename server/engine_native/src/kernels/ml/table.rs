@@ -174,3 +174,55 @@ impl Values {
         all.saturating_sub(1)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(table: &Table, data: &TensorData) -> Vec<Option<usize>> {
+        let mut found = Vec::new();
+        table.find_all(data, |at| found.push(at)).unwrap();
+        found
+    }
+
+    #[test]
+    fn integers_are_found_near_and_far() {
+        for keys in [vec![-3, 5, 4], vec![i64::MIN, 0, i64::MAX], vec![7; 3], vec![i64::MAX, i64::MAX - 1]] {
+            let table = Table::of_ints(keys.iter().copied().map(Some), Repeated::Last).unwrap();
+            assert_eq!(matches!(table, Table::Dense { .. }), keys[0] != i64::MIN, "{keys:?}");
+            for key in [i64::MIN, -4, -3, -1, 0, 1, 3, 4, 5, 6, 7, 8, i64::MAX - 2, i64::MAX - 1, i64::MAX] {
+                assert_eq!(table.int(key), keys.iter().rposition(|known| *known == key), "{key} in {keys:?}");
+            }
+        }
+        let none = Table::of_ints([None, None].into_iter(), Repeated::Last).unwrap();
+        assert_eq!(found(&none, &TensorData::Int64(vec![0, 1])), [None, None]);
+    }
+
+    #[test]
+    fn the_first_or_the_last_of_equal_keys_counts() {
+        for (repeated, at) in [(Repeated::First, 0), (Repeated::Last, 2)] {
+            let ints = Table::of_ints([Some(4), Some(9), Some(4)].into_iter(), repeated).unwrap();
+            let strings = Table::of_strings([&b"a"[..], b"b", b"a"].into_iter(), repeated).unwrap();
+            assert_eq!((ints.int(4), strings.string(b"a")), (Some(at), Some(at)));
+            assert_eq!((ints.int(9), strings.string(b"b"), strings.string(b"")), (Some(1), Some(1), None));
+        }
+    }
+
+    #[test]
+    fn floats_are_equal_where_they_should_be() {
+        let numbers = [f32::NAN, 0.0, 1.5, f32::NEG_INFINITY];
+        let narrow = Table::of_ints(numbers.iter().map(|key| Some(key32(*key))), Repeated::First).unwrap();
+        let wide = Table::of_ints(numbers.iter().map(|key| Some(key64(f64::from(*key)))), Repeated::First).unwrap();
+        let asked = [-f32::NAN, -0.0, 1.5, f32::NEG_INFINITY, f32::INFINITY, f32::MIN_POSITIVE];
+        let wanted = [Some(0), Some(1), Some(2), Some(3), None, None];
+        assert_eq!(found(&narrow, &TensorData::Fp32(asked.to_vec())), wanted);
+        assert_eq!(found(&wide, &TensorData::Fp64(asked.iter().copied().map(f64::from).collect())), wanted);
+    }
+
+    #[test]
+    fn a_datatype_without_keys_is_refused() {
+        let table = Table::of_ints([Some(1)].into_iter(), Repeated::First).unwrap();
+        assert!(table.find_all(&TensorData::Bool(vec![1]), |_| ()).is_err());
+        assert_eq!(found(&table, &TensorData::Bytes(["1"].into_iter().collect())), [None], "no text is a number");
+    }
+}
