@@ -24,7 +24,7 @@ impl Grpc {
     /// # Errors
     /// When an address that somebody has chosen cannot be listened on.
     pub(crate) fn open(settings: &Settings, parts: GrpcParts) -> Result<Self> {
-        let addrs = settings.grpc_addrs.as_slice();
+        let addrs = settings.grpc.addrs.as_slice();
         if addrs.is_empty() {
             return Ok(Self::Off);
         }
@@ -32,7 +32,7 @@ impl Grpc {
             Ok(door) => Ok(Self::Open(door)),
             Err(error) => {
                 let problem = cannot_bind(addrs, &error, "--grpc-addr, or switch gRPC off with --grpc-addr off");
-                if error.kind() == ErrorKind::AddrInUse && !settings.grpc_addr_is_chosen {
+                if error.kind() == ErrorKind::AddrInUse && !settings.grpc.addr_is_chosen {
                     tracing::warn!("there is no gRPC: {problem}");
                     return Ok(Self::Taken(problem.to_string()));
                 }

@@ -24,7 +24,7 @@ use candor_grpc_api::GrpcParts;
 use candor_http_api::{Api, ApiParts, Gate};
 use candor_serving::{
     Callers, EngineChoice, Engines, Pipeline, PipelineSettings, Pool, Quota, Readiness, Registry, RegistrySettings,
-    Repository, Tokens,
+    Repository, Tally, Tokens,
 };
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
@@ -83,6 +83,7 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
     let pipeline = Arc::new(pipeline);
     let readiness = Arc::new(Readiness::new(Arc::clone(&registry), settings.strict_readiness));
     let callers = Arc::new(Callers::new(tokens, settings.requests_per_second_max.map(Quota::per_second)));
+    let grpc_answers = Arc::new(Tally::of(&candor_grpc_api::error::CODES));
     let api = Arc::new(Api::new(ApiParts {
         pipeline: Arc::clone(&pipeline),
         registry: Arc::clone(&registry),
@@ -90,38 +91,33 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
         callers: Arc::clone(&callers),
         limits: settings.http_limits.clone(),
         contracts: settings.contracts.clone(),
+        grpc_answers: Arc::clone(&grpc_answers),
     }));
     let (server, addrs) = listen(settings, &api)?;
-    let grpc = Grpc::open(settings, grpc_parts(settings, pipeline, &registry, &readiness, callers))?;
+    let grpc = Grpc::open(
+        settings,
+        GrpcParts {
+            pipeline,
+            registry: Arc::clone(&registry),
+            readiness: Arc::clone(&readiness),
+            callers,
+            limits: settings.grpc.limits.clone(),
+            answers: grpc_answers,
+            reflection: settings.grpc.reflection,
+            threads: settings.grpc.threads,
+        },
+    )?;
     let poller =
         settings.poll.map(|every| Poller::start(Arc::clone(&registry), every)).transpose().map_err(no_thread)?;
     let (handle, drain_delay, grace) = (server.handle(), settings.drain_delay, settings.grace);
     Ok((RunningServer { addrs, readiness, registry, handle, grpc, drain_delay, grace, data, poller }, server))
 }
 
-fn grpc_parts(
-    settings: &Settings,
-    pipeline: Arc<Pipeline>,
-    registry: &Arc<Registry>,
-    readiness: &Arc<Readiness>,
-    callers: Arc<Callers>,
-) -> GrpcParts {
-    GrpcParts {
-        pipeline,
-        registry: Arc::clone(registry),
-        readiness: Arc::clone(readiness),
-        callers,
-        limits: settings.grpc_limits.clone(),
-        reflection: settings.grpc_reflection,
-        threads: settings.grpc_threads,
-    }
-}
-
 fn registry_settings(settings: &Settings) -> RegistrySettings {
     RegistrySettings {
         version_policy: settings.version_policy.clone(),
         load_threads: settings.load_threads,
-        inference_threads: settings.http_workers + settings.grpc_threads + settings.inference_threads,
+        inference_threads: settings.http_workers + settings.grpc.threads + settings.inference_threads,
         inflight_max: settings.inflight_max,
         engine_record: settings.data_dir.as_deref().map(DataFolder::engine_record),
         cross_check: settings.cross_check.clone(),

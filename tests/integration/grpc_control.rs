@@ -160,8 +160,12 @@ fn reflection_is_there_unless_it_is_off() {
 fn an_address_that_is_taken_is_an_error_if_somebody_chose_it() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap();
-    let plan = Plan::with(Models::copies(&["iris"])).set(&format!("grpc.addr={addr}"));
-    let error = plan.try_start().unwrap_err();
+    let plan = || Plan::with(Models::copies(&["iris"])).set(&format!("grpc.addr={addr}"));
+    // The default address keeps no server from starting: it goes without gRPC.
+    let server = plan().change(|settings| settings.grpc.addr_is_chosen = false).start();
+    assert_eq!(server.post(&infer::path("iris"), &infer::iris()).status, 200);
+    server.stop_and_expect_clean();
+    let error = plan().try_start().unwrap_err();
     let says =
         "another process listens there; stop it or choose another --grpc-addr, or switch gRPC off with --grpc-addr off";
     assert!(error.contains(&format!("cannot listen on {addr}")) && error.contains(says), "{error}");

@@ -211,6 +211,8 @@ fn both_doors_count_into_the_same_facts() {
     let metrics = candor_tests::counters::scrape(&server);
     assert_eq!(metrics.requests("iris", "2", "success"), 6.0);
     assert_eq!(metrics.requests("iris", "2", "invalid"), 1.0);
+    let answers = |code| metrics.value("candor_grpc_responses_total", &[("code", code)]);
+    assert_eq!((answers("ok"), answers("invalid_argument"), answers("internal")), (3.0, 1.0, 0.0));
     let over_grpc = grpc.wait(grpc.client().model_statistics(candor_tests::grpc::proto::ModelStatisticsRequest {
         name: "iris".to_owned(),
         version: "2".to_owned(),

@@ -68,6 +68,7 @@ pub struct Plan {
     scratch: TempDir,
     assignments: Vec<String>,
     engines: Vec<(&'static str, &'static str)>,
+    change: fn(&mut Settings),
     load: bool,
     wait: bool,
 }
@@ -124,6 +125,13 @@ impl Plan {
         self
     }
 
+    /// Changes what no assignment can.
+    #[must_use]
+    pub fn change(mut self, change: fn(&mut Settings)) -> Self {
+        self.change = change;
+        self
+    }
+
     /// Requires tokens: one for each access, see [`token_of`].
     ///
     /// # Panics
@@ -167,7 +175,9 @@ impl Plan {
         for assignment in &self.assignments {
             layers.add_assignment(assignment);
         }
-        Settings::read(&mut layers).map_err(|report| report.to_string())
+        let mut settings = Settings::read(&mut layers).map_err(|report| report.to_string())?;
+        (self.change)(&mut settings);
+        Ok(settings)
     }
 
     /// Starts it and waits until its models are loaded.

@@ -27,6 +27,32 @@ pub const fn code(code: ErrorCode) -> Code {
     }
 }
 
+/// gRPC's codes as words of metrics, by number.
+pub const CODES: [&str; 17] = [
+    "ok",
+    "cancelled",
+    "unknown",
+    "invalid_argument",
+    "deadline_exceeded",
+    "not_found",
+    "already_exists",
+    "permission_denied",
+    "resource_exhausted",
+    "failed_precondition",
+    "aborted",
+    "out_of_range",
+    "unimplemented",
+    "internal",
+    "unavailable",
+    "data_loss",
+    "unauthenticated",
+];
+
+/// The place of a code among [`CODES`].
+pub(crate) fn place(code: Code) -> usize {
+    usize::try_from(i32::from(code)).unwrap_or(0)
+}
+
 /// Longest sentence in bytes: it travels as metadata, of which clients take 8 KiB by default, and a character may
 /// become three there.
 const MESSAGE_BYTES_MAX: usize = 2048;
@@ -67,6 +93,15 @@ mod tests {
             assert!(!matches!(status.code(), Code::Ok | Code::Unknown), "{error:?}");
             assert_eq!(status.metadata().get("candor-reason").unwrap(), error.word());
             assert_eq!(status.metadata().get("grpc-retry-pushback-ms").unwrap(), "2000");
+        }
+    }
+
+    #[test]
+    fn codes_stand_at_their_numbers() {
+        for (number, word) in (0..).zip(CODES) {
+            let code = Code::from_i32(number);
+            let name = format!("{code:?}").to_lowercase();
+            assert_eq!((place(code), word.replace('_', "")), (usize::try_from(number).unwrap(), name));
         }
     }
 

@@ -13,7 +13,7 @@ use std::{
 };
 
 use candor_domain::{Access, Error, ErrorCode, Principal, Result, names::quoted};
-use candor_serving::Callers;
+use candor_serving::{Callers, Tally};
 use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
 use pin_project_lite::pin_project;
 use tokio::time::Sleep;
@@ -27,7 +27,7 @@ use tonic::{
 use crate::{
     GrpcLimits,
     body::TimedBody,
-    error::status,
+    error::{place, status},
     methods::{self, Kind, Method, Service},
 };
 
@@ -81,12 +81,13 @@ pub(crate) struct Gate {
     services: Services,
     callers: Arc<Callers>,
     limits: Arc<GrpcLimits>,
+    answers: Arc<Tally>,
 }
 
 impl Gate {
-    /// A gate before `services`.
-    pub(crate) fn new(services: Services, callers: Arc<Callers>, limits: Arc<GrpcLimits>) -> Self {
-        Self { services, callers, limits }
+    /// A gate before `services` that counts `answers` by code.
+    pub(crate) fn new(services: Services, callers: Arc<Callers>, limits: Arc<GrpcLimits>, answers: Arc<Tally>) -> Self {
+        Self { services, callers, limits, answers }
     }
 
     /// The method that is asked for, and who asks.
@@ -131,7 +132,8 @@ impl Gate {
         let time = time.filter(|_| method.kind == Kind::Unary);
         let timer = time.map(tokio::time::sleep);
         let bytes_max = self.limits.message_bytes_max;
-        Ok(Passage::Through { answering: answerer(request), timer, time: time.unwrap_or_default(), bytes_max })
+        let (answering, answers) = (answerer(request), Arc::clone(&self.answers));
+        Ok(Passage::Through { answering, timer, time: time.unwrap_or_default(), bytes_max, answers })
     }
 }
 
@@ -190,7 +192,11 @@ impl TowerService<Request<Body>> for Gate {
     }
 
     fn call(&mut self, request: Request<Body>) -> Passage {
-        self.answer(request).unwrap_or_else(|error| Passage::Refused { status: Some(status(&error)) })
+        self.answer(request).unwrap_or_else(|error| {
+            let status = status(&error);
+            self.answers.count(place(status.code()));
+            Passage::Refused { status: Some(status) }
+        })
     }
 }
 
@@ -199,7 +205,13 @@ pin_project! {
     #[project = PassageProjection]
     pub(crate) enum Passage {
         // The method answers, unless the caller's time is over before.
-        Through { answering: Answering, #[pin] timer: Option<Sleep>, time: Duration, bytes_max: usize },
+        Through {
+            answering: Answering,
+            #[pin] timer: Option<Sleep>,
+            time: Duration,
+            bytes_max: usize,
+            answers: Arc<Tally>,
+        },
         // The gate answers.
         Refused { status: Option<Status> },
     }
@@ -210,16 +222,20 @@ impl Future for Passage {
 
     fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project() {
-            PassageProjection::Through { answering, timer, time, bytes_max } => {
+            PassageProjection::Through { answering, timer, time, bytes_max, answers } => {
                 if let Poll::Ready(answer) = answering.as_mut().poll(context) {
                     return Poll::Ready(answer.map(|answer| {
                         let found = answer.extensions().get::<Status>();
                         let better = found.and_then(|status| too_large(status, *bytes_max));
+                        answers.count(place(better.as_ref().or(found).map_or(Code::Ok, Status::code)));
                         better.map_or(answer, Status::into_http)
                     }));
                 }
                 match timer.as_pin_mut().map(|timer| timer.poll(context)) {
-                    Some(Poll::Ready(())) => Poll::Ready(Ok(too_late(*time).into_http())),
+                    Some(Poll::Ready(())) => {
+                        answers.count(place(Code::DeadlineExceeded));
+                        Poll::Ready(Ok(too_late(*time).into_http()))
+                    }
                     Some(Poll::Pending) | None => Poll::Pending,
                 }
             }

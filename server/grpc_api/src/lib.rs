@@ -35,7 +35,7 @@ use std::{
     time::Duration,
 };
 
-use candor_serving::{Callers, Pipeline, Readiness, Registry};
+use candor_serving::{Callers, Pipeline, Readiness, Registry, Tally};
 use tokio::{
     runtime::{Builder, Runtime},
     sync::watch,
@@ -71,6 +71,8 @@ pub struct GrpcParts {
     pub callers: Arc<Callers>,
     /// Limits of this door.
     pub limits: GrpcLimits,
+    /// Where its answers are counted by code, which are [`error::CODES`].
+    pub answers: Arc<Tally>,
     /// Whether clients may ask which methods there are.
     pub reflection: bool,
     /// Threads that read and write.
@@ -149,7 +151,7 @@ fn server(limits: &GrpcLimits) -> Server {
 }
 
 fn gate(parts: GrpcParts, closing: &watch::Receiver<bool>) -> Result<Gate, tonic_reflection::server::Error> {
-    let GrpcParts { pipeline, registry, readiness, callers, limits, reflection, .. } = parts;
+    let GrpcParts { pipeline, registry, readiness, callers, limits, answers, reflection, .. } = parts;
     let limits = Arc::new(limits);
     let health = HealthServer::new(ReadinessHealth::new(Arc::clone(&readiness), closing.clone()));
     let inference =
@@ -169,5 +171,5 @@ fn gate(parts: GrpcParts, closing: &watch::Receiver<bool>) -> Result<Gate, tonic
             .with(Service::ReflectionV1, described().build_v1()?)
             .with(Service::ReflectionV1Alpha, described().build_v1alpha()?);
     }
-    Ok(Gate::new(services, callers, limits))
+    Ok(Gate::new(services, callers, limits, answers))
 }

@@ -33,7 +33,7 @@ pub mod wire;
 use std::sync::Arc;
 
 use actix_web::web::{self, ServiceConfig};
-use candor_serving::{Callers, Pipeline, Readiness, Registry};
+use candor_serving::{Callers, Pipeline, Readiness, Registry, Tally};
 
 pub use contracts::{Contracts, V1};
 pub use gate::Gate;
@@ -49,6 +49,7 @@ pub struct Api {
     limits: Arc<HttpLimits>,
     contracts: Contracts,
     responses: responses::Responses,
+    grpc_answers: Arc<Tally>,
     documents: handlers::docs::Documents,
 }
 
@@ -66,16 +67,18 @@ pub struct ApiParts {
     pub limits: HttpLimits,
     /// Which contracts of others are on.
     pub contracts: Contracts,
+    /// Answers of the gRPC door by code, for the metrics.
+    pub grpc_answers: Arc<Tally>,
 }
 
 impl Api {
     /// The shared state of this door.
     #[must_use]
     pub fn new(parts: ApiParts) -> Self {
-        let ApiParts { pipeline, registry, readiness, callers, limits, contracts } = parts;
+        let ApiParts { pipeline, registry, readiness, callers, limits, contracts, grpc_answers } = parts;
         let documents = handlers::docs::Documents::new(&contracts);
         let (limits, responses) = (Arc::new(limits), responses::Responses::default());
-        Self { pipeline, registry, readiness, callers, limits, contracts, responses, documents }
+        Self { pipeline, registry, readiness, callers, limits, contracts, responses, grpc_answers, documents }
     }
 }
 

@@ -18,6 +18,7 @@
 //! | [`readiness`] | whether the server may get traffic |
 //! | [`pool`] | named threads behind a bounded queue |
 //! | [`facts`] | per-worker counters and histograms of each version |
+//! | [`tally`] | answers of a door by word |
 //! | [`likeness`] | "did you mean …?" |
 
 pub mod callers;
@@ -33,6 +34,7 @@ pub mod pool;
 pub mod readiness;
 pub mod registry;
 pub mod repository;
+pub mod tally;
 
 pub use callers::{Callers, Quota, Tokens};
 pub use cross_check::{CrossCheckReport, CrossCheckSettings, CrossCheckState};
@@ -43,3 +45,4 @@ pub use pool::{Pending, Pool};
 pub use readiness::Readiness;
 pub use registry::{IndexEntry, Lease, Meaning, Opened, ReadyVersion, Registry, RegistrySettings, VersionView};
 pub use repository::{Manifest, Repository, Role, VersionPolicy};
+pub use tally::Tally;

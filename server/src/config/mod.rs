@@ -8,12 +8,15 @@
 //! |---|---|
 //! | `layers` | where each value comes from |
 //! | `settings` | what the values mean and which are allowed |
+//! | `grpc` | the same for the gRPC door |
 //! | `reference` | docs/CONFIG.md and `candor config show` |
 
+mod grpc;
 mod layers;
 mod reference;
 mod settings;
 
+pub use grpc::GrpcSettings;
 pub use layers::{Layers, Problem, Report};
 pub use reference::{reference, show};
 pub use settings::{LogFormat, Settings};

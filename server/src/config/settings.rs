@@ -11,7 +11,6 @@ use std::{
 };
 
 use candor_domain::{ModelName, tensor::RANK_MAX};
-use candor_grpc_api::GrpcLimits;
 use candor_http_api::{
     Contracts, HttpLimits, V1,
     contracts::{VertexPaths, fault_of_health_path, fault_of_path},
@@ -19,7 +18,10 @@ use candor_http_api::{
 use candor_serving::{CrossCheckSettings, EngineChoice, VersionPolicy, oip::TensorLimits};
 use toml::Value;
 
-use super::layers::{Layers, Report, Source};
+use super::{
+    grpc::GrpcSettings,
+    layers::{Layers, Report, Source},
+};
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,11 +42,7 @@ pub struct Settings {
     pub keep_alive: Duration,
     pub header_read_max: Duration,
     pub http_limits: HttpLimits,
-    pub grpc_addrs: Vec<SocketAddr>,
-    pub grpc_addr_is_chosen: bool,
-    pub grpc_threads: usize,
-    pub grpc_reflection: bool,
-    pub grpc_limits: GrpcLimits,
+    pub grpc: GrpcSettings,
     pub contracts: Contracts,
     pub repository_dir: PathBuf,
     pub version_policy: VersionPolicy,
@@ -72,10 +70,8 @@ pub struct Settings {
     pub log_format: LogFormat,
 }
 
-/// What stands in `grpc.addr` when there is no gRPC.
-const OFF: &str = "off";
-const GIB: u64 = 1 << 30;
-const DAY_MS: u64 = 24 * 3600 * 1000;
+pub(super) const GIB: u64 = 1 << 30;
+pub(super) const DAY_MS: u64 = 24 * 3600 * 1000;
 
 impl Settings {
     /// Checks every value.
@@ -83,11 +79,6 @@ impl Settings {
     /// # Errors
     /// A [`Report`] of all problems at once.
     pub fn read(layers: &mut Layers) -> Result<Self, Report> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let or_cores = |threads: u64, share: usize| match usize::try_from(threads).unwrap_or(0) {
-            0 => (cores / share).max(1),
-            threads => threads,
-        };
         let mut read = Reader(layers);
         let insecure = read.boolean("auth.insecure");
         let tokens_file = read.path("auth.tokens_file");
@@ -97,8 +88,9 @@ impl Settings {
             let port = u16::try_from(read.whole("contracts.vertex_http_port", 0..=65_535)).unwrap_or(0);
             http_addrs.iter_mut().filter(|_| port > 0).for_each(|addr| addr.set_port(port));
         }
-        let grpc_addrs = if read.text("grpc.addr") == OFF { Vec::new() } else { read.addresses("grpc.addr") };
-        for (key, addrs) in [("http.addr", &http_addrs), ("grpc.addr", &grpc_addrs)] {
+        let http_limits = read_http_limits(&mut read);
+        let grpc = GrpcSettings::read(&mut read, &http_limits);
+        for (key, addrs) in [("http.addr", &http_addrs), ("grpc.addr", &grpc.addrs)] {
             if tokens_file.is_none() && !insecure && addrs.iter().any(|addr| !addr.ip().is_loopback()) {
                 read.complain(
                     key,
@@ -107,23 +99,18 @@ impl Settings {
             }
         }
         let settings = Self {
-            http_workers: or_cores(read.whole("http.workers", 0..=1024), 1),
+            http_workers: read.threads("http.workers", 0..=1024, 1),
             connections_max: read.size("http.connections_max", 1..=1_000_000),
             keep_alive: Duration::from_secs(read.whole("http.keep_alive_s", 0..=DAY_MS / 1000)),
             // A clock with steps of half a second counts it: less would be no time at all.
             header_read_max: Duration::from_millis(read.whole("http.header_read_ms_max", 1000..=DAY_MS)),
-            http_limits: read_http_limits(&mut read),
-            grpc_addr_is_chosen: read.is_chosen("grpc.addr"),
-            grpc_threads: or_cores(read.whole("grpc.threads", 0..=1024), 1),
-            grpc_reflection: read.boolean("grpc.reflection"),
-            grpc_limits: read_grpc_limits(&mut read),
             repository_dir: read.path("repository.dir").unwrap_or_default(),
             version_policy: read
                 .parsed("repository.version_policy", VersionPolicy::parse)
                 .unwrap_or(VersionPolicy::Latest(1)),
             load_all_at_start: read.word("repository.load_at_start", &[("all", true), ("none", false)]),
             poll: Some(read.whole("repository.poll_s", 0..=DAY_MS / 1000)).filter(|s| *s > 0).map(Duration::from_secs),
-            load_threads: or_cores(read.whole("repository.load_threads", 0..=256), 2),
+            load_threads: read.threads("repository.load_threads", 0..=256, 2),
             engine: read.word("engine.choice", &EngineChoice::WORDS),
             ort_library: read.path("engine.ort_library"),
             intra_op_threads: read.size("engine.intra_op_threads", 1..=256),
@@ -134,7 +121,7 @@ impl Settings {
                 file_bytes_max: read.whole("cross_check.file_bytes_max", 0..=1024 * GIB),
                 queue_max: read.size("cross_check.queue_max", 1..=1_000_000),
             },
-            inference_threads: or_cores(read.whole("execution.threads", 0..=1024), 1),
+            inference_threads: read.threads("execution.threads", 0..=1024, 1),
             inline_run_max: Duration::from_micros(read.whole("execution.inline_run_us_max", 0..=1_000_000)),
             inline_body_bytes_max: read.size("execution.inline_body_bytes_max", 0..=GIB),
             inference_max: read.millis("limits.inference_ms_max"),
@@ -153,7 +140,8 @@ impl Settings {
             contracts,
             tokens_file,
             http_addrs,
-            grpc_addrs,
+            http_limits,
+            grpc,
         };
         let problems = layers.take_problems();
         if problems.is_empty() { Ok(settings) } else { Err(Report(problems)) }
@@ -167,31 +155,13 @@ fn read_http_limits(read: &mut Reader<'_>) -> HttpLimits {
         body_read_max: read.millis("limits.body_read_ms_max"),
         // The parser's own bound is 128.
         json_depth_max: read.size("limits.json_depth_max", 4..=120),
-        tensors: read_tensor_limits(read),
+        tensors: TensorLimits {
+            elements_max: read.size("limits.tensor_elements_max", 1..=16 * GIB),
+            rank_max: read.size("limits.tensor_rank_max", 1..=RANK_MAX as u64),
+            tensors_max: read.size("limits.tensors_max", 1..=65_536),
+            name_bytes_max: read.size("limits.name_bytes_max", 1..=1 << 20),
+        },
         compress_bytes_min: read.size("http.compress_bytes_min", 0..=64 * GIB),
-    }
-}
-
-fn read_grpc_limits(read: &mut Reader<'_>) -> GrpcLimits {
-    GrpcLimits {
-        // A message's own length has 32 bits.
-        message_bytes_max: read.size("grpc.message_bytes_max", 1..=4 * GIB - 1),
-        message_read_max: read.millis("limits.body_read_ms_max"),
-        tensors: read_tensor_limits(read),
-        connections_max: read.size("grpc.connections_max", 1..=1_000_000),
-        calls_per_connection_max: u32::try_from(read.whole("grpc.calls_per_connection_max", 1..=65_536)).unwrap_or(1),
-        stream_inflight_max: read.size("grpc.stream_inflight_max", 1..=1024),
-        keep_alive: Duration::from_secs(read.whole("grpc.keep_alive_s", 1..=DAY_MS / 1000)),
-        keep_alive_wait: Duration::from_secs(read.whole("grpc.keep_alive_wait_s", 1..=DAY_MS / 1000)),
-    }
-}
-
-fn read_tensor_limits(read: &mut Reader<'_>) -> TensorLimits {
-    TensorLimits {
-        elements_max: read.size("limits.tensor_elements_max", 1..=16 * GIB),
-        rank_max: read.size("limits.tensor_rank_max", 1..=RANK_MAX as u64),
-        tensors_max: read.size("limits.tensors_max", 1..=65_536),
-        name_bytes_max: read.size("limits.name_bytes_max", 1..=1 << 20),
     }
 }
 
@@ -228,7 +198,7 @@ fn read_vertex_paths(read: &mut Reader<'_>) -> VertexPaths {
 }
 
 /// Reads values and collects complaints; gives a harmless value after each complaint.
-struct Reader<'a>(&'a mut Layers);
+pub(super) struct Reader<'a>(&'a mut Layers);
 
 impl Reader<'_> {
     fn value(&self, key: &str) -> Value {
@@ -236,18 +206,18 @@ impl Reader<'_> {
     }
 
     /// Whether somebody has set it.
-    fn is_chosen(&self, key: &str) -> bool {
+    pub(super) fn is_chosen(&self, key: &str) -> bool {
         self.0.entry(key).is_some_and(|entry| entry.source != Source::Default)
     }
 
-    fn complain(&mut self, key: &str, what: impl fmt::Display) {
+    pub(super) fn complain(&mut self, key: &str, what: impl fmt::Display) {
         let Some(entry) = self.0.entry(key) else { return };
         let default = Layers::default().entry(key).map(|entry| entry.value.to_string()).unwrap_or_default();
         let text = format!("{}: {key} = {}: {what} (default {default})", entry.source, entry.value);
         self.0.problem(text);
     }
 
-    fn whole(&mut self, key: &str, range: RangeInclusive<u64>) -> u64 {
+    pub(super) fn whole(&mut self, key: &str, range: RangeInclusive<u64>) -> u64 {
         let number = match self.value(key) {
             Value::Integer(number) => u64::try_from(number).ok(),
             Value::String(text) if key.contains("_bytes_") => parse_bytes(&text),
@@ -281,22 +251,30 @@ impl Reader<'_> {
         })
     }
 
-    fn size(&mut self, key: &str, range: RangeInclusive<u64>) -> usize {
+    pub(super) fn size(&mut self, key: &str, range: RangeInclusive<u64>) -> usize {
         usize::try_from(self.whole(key, range)).unwrap_or(usize::MAX)
+    }
+
+    /// A number of threads; 0 means one for so many cores.
+    pub(super) fn threads(&mut self, key: &str, range: RangeInclusive<u64>, cores_each: usize) -> usize {
+        match self.size(key, range) {
+            0 => (std::thread::available_parallelism().map_or(1, usize::from) / cores_each).max(1),
+            threads => threads,
+        }
     }
 
     fn millis(&mut self, key: &str) -> Duration {
         Duration::from_millis(self.whole(key, 1..=DAY_MS))
     }
 
-    fn boolean(&mut self, key: &str) -> bool {
+    pub(super) fn boolean(&mut self, key: &str) -> bool {
         self.value(key).as_bool().unwrap_or_else(|| {
             self.complain(key, "must be true or false");
             false
         })
     }
 
-    fn text(&mut self, key: &str) -> String {
+    pub(super) fn text(&mut self, key: &str) -> String {
         self.value(key).as_str().map(str::to_owned).unwrap_or_else(|| {
             self.complain(key, "must be text in quotes");
             String::new()
@@ -325,7 +303,7 @@ impl Reader<'_> {
         }
     }
 
-    fn addresses(&mut self, key: &str) -> Vec<SocketAddr> {
+    pub(super) fn addresses(&mut self, key: &str) -> Vec<SocketAddr> {
         let text = self.text(key);
         match text.to_socket_addrs() {
             Ok(addresses) => addresses.collect(),

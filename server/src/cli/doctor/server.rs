@@ -24,7 +24,7 @@ pub(super) fn look(settings: &Settings) -> Vec<Check> {
     let mut checks = engines(settings);
     checks.extend(models(settings));
     checks.extend(settings.http_addrs.iter().map(|addr| address("address", *addr, settings, "--http-addr")));
-    checks.extend(settings.grpc_addrs.iter().map(|addr| grpc_address(*addr, settings)));
+    checks.extend(settings.grpc.addrs.iter().map(|addr| grpc_address(*addr, settings)));
     checks.push(settings.tokens_file.as_deref().map_or_else(|| no_tokens(settings), tokens));
     checks.extend(data(settings.data_dir.as_deref()));
     checks
@@ -117,7 +117,7 @@ fn address(what: &'static str, addr: SocketAddr, settings: &Settings, flag: &str
 /// That the default is taken keeps no server from starting.
 fn grpc_address(addr: SocketAddr, settings: &Settings) -> Check {
     let check = address("grpc", addr, settings, "--grpc-addr, or switch gRPC off with --grpc-addr off");
-    if check.mark == Mark::Fail && !settings.grpc_addr_is_chosen { check.warning() } else { check }
+    if check.mark == Mark::Fail && !settings.grpc.addr_is_chosen { check.warning() } else { check }
 }
 
 fn no_tokens(settings: &Settings) -> Check {
