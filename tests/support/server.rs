@@ -95,6 +95,7 @@ impl Plan {
             scratch: TempDir::new().unwrap(),
             assignments,
             engines: Vec::new(),
+            change: |_| (),
             load: true,
             wait: true,
         }

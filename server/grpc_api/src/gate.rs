@@ -249,7 +249,67 @@ impl Future for Passage {
 
 #[cfg(test)]
 mod tests {
+    use candor_serving::oip::TensorLimits;
+
     use super::*;
+
+    /// Notes when a call was begun and when its work was dropped, and never answers.
+    #[derive(Clone, Default)]
+    struct Never(Arc<std::sync::Mutex<Vec<&'static str>>>);
+
+    impl TowerService<Request<Body>> for Never {
+        type Response = Response<Body>;
+        type Error = Infallible;
+        type Future = Answering;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Request<Body>) -> Answering {
+            struct Work(Never);
+            impl Drop for Work {
+                fn drop(&mut self) {
+                    self.0.0.lock().unwrap().push("dropped");
+                }
+            }
+            self.0.lock().unwrap().push("begun");
+            let work = Work(self.clone());
+            Box::pin(async move {
+                let _work = work;
+                std::future::pending().await
+            })
+        }
+    }
+
+    #[test]
+    fn the_gate_keeps_the_deadline_itself_and_drops_the_work() {
+        let never = Never::default();
+        let limits = GrpcLimits {
+            message_bytes_max: 1024,
+            message_read_max: Duration::from_secs(60),
+            tensors: TensorLimits { elements_max: 1, rank_max: 1, tensors_max: 1, name_bytes_max: 1 },
+            connections_max: 1,
+            calls_per_connection_max: 1,
+            stream_inflight_max: 1,
+            keep_alive: Duration::from_secs(60),
+            keep_alive_wait: Duration::from_secs(60),
+        };
+        let answers = Arc::new(Tally::of(&crate::error::CODES));
+        let services = Services::default().with(Service::Inference, never.clone());
+        let callers = Arc::new(Callers::new(None, None));
+        let mut gate = Gate::new(services, callers, Arc::new(limits), Arc::clone(&answers));
+        let request = Request::post("/inference.GRPCInferenceService/ModelInfer").header("grpc-timeout", "20m");
+        let request = request.body(Body::empty()).unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let answer = runtime.block_on(async { gate.call(request).await }).unwrap();
+        let status = answer.extensions().get::<Status>().unwrap();
+        assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
+        assert!(status.message().contains("an answer within 20 ms (grpc-timeout)"), "{status}");
+        drop(answer);
+        assert_eq!(*never.0.lock().unwrap(), ["begun", "dropped"]);
+        assert_eq!(answers.totals().filter(|(_, count)| *count > 0).collect::<Vec<_>>(), [("deadline_exceeded", 1)]);
+    }
 
     #[test]
     fn deadlines_are_read_as_the_protocol_writes_them() {
