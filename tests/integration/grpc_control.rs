@@ -1,10 +1,12 @@
 //! What an operator sees and does over gRPC: health, reflection, repository, addresses, the end.
 
-use std::net::TcpListener;
+use std::{net::TcpListener, time::Duration};
 
+use bytes::Bytes;
 use candor_tests::{
     Grpc, Models, Plan, Process, Request as HttpRequest, TestServer,
     grpc::{
+        BytesCodec,
         proto::{
             ModelMetadataRequest, ModelReadyRequest, ModelRepositoryParameter, RepositoryIndexRequest,
             RepositoryModelLoadRequest, RepositoryModelUnloadRequest, ServerReadyRequest,
@@ -12,8 +14,11 @@ use candor_tests::{
         },
         typed_request,
     },
-    infer, until,
+    infer,
+    patience::timed,
+    until,
 };
+use futures_util::{StreamExt as _, stream};
 use tonic::{Code, Request};
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient};
 
@@ -154,6 +159,24 @@ fn reflection_is_there_unless_it_is_off() {
     let status = list(&off, "v1").unwrap_err();
     assert_eq!(status.code(), Code::Unimplemented, "{status}");
     assert!(status.message().contains("this service is off (grpc.reflection)"), "{status}");
+}
+
+#[test]
+fn who_goes_on_asking_does_not_keep_the_server_from_stopping() {
+    let server = server();
+    let grpc = Grpc::open(server.grpc_addr());
+    let mut answers = grpc.wait(async {
+        let mut client = tonic::client::Grpc::new(grpc.channel());
+        client.ready().await.unwrap();
+        // list_services: "*", and then nothing more, for ever.
+        let asked = stream::iter([Bytes::from_static(b"\x3a\x01*")]).chain(stream::pending());
+        let path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo".parse().unwrap();
+        let answers = client.streaming(Request::new(asked), path, BytesCodec).await.unwrap();
+        answers.into_inner()
+    });
+    assert!(grpc.wait(answers.message()).unwrap().is_some());
+    let (_, took) = timed(|| server.stop_and_expect_clean());
+    assert!(took < Duration::from_secs(10), "{took:?}");
 }
 
 #[test]

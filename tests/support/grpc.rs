@@ -268,7 +268,8 @@ pub fn wanted(name: &str) -> InferRequestedOutputTensor {
 }
 
 /// Bytes as they are.
-struct BytesCodec;
+#[derive(Debug, Default)]
+pub struct BytesCodec;
 
 impl Codec for BytesCodec {
     type Encode = Bytes;

@@ -1,4 +1,5 @@
-//! A request's body that must arrive in its time: against callers who trickle.
+//! A request's body that must arrive in its time, against callers who trickle; and one that ends when the door
+//! closes, for streams that would keep it open.
 
 use std::{
     pin::Pin,
@@ -9,10 +10,10 @@ use std::{
 use bytes::Bytes;
 use candor_domain::{Error, ErrorCode};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use tokio::time::Sleep;
+use tokio::{sync::watch, time::Sleep};
 use tonic::{Status, body::Body};
 
-use crate::error::status;
+use crate::{closing::closed, error::status};
 
 /// A body and the time that is left for it.
 pub(crate) struct TimedBody {
@@ -53,5 +54,30 @@ impl HttpBody for TimedBody {
 
     fn is_end_stream(&self) -> bool {
         self.body.is_end_stream()
+    }
+}
+
+/// A body that ends when the door closes.
+pub(crate) struct ClosingBody {
+    body: Body,
+    closed: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+impl ClosingBody {
+    /// `body`, until the door closes.
+    pub(crate) fn new(body: Body, closing: watch::Receiver<bool>) -> Self {
+        Self { body, closed: Box::pin(closed(closing)) }
+    }
+}
+
+impl HttpBody for ClosingBody {
+    type Data = Bytes;
+    type Error = Status;
+
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+        if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+            return Poll::Ready(frame);
+        }
+        self.closed.as_mut().poll(context).map(|()| None)
     }
 }

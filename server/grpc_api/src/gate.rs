@@ -16,7 +16,7 @@ use candor_domain::{Access, Error, ErrorCode, Principal, Result, names::quoted};
 use candor_serving::{Callers, Tally};
 use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
 use pin_project_lite::pin_project;
-use tokio::time::Sleep;
+use tokio::{sync::watch, time::Sleep};
 use tonic::{
     Code, Status,
     body::Body,
@@ -26,7 +26,7 @@ use tonic::{
 
 use crate::{
     GrpcLimits,
-    body::TimedBody,
+    body::{ClosingBody, TimedBody},
     error::{place, status},
     methods::{self, Kind, Method, Service},
 };
@@ -82,12 +82,19 @@ pub(crate) struct Gate {
     callers: Arc<Callers>,
     limits: Arc<GrpcLimits>,
     answers: Arc<Tally>,
+    closing: watch::Receiver<bool>,
 }
 
 impl Gate {
     /// A gate before `services` that counts `answers` by code.
-    pub(crate) fn new(services: Services, callers: Arc<Callers>, limits: Arc<GrpcLimits>, answers: Arc<Tally>) -> Self {
-        Self { services, callers, limits, answers }
+    pub(crate) fn new(
+        services: Services,
+        callers: Arc<Callers>,
+        limits: Arc<GrpcLimits>,
+        answers: Arc<Tally>,
+        closing: watch::Receiver<bool>,
+    ) -> Self {
+        Self { services, callers, limits, answers, closing }
     }
 
     /// The method that is asked for, and who asks.
@@ -124,10 +131,14 @@ impl Gate {
         if let Some(caller) = caller {
             request.extensions_mut().insert(caller);
         }
-        if method.kind == Kind::Unary {
-            let time = self.limits.message_read_max;
-            request = request.map(|body| Body::new(TimedBody::new(body, time)));
-        }
+        request = request.map(|body| match (method.kind, method.service()) {
+            (Kind::Unary, _) => Body::new(TimedBody::new(body, self.limits.message_read_max)),
+            // Not of ours, and so unable to end by itself.
+            (_, Service::ReflectionV1 | Service::ReflectionV1Alpha) => {
+                Body::new(ClosingBody::new(body, self.closing.clone()))
+            }
+            (_, Service::Inference | Service::Health) => body,
+        });
         // A stream answers at once, and keeps its deadline itself.
         let time = time.filter(|_| method.kind == Kind::Unary);
         let timer = time.map(tokio::time::sleep);
@@ -298,7 +309,7 @@ mod tests {
         let answers = Arc::new(Tally::of(&crate::error::CODES));
         let services = Services::default().with(Service::Inference, never.clone());
         let callers = Arc::new(Callers::new(None, None));
-        let mut gate = Gate::new(services, callers, Arc::new(limits), Arc::clone(&answers));
+        let mut gate = Gate::new(services, callers, Arc::new(limits), Arc::clone(&answers), watch::channel(false).1);
         let request = Request::post("/inference.GRPCInferenceService/ModelInfer").header("grpc-timeout", "20m");
         let request = request.body(Body::empty()).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -171,5 +171,5 @@ fn gate(parts: GrpcParts, closing: &watch::Receiver<bool>) -> Result<Gate, tonic
             .with(Service::ReflectionV1, described().build_v1()?)
             .with(Service::ReflectionV1Alpha, described().build_v1alpha()?);
     }
-    Ok(Gate::new(services, callers, limits, answers))
+    Ok(Gate::new(services, callers, limits, answers, closing.clone()))
 }

@@ -79,7 +79,13 @@ pub fn write_tensor(data: &TensorData, out: &mut Vec<u8>) -> usize {
         ($($number:ty)*) => {$(
             impl Write for Vec<$number> {
                 fn write(&self, out: &mut Vec<u8>) {
-                    out.extend(self.iter().flat_map(|number| number.to_le_bytes()));
+                    let start = out.len();
+                    // Room first: written in whole numbers, which the compiler makes a copy of.
+                    out.resize(start + size_of_val(self.as_slice()), 0);
+                    let (slots, _) = out.get_mut(start..).unwrap_or_default().as_chunks_mut();
+                    for (slot, number) in slots.iter_mut().zip(self) {
+                        *slot = number.to_le_bytes();
+                    }
                 }
             }
         )*};
