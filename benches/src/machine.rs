@@ -1,13 +1,14 @@
 //! What is measured on and from: commit, cores, processor, versions of tools; and who runs on which core.
 
 use std::{
-    fs,
     path::{Path, PathBuf},
     process::{self, Command, Stdio},
     thread,
 };
 
 use anyhow::{Context as _, Result, bail, ensure};
+
+pub use candor_measure::machine::{compiler, describe, load_average};
 
 use crate::child;
 
@@ -45,14 +46,7 @@ impl House {
 
     /// The commit, with a word when the tree differs from it.
     pub fn commit(&self) -> String {
-        let git = |arguments: &[&str]| said(Command::new("git").args(arguments).current_dir(&self.root));
-        let commit = git(&["rev-parse", "--short=12", "HEAD"]);
-        let changed = git(&["status", "--porcelain", "--untracked-files=no", "--", ":!benches/RESULTS.md"]);
-        match (commit, changed) {
-            (Some(commit), Some(changed)) if changed.is_empty() => commit,
-            (Some(commit), _) => format!("{commit} with uncommitted changes"),
-            (None, _) => "unknown".to_owned(),
-        }
+        candor_measure::machine::commit(&self.root)
     }
 }
 
@@ -103,38 +97,6 @@ fn cores() -> Result<u32> {
     Ok(u32::try_from(thread::available_parallelism().context("cannot count the cores")?.get())?)
 }
 
-/// The machine in one line.
-pub fn describe() -> String {
-    let cpuinfo = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let field = |key: &str| {
-        let line = cpuinfo.lines().find(|line| line.starts_with(key))?;
-        line.split_once(':').map(|(_, value)| value.trim().to_owned())
-    };
-    let count = cpuinfo.lines().filter(|line| line.starts_with("processor")).count();
-    let model = field("model name").unwrap_or_else(|| "unknown processor".into());
-    let guest = if cpuinfo.contains(" hypervisor") { ", virtual machine" } else { "" };
-    let kernel = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    let kernel: Vec<&str> = kernel.trim().split(['.', '-']).take(2).collect();
-    format!("{model}, {count} cores{guest}, Linux {}", kernel.join("."))
-}
-
-/// The 1-minute load average: what else the machine was doing.
-pub fn load_average() -> String {
-    let text = fs::read_to_string("/proc/loadavg").unwrap_or_default();
-    text.split_ascii_whitespace().next().unwrap_or("unknown").to_owned()
-}
-
-/// The compiler's version.
-pub fn compiler() -> String {
-    said(Command::new("rustc").arg("--version")).unwrap_or_else(|| "unknown".to_owned())
-}
-
-/// What a program says when it succeeds.
-fn said(command: &mut Command) -> Option<String> {
-    let output = command.stdin(Stdio::null()).output().ok().filter(|output| output.status.success())?;
-    Some(String::from_utf8(output.stdout).ok()?.trim().to_owned())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -146,6 +108,5 @@ mod tests {
         assert_eq!(Pinning::plan(8, 3), apart("0-2", "3-7"));
         assert_eq!(Pinning::plan(2, 2), Pinning::Shared);
         assert_eq!(Pinning::plan(1, 1), Pinning::Shared);
-        assert!(describe().contains("cores"));
     }
 }

@@ -9,18 +9,20 @@
 //! | `args` | the command line, and the plan that follows from it |
 //! | `cases` | the requests: models, rows, bodies |
 //! | `engine`, `pipeline` | layers in this process: session, codec, pipeline over the null engine |
+//! | `breaker` | the breaker alone |
 //! | `bare` | the handler that only parses: what everything over HTTP is divided by |
 //! | `child` | servers in processes of their own, pinned and always killed |
 //! | `closed_loop`, `open_loop` | load: `wrk`, and arrivals on a schedule |
 //! | `http` | requests and replies as bytes, for `open_loop` and for the check of answers |
 //! | `run` | the order of measuring: rounds over all cells |
-//! | `samples`, `stats` | what was measured, and its median and range |
+//! | `samples` | what was measured |
 //! | `report` | tables and benches/RESULTS.md |
-//! | `machine`, `usage`, `timer` | what the machine is, CPU and memory used, time |
+//! | `machine` | where things are, and who runs on which core |
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark speaks to whoever runs it")]
 
 mod args;
 mod bare;
+mod breaker;
 mod cases;
 mod child;
 mod closed_loop;
@@ -32,13 +34,11 @@ mod pipeline;
 mod report;
 mod run;
 mod samples;
-mod stats;
-mod timer;
-mod usage;
 
 use std::process::ExitCode;
 
 use args::Command;
+use candor_measure::{stats, timer, usage};
 
 fn main() -> ExitCode {
     let done = args::read().and_then(|command| match command {

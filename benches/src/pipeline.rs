@@ -21,8 +21,8 @@ use candor_http_api::{
     wire::{InferCodec, ReplyBody, ReplyEncoding},
 };
 use candor_serving::{
-    Call, Codec as _, Engines, Lease, Pipeline as Serving, PipelineSettings, Pool, Ran, Registry, RegistrySettings,
-    Repository,
+    BreakerDefaults, Call, Codec as _, Engines, Lease, Pipeline as Serving, PipelineSettings, Pool, Ran, Registry,
+    RegistrySettings, Repository,
 };
 use tempfile::TempDir;
 
@@ -42,11 +42,11 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Makes a null model for each name and signature, and loads them.
-    pub fn start<'a>(models: impl Iterator<Item = (&'a str, &'a Signature)>) -> Result<Self> {
+    /// Makes a null model for each name and signature, and loads them, with breakers or without.
+    pub fn start(models: &[(&str, &Signature)], breaker: bool) -> Result<Self> {
         let folder = tempfile::tempdir().context("cannot make a folder for null models")?;
         let mut names = Vec::new();
-        for (name, signature) in models {
+        for &(name, signature) in models {
             let version = folder.path().join(name).join("1");
             fs::create_dir_all(&version).context("cannot make a null model")?;
             fs::write(version.join("model.onnx"), null_model(signature)).context("cannot write a null model")?;
@@ -54,7 +54,9 @@ impl Pipeline {
         }
         let clock: Arc<dyn Clock> = Arc::new(RealClock::start());
         let repository = Repository::open(folder.path(), u64::MAX)?;
-        let settings = RegistrySettings { inference_threads: 2, inflight_max: 4096, ..RegistrySettings::default() };
+        let breaker = BreakerDefaults { enabled: breaker, ..BreakerDefaults::default() };
+        let settings =
+            RegistrySettings { inference_threads: 2, inflight_max: 4096, breaker, ..RegistrySettings::default() };
         let engines = Engines::one(Arc::new(NullEngine::new()));
         let registry = Registry::start(engines, repository, Arc::clone(&clock), settings);
         let registry = Arc::new(registry.context("no thread for the registry")?);
@@ -85,7 +87,7 @@ impl Pipeline {
 
     /// What a run gave whose time nobody asks for.
     fn ran<'a>(&'a self, version: &'a Lease, outputs: Vec<Tensor>) -> Ran<'a> {
-        Ran { version, outputs, nanos: [None; Phase::ALL.len()], clock: &*self.clock }
+        Ran { version, fallback_from: None, outputs, nanos: [None; Phase::ALL.len()], clock: &*self.clock }
     }
 
     /// The reply that the door would write for these outputs.
@@ -176,6 +178,6 @@ mod tests {
              [[outputs]]\nname = \"label\"\ndatatype = \"INT64\"\ndims = [-1]\n\
              [[outputs]]\nname = \"p\"\ndatatype = \"FP32\"\ndims = [\"N\", 3]\nconstant = 0.33333334\n"
         );
-        assert!(Pipeline::start([("m", &signature)].into_iter()).is_ok());
+        assert!(Pipeline::start(&[("m", &signature)], true).is_ok());
     }
 }

@@ -46,6 +46,9 @@ const HOW_TO_READ: &str = "\
 - *engine alone* is `Session::run` on ready tensors. *codec* is decoding a body and encoding the engine's
   real outputs. *null pipeline* is a whole request (lease, decode, check, run, encode, facts) with an engine
   that fills outputs with a constant: what Candor adds before any socket.
+- *breaker in the pipeline* is the null pipeline with breakers, as everywhere else here, less the one without. *breaker
+  alone* asks a closed breaker, reads the clock and says that the call went well; with two threads both do so all
+  the time, which no request does.
 - *bare handler* is actix with the same socket settings that parses the same JSON with `serde_json` into
   plain structs and answers a fixed reply of one size: no path patterns, no checks, no engine, no encoding.
   It is the floor for JSON over actix, in the same run, on the same core.
@@ -112,8 +115,15 @@ pub fn document(record: &Record<'_>, date: &str) -> String {
 
 /// All tables for which there are figures.
 pub fn tables(record: &Record<'_>) -> String {
-    let tables =
-        [ratios(record), layers(record), wall(record), closed_loop(record), open_loop(record), starts(&record.started)];
+    let tables = [
+        ratios(record),
+        layers(record),
+        wall(record),
+        breaker(record),
+        closed_loop(record),
+        open_loop(record),
+        starts(&record.started),
+    ];
     tables.into_iter().flatten().collect::<Vec<_>>().join("\n")
 }
 
@@ -196,6 +206,18 @@ fn wall(record: &Record<'_>) -> Option<String> {
         [Target::Engine, Target::CodecJson, Target::CodecBinary, Target::NullJson, Target::NullBinary];
     by_case(record, "Wall-clock time in this process, µs", &INSIDE.map(Target::name), |case| {
         INSIDE.map(|target| shown(record.samples.summary(case, target, Quantity::WallUs))).to_vec()
+    })
+}
+
+fn breaker(record: &Record<'_>) -> Option<String> {
+    const COLUMNS: [Target; 4] = [Target::NullNoBreaker, Target::NullJson, Target::Breaker, Target::BreakerShared];
+    let names = COLUMNS.map(Target::name);
+    let columns = [names.as_slice(), &["breaker in the pipeline"]].concat();
+    by_case(record, "Circuit breaker, closed: CPU per request, µs", &columns, |case| {
+        let samples = record.samples;
+        let cost = samples.cpu_difference(case, Target::NullJson, Target::NullNoBreaker);
+        let cells = COLUMNS.iter().map(|&target| shown(samples.summary(case, target, Quantity::CpuUs)));
+        cells.chain([shown(cost)]).collect()
     })
 }
 

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::{
     args::{Layer, Plan},
+    breaker,
     cases::{self, Case, Format},
     child::Server,
     closed_loop::Wrk,
@@ -45,7 +46,9 @@ pub fn run(plan: &Plan) -> Result<()> {
     let engine = Engine::start(house.programs.clone())?;
     let loaded: Vec<Loaded> = cases.iter().map(|case| engine.load(case)).collect::<Result<_>>()?;
     let signatures = cases.iter().zip(&loaded).filter(|(case, _)| case.rows == 1);
-    let pipeline = Pipeline::start(signatures.map(|(case, loaded)| (case.model.as_str(), &loaded.signature)))?;
+    let models: Vec<_> = signatures.map(|(case, loaded)| (case.model.as_str(), &loaded.signature)).collect();
+    let pipeline = Pipeline::start(&models, true)?;
+    let without_breaker = Pipeline::start(&models, false)?;
     let load_before = crate::machine::load_average();
     let servers = plan.wants(Layer::Http).then(|| Servers::start(plan, &house, &pinning)).transpose()?;
     if let Some(servers) = &servers {
@@ -60,6 +63,7 @@ pub fn run(plan: &Plan) -> Result<()> {
     }
     if plan.wants(Layer::Pipeline) {
         steps.extend(pipeline_steps(&pipeline, &loaded, in_process));
+        steps.extend(breaker_steps(&without_breaker, in_process));
     }
     if let Some(servers) = &servers {
         steps.extend(servers.steps());
@@ -97,7 +101,7 @@ fn rounds(plan: &Plan, cases: &[Case], steps: &[Step<'_>]) -> Result<Samples> {
             for step in steps.iter().cycle().skip(turn).take(steps.len()) {
                 let numbers = (step.work)(index, case)
                     .with_context(|| format!("{}, {}{}", case.name(), step.target.name(), step.how))?;
-                println!("  {:<18} {:<22}{:<13} {}", case.name(), step.target.name(), step.how, line(&numbers));
+                println!("  {:<18} {:<32}{:<8} {}", case.name(), step.target.name(), step.how, line(&numbers));
                 for (quantity, value) in numbers {
                     samples.push(index, step.target, quantity, value);
                 }
@@ -149,6 +153,17 @@ fn pipeline_steps<'a>(pipeline: &'a Pipeline, loaded: &'a [Loaded], span: Durati
         steps.push(Step { target, how: "", work: Box::new(work) });
     }
     steps
+}
+
+/// What the breaker costs: the pipeline without one, and the breaker alone.
+fn breaker_steps(without: &Pipeline, span: Duration) -> Vec<Step<'_>> {
+    let null = move |_: usize, case: &Case| Ok(of_cost(without.measure_null(case, Format::Json, span)?));
+    let alone = |callers| move |_: usize, _: &Case| Ok(of_cost(breaker::measure_closed(callers, span)?));
+    vec![
+        Step { target: Target::NullNoBreaker, how: "", work: Box::new(null) },
+        Step { target: Target::Breaker, how: "", work: Box::new(alone(1)) },
+        Step { target: Target::BreakerShared, how: "", work: Box::new(alone(2)) },
+    ]
 }
 
 /// What runs in other processes, and the load on it.

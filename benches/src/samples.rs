@@ -17,6 +17,12 @@ pub enum Target {
     NullJson,
     /// The whole pipeline over the null engine, tensors as bytes.
     NullBinary,
+    /// The same as JSON without a breaker.
+    NullNoBreaker,
+    /// A call through a closed breaker, and nothing else.
+    Breaker,
+    /// The same while a second thread does it too.
+    BreakerShared,
     /// A started server, JSON.
     HttpJson,
     /// A started server, tensors as bytes.
@@ -36,6 +42,9 @@ impl Target {
             Self::CodecBinary => "codec, binary",
             Self::NullJson => "null pipeline, JSON",
             Self::NullBinary => "null pipeline, binary",
+            Self::NullNoBreaker => "null pipeline, JSON, no breaker",
+            Self::Breaker => "breaker alone",
+            Self::BreakerShared => "breaker alone, two threads",
             Self::HttpJson => "HTTP JSON",
             Self::HttpBinary => "HTTP binary",
             Self::HttpRows => "HTTP named rows",
@@ -103,7 +112,13 @@ impl Samples {
         paired(self.series(case, whole, Quantity::CpuUs), engine, |whole, engine| whole - engine)
     }
 
-    /// The same, divided by what the bare handler uses.
+    /// CPU that `a` uses beyond `b`, round by round.
+    pub fn cpu_difference(&self, case: usize, a: Target, b: Target) -> Option<Summary> {
+        let (a, b) = (self.series(case, a, Quantity::CpuUs), self.series(case, b, Quantity::CpuUs));
+        Summary::of(&paired(a, b, |a, b| a - b))
+    }
+
+    /// CPU that `whole` uses beyond the engine, divided by what the bare handler uses.
     pub fn added_cpu_over_bare(&self, case: usize, whole: Target) -> Option<Summary> {
         let bare = self.series(case, Target::Bare, Quantity::CpuUs);
         Summary::of(&paired(&self.added_cpu(case, whole), bare, |added, bare| added / bare))

@@ -22,4 +22,4 @@ mod grpc;
 mod shutdown;
 mod wiring;
 
-pub use wiring::{RunningServer, start, start_with};
+pub use wiring::{HAS_TRACT, RunningServer, start, start_with};

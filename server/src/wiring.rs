@@ -23,8 +23,8 @@ use candor_engine_ort::OrtEngine;
 use candor_grpc_api::GrpcParts;
 use candor_http_api::{Api, ApiParts, Gate};
 use candor_serving::{
-    Callers, EngineChoice, Engines, Pipeline, PipelineSettings, Pool, Quota, Readiness, Registry, RegistrySettings,
-    Repository, Tally, Tokens,
+    Callers, EngineChoice, Engines, Faults, Pipeline, PipelineSettings, Pool, Quota, Readiness, Registry,
+    RegistrySettings, Repository, Tally, Tokens,
 };
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
@@ -71,7 +71,12 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
     for absent in engines.absent() {
         tracing::warn!("serving without the engine {}: {}", absent.name, absent.why);
     }
-    let registry = Registry::start(engines, repository, Arc::clone(&clock), registry_settings(settings));
+    let faults = settings.faults_enabled.then(Arc::<Faults>::default);
+    if faults.is_some() {
+        tracing::warn!("faults can be ordered through the API (faults.enabled)");
+    }
+    let registry_settings = registry_settings(settings, faults.clone());
+    let registry = Registry::start(engines, repository, Arc::clone(&clock), registry_settings);
     let registry = Arc::new(registry.map_err(no_thread)?);
     let sessions = Pool::start("candor-infer", settings.inference_threads, settings.inference_queue_max);
     let pipeline_settings = PipelineSettings {
@@ -91,6 +96,7 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
         callers: Arc::clone(&callers),
         limits: settings.http_limits.clone(),
         contracts: settings.contracts.clone(),
+        faults,
         grpc_answers: Arc::clone(&grpc_answers),
     }));
     let (server, addrs) = listen(settings, &api)?;
@@ -113,12 +119,14 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
     Ok((RunningServer { addrs, readiness, registry, handle, grpc, drain_delay, grace, data, poller }, server))
 }
 
-fn registry_settings(settings: &Settings) -> RegistrySettings {
+fn registry_settings(settings: &Settings, faults: Option<Arc<Faults>>) -> RegistrySettings {
     RegistrySettings {
         version_policy: settings.version_policy.clone(),
         load_threads: settings.load_threads,
         inference_threads: settings.http_workers + settings.grpc.threads + settings.inference_threads,
         inflight_max: settings.inflight_max,
+        breaker: settings.breaker,
+        faults,
         engine_record: settings.data_dir.as_deref().map(DataFolder::engine_record),
         cross_check: settings.cross_check.clone(),
     }
@@ -139,6 +147,27 @@ pub(crate) fn engines(settings: &Settings) -> Result<Engines> {
     }
     if choice.admits("native") {
         engines = engines.with(Arc::new(NativeEngine::new()));
+    }
+    if choice.admits("tract") {
+        engines = with_tract(engines, choice)?;
+    }
+    Ok(engines)
+}
+
+/// Whether this build has the engine tract.
+pub const HAS_TRACT: bool = cfg!(feature = "tract");
+
+#[cfg(feature = "tract")]
+fn with_tract(engines: Engines, _: EngineChoice) -> Result<Engines> {
+    Ok(engines.with(Arc::new(candor_engine_tract::TractEngine::new())))
+}
+
+/// A build for light work: who does not ask for tract does without it.
+#[cfg(not(feature = "tract"))]
+fn with_tract(engines: Engines, choice: EngineChoice) -> Result<Engines> {
+    if choice == EngineChoice::Tract {
+        return Err(Error::new(ErrorCode::Unsupported, "this build has no engine called tract")
+            .hint("build candor with its default features, or take --engine native"));
     }
     Ok(engines)
 }

@@ -94,8 +94,11 @@ fn what_strangers_may_see_and_what_operators_may_do_is_this_list() {
         "DELETE /models/{model}",
         "POST /v2/repository/models/{model}/load",
         "POST /v2/repository/models/{model}/unload",
+        "POST /api/v1/models/{model}/versions/{version}/breaker/reset",
     ];
     assert_eq!(of(Access::Operate), operate);
+    let faults = ["PUT", "GET", "DELETE"].map(|method| format!("{method} /api/v1/models/{{model}}/faults"));
+    assert_eq!(of(Access::Admin), faults);
 }
 
 #[test]

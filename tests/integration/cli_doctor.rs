@@ -38,7 +38,11 @@ fn steady(said: &Said, folder: &str) -> String {
         let of_machine = OF_THE_MACHINE.iter().find(|word| name.starts_with(**word) && line.starts_with('✓'));
         if let Some(word) = of_machine {
             inside = true;
-            steady.push_str(&format!("✓ {word:<12} <of this machine>\n"));
+            let line = format!("✓ {word:<12} <of this machine>\n");
+            // How many engines there are is a matter of the build.
+            if !steady.ends_with(&line) {
+                steady.push_str(&line);
+            }
         } else if !(inside && line.starts_with("  ")) {
             inside = false;
             steady.push_str(line);

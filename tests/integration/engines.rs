@@ -3,10 +3,11 @@
 use candor_tests::{
     Models, Plan, Process, Request, TestServer,
     counters::scrape,
-    models::{fixture, sample},
+    models::{fixture, golden_pairs, sample},
     process, until,
 };
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 use tempfile::TempDir;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_candor-under-test");
@@ -170,4 +171,24 @@ fn what_one_engine_does_not_run_the_next_one_does() {
         passed_over["why"].as_str().unwrap().starts_with("output 'y' is a sequence, not a tensor"),
         "{passed_over}"
     );
+}
+
+#[test]
+fn the_embedded_pair_serves_every_sample_model_without_a_library() {
+    let plan = Plan::default().set("engine.choice=tract").set("engine.ort_library=/nowhere/x.so");
+    if !candor::HAS_TRACT {
+        let error = plan.try_start().unwrap_err();
+        assert!(
+            error.contains("this build has no engine called tract; build candor with its default features"),
+            "{error}"
+        );
+        return;
+    }
+    let server = plan.start();
+    let mut engines = BTreeSet::new();
+    for pair in golden_pairs() {
+        let described = server.get(&format!("/api/v1/models/{}", pair.model)).expect(200).json();
+        engines.insert(described["engine"]["name"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(engines.into_iter().collect::<Vec<_>>(), ["native", "tract"]);
 }

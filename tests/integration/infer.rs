@@ -259,7 +259,8 @@ fn metadata_and_configuration_say_what_clients_rely_on() {
     assert_eq!((&config["max_batch_size"], &config["input"][0]["dims"]), (&json!(0), &json!([-1, 4])));
     assert_eq!(config["version_policy"], json!({"all": {}}));
     for path in ["/v2/models/iris/ready", "/v2/models/iris/versions/1/ready"] {
-        assert_eq!(server.get(path).expect(200).json(), json!({"name": "iris", "ready": true}));
+        let ready = server.get(path).expect(200).json();
+        assert_eq!((&ready["name"], &ready["ready"]), (&json!("iris"), &json!(true)));
     }
     assert_eq!(server.get("/v2/health/live").expect(200).json(), json!({"live": true}));
     assert_eq!(server.get("/v2/health/ready").expect(200).json(), json!({"ready": true}));

@@ -16,6 +16,7 @@
 //! | `engines` | which engine runs a model, by whose word, and what is remembered of it |
 //! | `cross_check` | a second engine answers too, and what is told of it |
 //! | `repositories` | what was laid out for Triton, TF Serving or MLflow |
+//! | `breaking` | circuit breakers, fallback, faults on order |
 //! | `swaps` | one version swapped again and again under load |
 //! | `lifecycle`, `cli` | signals, draining, limits of connections; the command line |
 //! | `cli_help`, `cli_model`, `cli_infer`, `cli_doctor` | what the subcommands say, as snapshots |
@@ -41,6 +42,7 @@ mod bad_json;
 mod bad_names;
 mod bad_tensors;
 mod binary;
+mod breaking;
 mod cli;
 mod cli_doctor;
 mod cli_help;

@@ -81,7 +81,7 @@ const DOCS: &str = "\
 cargo xtask docs [--check]
 
 Writes docs/CONFIG.md and docs/METRICS.md from `candor reference config` and
-`candor reference metrics`. With --check it writes nothing and fails when a file is stale.";
+`candor reference metrics`, and docs/ENGINE-SUPPORT.md from the lists in server/engine_conformance. With --check it writes nothing and fails when a file is stale.";
 
 const BENCH: &str = "\
 cargo xtask bench [arguments of the benchmarks...]
@@ -89,7 +89,9 @@ cargo xtask bench [arguments of the benchmarks...]
 Fetches ONNX Runtime, looks for `wrk` (the HTTP load maker; apt-get install wrk) and runs the
 benchmarks in release. Close other programs first: numbers come with their noise.
 
-  cargo xtask bench             all
+  cargo xtask bench             all that a request costs
+  cargo xtask bench engines     a session's call, engine against engine, on classical models that it
+                                trains first; --quick, --only TEXT, --record --date YYYY-MM-DD
   cargo xtask bench -- --help   what the benchmarks themselves take";
 
 const RUNTIME: &str = "\
@@ -112,4 +114,5 @@ they are there. Each engine's tests run them and hold the outcome against the li
 <engine>.txt passes and may only grow, <engine>_wrong.txt is wrong and says why. The exports of
 classical models in tests/zoo are held against server/engine_conformance/zoo in the same way.
 
-  --record   run these tests on each engine, write the lists of what passes and of what is refused";
+  --record   run these tests on each engine; write the lists of what passes and of what is refused,
+             and docs/ENGINE-SUPPORT.md";

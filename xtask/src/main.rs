@@ -11,7 +11,7 @@
 //! | [`operators`] | `operators`: the operator tests of the ONNX project, and which engine passes which |
 //! | [`mod@test`] | `test`: every check, in order, with a closing table |
 //! | [`tidy`] | `tidy`: the house rules, as code |
-//! | [`stale`] | `openapi`, `docs`: files that the server itself writes |
+//! | [`stale`], [`support`] | `openapi`, `docs`: files that the server itself writes; what each engine runs |
 //! | [`mod@bench`] | `bench`: the benchmarks |
 //! | [`house`], [`run`], [`tools`], [`venv`], [`wheel`], [`node`] | where things are; child programs; installed tools; Python; wheels; npm |
 #![allow(clippy::print_stdout, reason = "a command-line tool: what it prints is what it is for")]
@@ -25,6 +25,7 @@ mod run;
 mod runtime;
 mod serve;
 mod stale;
+mod support;
 mod test;
 mod tidy;
 mod tools;

@@ -16,21 +16,21 @@ use serde::Deserialize;
 
 use crate::{
     house::House,
-    run, runtime,
+    run, runtime, stale,
     wheel::{self, Wheel},
 };
 
 /// Where the pin and the lists are.
-const LISTS: &str = "server/engine_conformance/operators";
+pub const LISTS: &str = "server/engine_conformance/operators";
 
 /// Where those of the exports in tests/zoo are.
-const ZOO: &str = "server/engine_conformance/zoo";
+pub const ZOO: &str = "server/engine_conformance/zoo";
 
 /// A refusal begins with what is refused; advice comes later.
 const REASON_CHARS_MAX: usize = 160;
 
 /// Every engine that goes through the tests, once its folder holds `tests/operators.rs`.
-const ENGINES: [&str; 3] = ["ort", "native", "tract"];
+pub const ENGINES: [&str; 3] = ["ort", "native", "tract"];
 
 /// Written last: without it the folder is not whole.
 const STAMP: &str = "complete.txt";
@@ -133,7 +133,7 @@ fn record(house: &House) -> Result<()> {
             }
         }
     }
-    Ok(())
+    stale::support(house, false)
 }
 
 fn record_one(house: &House, set: &Set, engine: &str) -> Result<()> {
@@ -173,7 +173,7 @@ impl Set {
     }
 }
 
-/// The list of what does not pass: remarks and reasons that still hold, and new refusals in the engine's words.
+/// The list of what does not pass: refusals in the engine's words, and what else is there with its reason.
 fn refused(old: &str, found: &str) -> String {
     let mut text: String = old.lines().filter(|line| line.starts_with('#')).map(|line| format!("{line}\n")).collect();
     for line in found.lines() {
@@ -182,9 +182,7 @@ fn refused(old: &str, found: &str) -> String {
         let known = old.lines().find(|line| line.split_once(": ").is_some_and(|(known, _)| known == name));
         match (word, known) {
             ("passed" | "inexpressible", _) => {}
-            ("refused", None) => {
-                text += &format!("{name}: {}\n", why.chars().take(REASON_CHARS_MAX).collect::<String>())
-            }
+            ("refused", _) => text += &format!("{name}: {}\n", why.chars().take(REASON_CHARS_MAX).collect::<String>()),
             (_, Some(line)) => text += &format!("{line}\n"),
             (_, None) => println!("  {name} is {word} and stands in no list: {why}"),
         }

@@ -1,4 +1,5 @@
-//! `cargo xtask openapi` and `cargo xtask docs`: committed files that the server itself writes.
+//! `cargo xtask openapi` and `cargo xtask docs`: committed files that the server itself writes, or that follow
+//! from lists.
 //!
 //! Runs the server's own subcommands and writes, or compares, what they print. It does not know what
 //! stands in the files.
@@ -7,7 +8,7 @@ use std::{fs, path::Path};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::{house::House, run};
+use crate::{house::House, run, support};
 
 /// A committed file and the words after `candor` that print it.
 struct Written {
@@ -35,32 +36,51 @@ pub fn openapi(house: &House, check: bool) -> Result<()> {
     all(house, &OPENAPI, check)
 }
 
-/// Writes or checks the reference pages.
+/// Writes or checks the reference pages, and the page of what each engine runs.
 pub fn docs(house: &House, check: bool) -> Result<()> {
+    support(house, check)?;
     all(house, &DOCS, check)
+}
+
+/// Writes or checks the page of what each engine runs.
+pub fn support(house: &House, check: bool) -> Result<()> {
+    let fresh = ended(&support::page(house)?);
+    match one(house, support::PAGE, &fresh, check)? {
+        Some(what) => bail!("{what}\nrun `cargo xtask docs` and commit what it writes"),
+        None => Ok(()),
+    }
 }
 
 fn all(house: &House, files: &[Written], check: bool) -> Result<()> {
     let mut stale = Vec::new();
     for written in files {
-        let mut command = run::cargo(house, &["run", "-q", "-p", "candor", "--"]);
+        // No page depends on tract, which takes minutes to build.
+        let mut command = run::cargo(house, &["run", "-q", "-p", "candor", "--no-default-features", "--"]);
         let text = run::quiet(command.args(written.words))?;
         let fresh = ended(&text);
-        let path = house.path(written.file);
-        if check {
-            stale.extend(difference(&path, &fresh).map(|what| format!("{}{what}", written.file)));
-        } else if difference(&path, &fresh).is_some() {
-            write(&path, &fresh)?;
-            println!("  wrote {}", written.file);
-        } else {
-            println!("  {} is up to date", written.file);
-        }
+        stale.extend(one(house, written.file, &fresh, check)?);
     }
     if stale.is_empty() {
         return Ok(());
     }
     let command = files.first().map_or("", |written| written.command);
     bail!("{}\nrun `{command}` and commit what it writes", stale.join("\n"));
+}
+
+/// Writes a file, or says how it is stale.
+fn one(house: &House, file: &str, fresh: &str, check: bool) -> Result<Option<String>> {
+    let path = house.path(file);
+    let difference = difference(&path, fresh);
+    if check {
+        return Ok(difference.map(|what| format!("{file}{what}")));
+    }
+    if difference.is_some() {
+        write(&path, fresh)?;
+        println!("  wrote {file}");
+    } else {
+        println!("  {file} is up to date");
+    }
+    Ok(None)
 }
 
 /// Exactly one line end at the end, whoever printed it.

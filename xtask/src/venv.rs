@@ -14,6 +14,9 @@ use sha2::{Digest as _, Sha256};
 
 use crate::{house::House, run};
 
+/// What the exports in tests/zoo and the models of benches/engines are made with, in `zoo/venv`.
+pub const ZOO: &str = "tests/zoo/requirements.txt";
+
 /// The Python of an environment that has everything in `requirements`.
 pub fn ensure(house: &House, folder: &str, requirements: &str) -> Result<PathBuf> {
     let list = house.path(requirements);

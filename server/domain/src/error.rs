@@ -35,6 +35,8 @@ pub enum ErrorCode {
     Overloaded,
     /// The model or server exists but does not answer yet, or not any more.
     NotReady,
+    /// Too many of the last calls failed or were slow, so none is made for a while.
+    BreakerOpen,
     /// The inference did not end in its time.
     DeadlineExceeded,
     /// The caller went away.
@@ -49,7 +51,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [Self; 18] = [
+    pub const ALL: [Self; 19] = [
         Self::InvalidInput,
         Self::TooLarge,
         Self::UnsupportedMediaType,
@@ -63,6 +65,7 @@ impl ErrorCode {
         Self::QuotaExceeded,
         Self::Overloaded,
         Self::NotReady,
+        Self::BreakerOpen,
         Self::DeadlineExceeded,
         Self::Cancelled,
         Self::InvalidModel,
@@ -87,6 +90,7 @@ impl ErrorCode {
             Self::QuotaExceeded => "quota_exceeded",
             Self::Overloaded => "overloaded",
             Self::NotReady => "not_ready",
+            Self::BreakerOpen => "breaker_open",
             Self::DeadlineExceeded => "deadline_exceeded",
             Self::Cancelled => "cancelled",
             Self::InvalidModel => "invalid_model",

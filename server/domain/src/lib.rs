@@ -13,9 +13,11 @@
 //! | [`observation`] | what is remembered of one inference: outcome, phases, rows |
 //! | [`access`] | [`Access`] that a route asks for, [`Principal`] that a caller is |
 //! | [`clock`] | time as a value |
+//! | [`breaker`] | [`Breaker`]: keeps calls away from what fails or is slow |
 //! | [`error`] | one closed list of [`ErrorCode`]s and the [`Error`] that teaches |
 
 pub mod access;
+pub mod breaker;
 pub mod clock;
 pub mod engine;
 pub mod error;
@@ -26,6 +28,7 @@ pub mod signature;
 pub mod tensor;
 
 pub use access::{Access, Principal};
+pub use breaker::{Breaker, BreakerChange, BreakerReading, BreakerSettings, BreakerState, Ending, Permit, Refusal};
 pub use clock::{Clock, ManualClock, Tick};
 pub use engine::{Cancel, Engine, EngineInfo, LoadedModel, ModelSource, Session};
 pub use error::{Details, Error, ErrorCode, Result};

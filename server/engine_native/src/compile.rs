@@ -20,6 +20,9 @@ use crate::{
 /// Larger results of constant nodes are computed in each run instead of being kept.
 const KEPT_ELEMENTS_MAX: usize = 1 << 22;
 
+/// With larger constants, nodes are not run ahead: a model must not take long to load.
+const FOLDED_ELEMENTS_MAX: usize = 1 << 18;
+
 /// Most operators that a refusal names.
 const NAMED_MAX: usize = 8;
 
@@ -196,7 +199,13 @@ impl Work<'_> {
 
     /// Runs a step whose inputs are all constants; says whether its outputs are constants now.
     fn fold(&mut self, step: &Step, node: &Node) -> bool {
-        if !step.inputs.iter().flatten().all(|source| matches!(source, Source::Constant(_))) {
+        let is_small = |source: &Source| match source {
+            Source::Constant(at) => {
+                self.constants.get(*at).is_some_and(|constant| constant.data().len() <= FOLDED_ELEMENTS_MAX)
+            }
+            Source::Input(_) | Source::Slot { .. } => false,
+        };
+        if !step.inputs.iter().flatten().all(is_small) {
             return false;
         }
         let Workspace { mut buffers, mut made, .. } = Workspace::default();

@@ -4,6 +4,8 @@ use candor_domain::{BytesArray, Datatype, Error, Result, Shape, Tensor, TensorDa
 use candor_engine_source::{datatype, told};
 use candor_onnx::{Dim, Folder};
 
+use crate::workspace::bounded_shape;
+
 /// A constant of the file, its data read from the model's `folder` if they lie there.
 ///
 /// # Errors
@@ -11,7 +13,8 @@ use candor_onnx::{Dim, Folder};
 pub(crate) fn tensor(from: &candor_onnx::Tensor, folder: &Folder) -> Result<Tensor> {
     let whole = from.resolve(folder).map_err(|error| told(&error))?;
     let dims: Vec<i64> = whole.dims.iter().map(|size| i64::try_from(*size).unwrap_or(i64::MAX)).collect();
-    let shape = Shape::new(&dims).map_err(|error| Error::model(error.to_string()))?;
+    let shape = Shape::new(&dims).and_then(|shape| bounded_shape(&shape).map(|()| shape));
+    let shape = shape.map_err(|error| Error::model(error.to_string()))?;
     Tensor::new(shape, data(&whole)?).map_err(|error| Error::model(error.to_string()))
 }
 

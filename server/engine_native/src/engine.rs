@@ -8,7 +8,7 @@ use candor_domain::{
 };
 use candor_engine_source::{Scanned, datatype, properties, scanned};
 use candor_onnx::{
-    Folder, Graph, ValueInfo,
+    Folder, Graph, ValueInfo, ValueType,
     extract::{Classes, Labels},
 };
 
@@ -47,6 +47,7 @@ impl Engine for NativeEngine {
     fn load(&self, source: ModelSource<'_>) -> Result<LoadedModel> {
         let Scanned { model, cost_depends_on_values } = scanned(source)?;
         let graph = &model.graph;
+        tensors_only(graph)?;
         let inputs = inputs(graph)?;
         let Compiled { plan, outputs } = compile(graph, &Folder::new(source.folder), &inputs)?;
         let signature = Signature {
@@ -84,6 +85,18 @@ struct NativeSession(Plan);
 impl Session for NativeSession {
     fn run(&self, inputs: &[Tensor], wanted: &[usize], cancel: Option<&Cancel>) -> Result<Vec<Tensor>> {
         self.0.run(inputs, wanted, cancel)
+    }
+}
+
+/// No output may be anything but a tensor; the maps of ZipMap are one here.
+fn tensors_only(graph: &Graph) -> Result<()> {
+    let is_other = |info: &&ValueInfo| !matches!(info.value, ValueType::Tensor { .. } | ValueType::Unknown);
+    match graph.outputs.iter().filter(is_other).find(|info| Classes::of(graph, &info.name).is_none()) {
+        Some(info) => {
+            let what = format!("output '{}' is a sequence or a map, not a tensor", info.name);
+            Err(Error::new(ErrorCode::Unsupported, what))
+        }
+        None => Ok(()),
     }
 }
 

@@ -6,7 +6,7 @@ use candor_domain::{Cancel, Error, ErrorCode, Result, Tensor};
 
 use crate::{
     kernel::{Args, Kernel, Source, go_on},
-    workspace::Workspace,
+    workspace::{Workspace, bounded_shape},
 };
 
 /// Everything that a session needs to run.
@@ -34,6 +34,7 @@ pub(crate) struct Step {
 impl Plan {
     /// Runs the steps that `wanted` needs.
     pub(crate) fn run(&self, inputs: &[Tensor], wanted: &[usize], cancel: Option<&Cancel>) -> Result<Vec<Tensor>> {
+        inputs.iter().try_for_each(|input| bounded_shape(input.shape()))?;
         Workspace::with(|workspace| {
             workspace.begin(self.slots);
             let outputs = self.run_in(workspace, inputs, wanted, cancel);

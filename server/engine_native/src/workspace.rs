@@ -5,7 +5,7 @@
 
 use std::{cell::RefCell, mem};
 
-use candor_domain::{Error, Result, Tensor, TensorData};
+use candor_domain::{Error, Result, Shape, Tensor, TensorData};
 
 /// Most elements of one tensor that a kernel may make: a shape that a model computes can be anything.
 const ELEMENTS_MAX: usize = 1 << 28;
@@ -108,6 +108,16 @@ pub(crate) fn bounded(elements: usize) -> Result<()> {
     Err(Error::invalid("the model makes a tensor that is too large")
         .expected(format!("at most {ELEMENTS_MAX} elements"))
         .got(elements.to_string()))
+}
+
+/// Checks that a shape is one of a tensor that could be, if all its dimensions had a size: without elements too,
+/// loops go along the axes that have one.
+///
+/// # Errors
+/// As [`bounded`].
+pub(crate) fn bounded_shape(shape: &Shape) -> Result<()> {
+    let size = |size: &i64| usize::try_from(*size).unwrap_or(usize::MAX).max(1);
+    bounded(shape.dims().iter().map(size).fold(1, usize::saturating_mul))
 }
 
 /// What one run works in.

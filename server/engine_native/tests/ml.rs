@@ -1,5 +1,5 @@
 //! Operators of `ai.onnx.ml` against recorded answers, made by `fixtures/make_ml.py` and `fixtures/make_trees.py`.
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail loudly too")]
+#![allow(clippy::indexing_slicing, clippy::panic, clippy::unwrap_used, reason = "helpers of tests fail loudly too")]
 
 use std::path::Path;
 

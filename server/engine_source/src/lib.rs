@@ -56,8 +56,9 @@ pub fn told(problem: &candor_onnx::Error) -> Error {
 /// infers more puts that in its place.
 ///
 /// # Errors
-/// `InvalidModel` when an input or output is no tensor, or one that no request can carry: of a type that
-/// the Open Inference Protocol does not have, or of more than [`RANK_MAX`] dimensions.
+/// `Unsupported` when an input or output is no tensor, since an engine may make one of it. `InvalidModel` when it
+/// is one that no request can carry: of a type that the Open Inference Protocol does not have, or of more than
+/// [`RANK_MAX`] dimensions.
 pub fn signature(graph: &Graph) -> Result<Signature> {
     Ok(Signature {
         inputs: graph.required_inputs().map(|(_, info)| spec(info, "input")).collect::<Result<_>>()?,
@@ -68,7 +69,8 @@ pub fn signature(graph: &Graph) -> Result<Signature> {
 fn spec(info: &ValueInfo, side: &str) -> Result<TensorSpec> {
     let name = info.name.as_str();
     let ValueType::Tensor { element, shape } = &info.value else {
-        return Err(Error::model(format!("{side} '{name}' is {}, not a tensor", kind(&info.value)))
+        let what = format!("{side} '{name}' is {}, not a tensor", kind(&info.value));
+        return Err(Error::new(ErrorCode::Unsupported, what)
             .hint("export the model with plain tensor outputs (skl2onnx: options={'zipmap': False})"));
     };
     let datatype = datatype(*element).ok_or_else(|| {

@@ -84,6 +84,7 @@ fn special(node: &Node, inputs: usize) -> Option<&'static str> {
         }
         "Clip" if opset < 11 => Some("its bounds were other before operator set 11"),
         "Dropout" if inputs > 2 => Some("training is not what it does"),
+        "Dropout" if node.outputs.len() > 1 && opset < 12 => Some("its mask was another before operator set 12"),
         "Einsum" if text("equation").is_some_and(|equation| equation.trim_end().ends_with("->")) => {
             Some("tract does not sum up everything")
         }
@@ -290,6 +291,8 @@ mod tests {
             assert_eq!(why(&right), None, "{right:?}");
         }
         let old = |op_type, opset| Node { opset: Some(opset), ..node(op_type, x, &[]) };
+        let mask = Node { outputs: vec!["y".to_owned(), "mask".to_owned()], ..old("Dropout", 11) };
+        assert!(why(&mask).is_some() && why(&Node { opset: Some(12), ..mask }).is_none());
         assert!(why(&old("Clip", 10)).is_some() && why(&old("Pad", 10)).is_some() && why(&old("Add", 6)).is_some());
     }
 

@@ -21,7 +21,7 @@ pub const fn code(code: ErrorCode) -> Code {
         ErrorCode::MethodNotAllowed | ErrorCode::Unsupported => Code::Unimplemented,
         ErrorCode::Unauthenticated => Code::Unauthenticated,
         ErrorCode::Forbidden => Code::PermissionDenied,
-        ErrorCode::Overloaded | ErrorCode::NotReady => Code::Unavailable,
+        ErrorCode::Overloaded | ErrorCode::NotReady | ErrorCode::BreakerOpen => Code::Unavailable,
         ErrorCode::Cancelled => Code::Cancelled,
         ErrorCode::EngineFailed | ErrorCode::Internal => Code::Internal,
     }

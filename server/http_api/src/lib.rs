@@ -33,7 +33,7 @@ pub mod wire;
 use std::sync::Arc;
 
 use actix_web::web::{self, ServiceConfig};
-use candor_serving::{Callers, Pipeline, Readiness, Registry, Tally};
+use candor_serving::{Callers, Faults, Pipeline, Readiness, Registry, Tally};
 
 pub use contracts::{Contracts, V1};
 pub use gate::Gate;
@@ -48,6 +48,7 @@ pub struct Api {
     callers: Arc<Callers>,
     limits: Arc<HttpLimits>,
     contracts: Contracts,
+    faults: Option<Arc<Faults>>,
     responses: responses::Responses,
     grpc_answers: Arc<Tally>,
     documents: handlers::docs::Documents,
@@ -67,6 +68,8 @@ pub struct ApiParts {
     pub limits: HttpLimits,
     /// Which contracts of others are on.
     pub contracts: Contracts,
+    /// Where faults are ordered; without it no order is taken.
+    pub faults: Option<Arc<Faults>>,
     /// Answers of the gRPC door by code, for the metrics.
     pub grpc_answers: Arc<Tally>,
 }
@@ -75,10 +78,10 @@ impl Api {
     /// The shared state of this door.
     #[must_use]
     pub fn new(parts: ApiParts) -> Self {
-        let ApiParts { pipeline, registry, readiness, callers, limits, contracts, grpc_answers } = parts;
+        let ApiParts { pipeline, registry, readiness, callers, limits, contracts, faults, grpc_answers } = parts;
         let documents = handlers::docs::Documents::new(&contracts);
         let (limits, responses) = (Arc::new(limits), responses::Responses::default());
-        Self { pipeline, registry, readiness, callers, limits, contracts, responses, grpc_answers, documents }
+        Self { pipeline, registry, readiness, callers, limits, contracts, faults, responses, grpc_answers, documents }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use candor_domain::{EngineInfo, Outcome, Phase};
+use candor_domain::{BreakerState, EngineInfo, Outcome, Phase};
 use candor_serving::{CrossCheckReport, LATENCY_BUCKETS_NANOS, VersionView, cross_check::LiveCounts};
 
 use crate::Api;
@@ -23,7 +23,7 @@ pub struct Metric {
 }
 
 /// Every metric, in the order in which they are written; docs/METRICS.md is made from this.
-pub const METRICS: [Metric; 15] = [
+pub const METRICS: [Metric; 19] = [
     Metric { name: "candor_build_info", kind: "gauge", labels: "version", help: "Always 1; the label says what runs." },
     Metric {
         name: "candor_engine_info",
@@ -79,6 +79,30 @@ pub const METRICS: [Metric; 15] = [
         kind: "gauge",
         labels: "model, version",
         help: "Requests that hold a ready version now.",
+    },
+    Metric {
+        name: "candor_breaker_state",
+        kind: "gauge",
+        labels: "model, version",
+        help: "Circuit breaker of a ready version: 0 closed, 1 half-open, 2 open.",
+    },
+    Metric {
+        name: "candor_breaker_changes_total",
+        kind: "counter",
+        labels: "model, version, to",
+        help: "Changes of a version's circuit breaker by the state that it changed to: closed, half_open, open.",
+    },
+    Metric {
+        name: "candor_breaker_rejected_total",
+        kind: "counter",
+        labels: "model, version",
+        help: "Requests that a version's circuit breaker refused; they are among the rejected ones too.",
+    },
+    Metric {
+        name: "candor_breaker_fallbacks_total",
+        kind: "counter",
+        labels: "model, version",
+        help: "Requests that another version answered because this one's circuit breaker was open.",
     },
     Metric {
         name: "candor_phase_seconds",
@@ -155,6 +179,17 @@ fn write_view(text: &mut String, name: &str, view: &VersionView) -> std::fmt::Re
             Some(inflight) => writeln!(text, "{name}{{{labels}}} {inflight}"),
             None => Ok(()),
         },
+        "candor_breaker_state" => match &view.breaker {
+            Some(breaker) => writeln!(text, "{name}{{{labels}}} {}", breaker.reading.state as u8),
+            None => Ok(()),
+        },
+        "candor_breaker_changes_total" => {
+            let changes = BreakerState::ALL.into_iter().zip(view.totals.breaker.changes);
+            let mut changes = changes.map(|(to, count)| (to.word(), count));
+            changes.try_for_each(|(to, count)| writeln!(text, "{name}{{{labels},to=\"{to}\"}} {count}"))
+        }
+        "candor_breaker_rejected_total" => writeln!(text, "{name}{{{labels}}} {}", view.totals.breaker.rejected),
+        "candor_breaker_fallbacks_total" => writeln!(text, "{name}{{{labels}}} {}", view.totals.breaker.fallbacks),
         "candor_phase_seconds" => {
             Phase::ALL.into_iter().try_for_each(|phase| write_histogram(text, name, &labels, view, phase))
         }

@@ -185,6 +185,7 @@ kinds! {
     QuotaExceeded "quota-exceeded" "The caller has used up its quota";
     Overloaded "overloaded" "There is no room now";
     NotReady "not-ready" "The model does not answer now";
+    BreakerOpen "breaker-open" "The model is given a rest";
     DeadlineExceeded "deadline-exceeded" "The inference took too long";
     Cancelled "cancelled" "The caller went away";
     InvalidModel "invalid-model" "The model cannot be served";

@@ -13,8 +13,8 @@ use candor_domain::Access;
 use crate::{
     contracts::{Contract, Contracts},
     handlers::{
-        catalog, docs, fallback, health, infer, invocations, metrics, models, predict, problems, repository, server,
-        statistics, v1,
+        breaker, catalog, docs, fallback, health, infer, invocations, metrics, models, predict, problems, repository,
+        server, statistics, v1,
     },
 };
 
@@ -119,6 +119,10 @@ routes! {
     POST "/v2/repository/index"                           Observe repository::index;
     POST "/v2/repository/models/{model}/load"             Operate repository::load;
     POST "/v2/repository/models/{model}/unload"           Operate repository::unload;
+    POST "/api/v1/models/{model}/versions/{version}/breaker/reset" Operate breaker::reset;
+    PUT  "/api/v1/models/{model}/faults"                  Admin   breaker::order;
+    GET  "/api/v1/models/{model}/faults"                  Admin   breaker::show;
+    DELETE "/api/v1/models/{model}/faults"                Admin   breaker::take_back;
     GET  "/metrics"                                       Observe metrics::text;
 
     // Documents.

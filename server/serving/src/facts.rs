@@ -12,6 +12,8 @@ use std::{
 use candor_domain::{Observation, Outcome, Phase};
 use crossbeam_utils::CachePadded;
 
+use crate::breaker::{BreakerEvents, BreakerTotals};
+
 const MICROSECOND: u64 = 1_000;
 const MILLISECOND: u64 = 1_000_000;
 
@@ -62,6 +64,7 @@ pub struct Facts {
     shards: Box<[CachePadded<Shard>]>,
     /// Read by every request and written by few, so that sharing it is cheap.
     run_nanos_per_row: CachePadded<AtomicU64>,
+    breaker: BreakerEvents,
 }
 
 /// One run in so many is learned from.
@@ -103,6 +106,8 @@ pub struct FactsTotals {
     pub last_unix_ms: u64,
     /// Time per phase of successful requests, indexed as [`Phase::ALL`].
     pub phases: [HistogramTotals; PHASES],
+    /// What happened at its breakers.
+    pub breaker: BreakerTotals,
 }
 
 impl FactsTotals {
@@ -140,11 +145,17 @@ impl Facts {
         Self {
             shards: (0..threads.max(1)).map(|_| CachePadded::default()).collect(),
             run_nanos_per_row: CachePadded::new(AtomicU64::new(COST_UNKNOWN)),
+            breaker: BreakerEvents::default(),
         }
     }
 
     fn shard(&self) -> Option<&Shard> {
         self.shards.get(thread_number() % self.shards.len()).map(|shard| &**shard)
+    }
+
+    /// What happens at the version's breaker.
+    pub(crate) fn breaker(&self) -> &BreakerEvents {
+        &self.breaker
     }
 
     /// Counts one inference.
@@ -203,7 +214,7 @@ impl Facts {
     /// Adds the shards up.
     #[must_use]
     pub fn totals(&self) -> FactsTotals {
-        let mut totals = FactsTotals::default();
+        let mut totals = FactsTotals { breaker: self.breaker.totals(), ..FactsTotals::default() };
         for shard in &self.shards {
             for (sum, counter) in totals.outcomes.iter_mut().zip(&shard.outcomes) {
                 *sum += counter.load(Relaxed);

@@ -17,15 +17,19 @@
 //! | [`callers`] | who is calling, may they, and how often |
 //! | [`readiness`] | whether the server may get traffic |
 //! | [`pool`] | named threads behind a bounded queue |
+//! | [`breaker`] | the breaker of a version, and what happened at it |
+//! | [`faults`] | faults on order, around a session's run |
 //! | [`facts`] | per-worker counters and histograms of each version |
 //! | [`tally`] | answers of a door by word |
 //! | [`likeness`] | "did you mean …?" |
 
+pub mod breaker;
 pub mod callers;
 mod compare;
 pub mod cross_check;
 pub mod engines;
 pub mod facts;
+pub mod faults;
 pub mod features;
 pub mod likeness;
 pub mod oip;
@@ -36,10 +40,12 @@ pub mod registry;
 pub mod repository;
 pub mod tally;
 
+pub use breaker::{BreakerDefaults, BreakerTotals, BreakerView};
 pub use callers::{Callers, Quota, Tokens};
 pub use cross_check::{CrossCheckReport, CrossCheckSettings, CrossCheckState};
 pub use engines::{EngineChoice, EngineId, Engines, PassedOver};
 pub use facts::{FactsTotals, LATENCY_BUCKETS_NANOS};
+pub use faults::Faults;
 pub use pipeline::{Call, Codec, InferRequest, Pipeline, PipelineSettings, Ran};
 pub use pool::{Pending, Pool};
 pub use readiness::Readiness;

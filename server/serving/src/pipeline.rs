@@ -3,7 +3,9 @@
 //! A door calls [`Pipeline::infer`] with a [`Codec`] that knows its wire format. Cheap requests run on the
 //! caller's thread (a hop to another thread costs more than the model); dear ones, decoding included, run
 //! on the session pool, are given up when their time is over, and are stopped when nobody waits for them
-//! any more. Knows no wire format and no status code.
+//! any more. Every call passes the breaker of its version. Knows no wire format and no status code.
+
+mod passage;
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
@@ -12,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use candor_domain::{Cancel, Clock, Error, ErrorCode, Observation, Outcome, Phase, Result, Tensor, Tick};
+use candor_domain::{Clock, Error, ErrorCode, Observation, Outcome, Permit, Phase, Result, Tensor, Tick, Version};
 use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
@@ -20,6 +22,7 @@ use crate::{
     pool::Pool,
     registry::{Lease, ReadyVersion, Registry},
 };
+use passage::{Passage, Progress, Waiter, ending};
 
 /// How the pipeline behaves.
 #[derive(Debug, Clone)]
@@ -77,6 +80,8 @@ pub trait Codec: Send + 'static {
 pub struct Ran<'a> {
     /// The version that ran.
     pub version: &'a ReadyVersion,
+    /// The version that would have answered if its breaker were not open.
+    pub fallback_from: Option<&'a Version>,
     /// Its outputs, which stand at the positions that [`Codec::decode`] asked for.
     pub outputs: Vec<Tensor>,
     /// Nanoseconds that each phase took, indexed as [`Phase::ALL`], as far as they are over.
@@ -117,8 +122,9 @@ impl Pipeline {
     /// # Errors
     /// Everything that can be wrong with a request, a model or the moment, by [`ErrorCode`].
     pub async fn infer<C: Codec>(&self, call: Call<'_>, codec: C) -> Result<C::Reply> {
-        let lease = self.registry.lease(call.model, call.version)?;
-        let mut work = Work::new(lease, codec, Arc::clone(&self.clock));
+        let admitted = self.clock.now();
+        let passage = Passage::enter(&self.registry, &call, &*self.clock, admitted)?;
+        let mut work = Work::new(passage, codec, Arc::clone(&self.clock), admitted);
         if let Err(refusal) = work.lease.admit() {
             return work.finish(Err(refusal));
         }
@@ -128,7 +134,7 @@ impl Pipeline {
                 return work.finish(Err(error));
             }
             if work.predicted_run().is_some_and(|predicted| predicted <= self.settings.inline_run_max) {
-                return work.run_encode_finish(None);
+                return work.run_encode_finish();
             }
         }
         // Boxed, so that the future of requests that stay here is small.
@@ -136,27 +142,22 @@ impl Pipeline {
     }
 
     async fn infer_on_pool<C: Codec>(&self, mut work: Work<C>) -> Result<C::Reply> {
-        /// Stops the run when the door stops waiting, because the caller has gone.
-        struct CancelOnDrop(Arc<Cancel>);
-        impl Drop for CancelOnDrop {
-            fn drop(&mut self) {
-                self.0.cancel();
-            }
-        }
         let facts = Arc::clone(work.lease.facts());
         let (admitted, time) = (
             work.admitted,
             work.timeout().map_or(self.settings.inference_max, |own| own.min(self.settings.inference_max)),
         );
         let deadline = admitted.after(time);
-        let cancel = CancelOnDrop(Arc::new(Cancel::default()));
-        let for_run = Arc::clone(&cancel.0);
+        // What the end says of the version, whoever waits tells: it sees a run that never ends, too.
+        let waiter = Waiter::new(work.permit.take(), Arc::clone(&self.clock));
+        let progress = waiter.progress();
+        work.progress = Some(Arc::clone(&progress));
         let clock = Arc::clone(&self.clock);
         // The caller's own limit, if only the pool could read it.
         let (tell, told) = oneshot::channel::<Duration>();
         let task = move || {
             work.lap(Phase::Queue);
-            if for_run.is_cancelled() {
+            if progress.cancel.is_cancelled() {
                 return work.finish(Err(Error::new(ErrorCode::Cancelled, "nobody waits for the answer any more")));
             }
             if let Err(error) = work.decode() {
@@ -168,7 +169,7 @@ impl Pipeline {
                 }
                 let _ = tell.send(own);
             }
-            work.run_encode_finish(Some(&for_run))
+            work.run_encode_finish()
         };
         let Ok(pending) = self.sessions.submit(task) else {
             let error = Error::new(ErrorCode::Overloaded, "the queue for inferences is full")
@@ -187,12 +188,19 @@ impl Pipeline {
             timeout(until(admitted.after(own)), answer).await.map_err(|_| own)
         };
         match timeout(until(deadline), answer).await {
-            Ok(Ok(Some(reply))) => reply,
-            Ok(Ok(None)) => {
-                Err(remember(&facts, &*self.clock, admitted, Error::new(ErrorCode::Internal, "the inference was lost")))
+            Ok(Ok(reply)) => {
+                let lost = || Error::new(ErrorCode::Internal, "the inference was lost");
+                let reply = reply.unwrap_or_else(|| Err(remember(&facts, &*self.clock, admitted, lost())));
+                waiter.end(ending(reply.as_ref().err()));
+                reply
             }
             Ok(Err(own)) => Err(too_slow(own)),
-            Err(_) => Err(too_slow(time)),
+            Err(_) => {
+                if time == self.settings.inference_max {
+                    waiter.end_late(time);
+                }
+                Err(too_slow(time))
+            }
         }
     }
 }
@@ -217,6 +225,11 @@ fn remember(facts: &Facts, clock: &dyn Clock, admitted: Tick, error: Error) -> E
 /// One request's state on its way.
 struct Work<C> {
     lease: Lease,
+    /// The right to call the version, unless somebody waits for this on another thread and holds it there.
+    permit: Option<Permit>,
+    fallback_from: Option<Version>,
+    /// Where a run on the pool says how far it is.
+    progress: Option<Arc<Progress>>,
     codec: Option<C>,
     request: Option<InferRequest>,
     rows: u64,
@@ -225,13 +238,27 @@ struct Work<C> {
     /// When the phase that is under way began.
     mark: Tick,
     nanos: [Option<u64>; Phase::ALL.len()],
+    /// How long the run took, however it ended.
+    run_nanos: u64,
 }
 
 impl<C: Codec> Work<C> {
-    fn new(lease: Lease, codec: C, clock: Arc<dyn Clock>) -> Self {
-        let admitted = clock.now();
-        let nanos = [None; Phase::ALL.len()];
-        Self { lease, codec: Some(codec), request: None, rows: 0, clock, admitted, mark: admitted, nanos }
+    fn new(passage: Passage, codec: C, clock: Arc<dyn Clock>, admitted: Tick) -> Self {
+        let Passage { lease, permit, fallback_from } = passage;
+        Self {
+            lease,
+            permit,
+            fallback_from,
+            progress: None,
+            codec: Some(codec),
+            request: None,
+            rows: 0,
+            clock,
+            admitted,
+            mark: admitted,
+            nanos: [None; Phase::ALL.len()],
+            run_nanos: 0,
+        }
     }
 
     fn codec_body_bytes(&self) -> usize {
@@ -273,22 +300,28 @@ impl<C: Codec> Work<C> {
 
     /// How long the run will take; `None` when nobody can tell, or the caller wants to be sure.
     fn predicted_run(&self) -> Option<Duration> {
-        if !self.lease.cost_is_per_row || self.timeout().is_some() {
+        if !self.lease.cost_is_per_row || self.timeout().is_some() || self.lease.may_be_delayed() {
             return None;
         }
         Some(Duration::from_nanos(self.lease.facts().run_nanos_per_row().saturating_mul(self.rows.max(1))))
     }
 
-    fn run_encode_finish(mut self, cancel: Option<&Cancel>) -> Result<C::Reply> {
-        let reply = self.run(cancel).and_then(|outputs| self.encode(outputs));
+    fn run_encode_finish(mut self) -> Result<C::Reply> {
+        let reply = self.run().and_then(|outputs| self.encode(outputs));
         self.finish(reply)
     }
 
-    fn run(&mut self, cancel: Option<&Cancel>) -> Result<Vec<Tensor>> {
+    fn run(&mut self) -> Result<Vec<Tensor>> {
         let Some(request) = self.request.take() else { return Err(lost()) };
         let session = self.lease.session();
-        let outputs = caught(|| session.run(&request.inputs, &request.outputs, cancel))?;
-        let took = self.lap(Phase::Run);
+        let (progress, began) = (self.progress.as_deref(), self.mark);
+        progress.inspect(|progress| progress.begin(began));
+        let cancel = progress.map(|progress| &progress.cancel);
+        let outputs = caught(|| session.run(&request.inputs, &request.outputs, cancel));
+        let took = if outputs.is_ok() { self.lap(Phase::Run) } else { self.clock.now().nanos_since(began) };
+        self.run_nanos = took;
+        self.progress.as_deref().inspect(|progress| progress.end(took));
+        let outputs = outputs?;
         self.lease.facts().learn_cost(self.rows, took);
         self.lease.cross_check().offer(&request.inputs, &request.outputs, &outputs);
         Ok(outputs)
@@ -296,13 +329,14 @@ impl<C: Codec> Work<C> {
 
     fn encode(&mut self, outputs: Vec<Tensor>) -> Result<C::Reply> {
         let Some(codec) = self.codec.take() else { return Err(lost()) };
-        let ran = Ran { version: &self.lease, outputs, nanos: self.nanos, clock: &*self.clock };
+        let fallback_from = self.fallback_from.as_ref();
+        let ran = Ran { version: &self.lease, fallback_from, outputs, nanos: self.nanos, clock: &*self.clock };
         let reply = caught(|| codec.encode(ran))?;
         self.lap(Phase::Encode);
         Ok(reply)
     }
 
-    /// Writes the facts and lets the lease go.
+    /// Writes the facts, tells the breaker, and lets the lease go.
     fn finish<T>(mut self, reply: Result<T>) -> Result<T> {
         let now = self.clock.now();
         self.set(Phase::Request, now.nanos_since(self.admitted));
@@ -310,6 +344,9 @@ impl<C: Codec> Work<C> {
         let observation =
             Observation { outcome, rows: self.rows, nanos: self.nanos, ended_unix_ms: self.clock.unix_ms() };
         self.lease.facts().record(&observation);
+        if let Some(permit) = self.permit.take() {
+            permit.end(ending(reply.as_ref().err()), Duration::from_nanos(self.run_nanos), now);
+        }
         reply
     }
 }
@@ -336,7 +373,9 @@ fn outcome(error: &Error) -> Outcome {
         | ErrorCode::Unsupported
         | ErrorCode::Unauthenticated
         | ErrorCode::Forbidden => Outcome::Invalid,
-        ErrorCode::QuotaExceeded | ErrorCode::Overloaded | ErrorCode::NotReady => Outcome::Rejected,
+        ErrorCode::QuotaExceeded | ErrorCode::Overloaded | ErrorCode::NotReady | ErrorCode::BreakerOpen => {
+            Outcome::Rejected
+        }
         ErrorCode::DeadlineExceeded | ErrorCode::Cancelled => Outcome::Cancelled,
         ErrorCode::InvalidModel | ErrorCode::EngineFailed | ErrorCode::Internal => Outcome::Failed,
     }

@@ -36,6 +36,9 @@ pub(super) struct ConfigArgs {
     /// Listen beyond loopback without tokens.
     #[arg(long)]
     insecure: bool,
+    /// Let faults be ordered through the API: delays, errors, panics.
+    #[arg(long)]
+    enable_faults: bool,
     /// Seconds between two looks at the folder for changes; 0 means never [default: 0].
     #[arg(long, value_name = "SECONDS")]
     poll_s: Option<String>,
@@ -68,7 +71,8 @@ pub(super) struct CommonArgs {
 
 impl ConfigArgs {
     pub(super) fn layers(&self) -> Layers {
-        let insecure = self.insecure.then(|| "true".to_owned());
+        let said = |is_said: bool| is_said.then(|| "true".to_owned());
+        let (insecure, enable_faults) = (said(self.insecure), said(self.enable_faults));
         self.common.layers_with(&[
             ("[MODELS_DIR]", &self.models_dir),
             ("--http-addr", &self.http_addr),
@@ -79,6 +83,7 @@ impl ConfigArgs {
             ("--load-at-start", &self.load_at_start),
             ("--log-level", &self.log_level),
             ("--insecure", &insecure),
+            ("--enable-faults", &enable_faults),
         ])
     }
 }

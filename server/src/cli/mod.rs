@@ -121,6 +121,7 @@ SIGTERM: not ready, drain, stop. Another signal, a second later or more, ends at
 /// Runs the command line.
 #[must_use]
 pub fn main() -> ExitCode {
+    candor_serving::engines::keep_panics_off_the_terminal();
     let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
     let color = Color::of_arguments(words).apply();
     let matches = Cli::command().color(color).try_get_matches();

@@ -7,12 +7,16 @@
 //! | module | what it does |
 //! |---|---|
 //! | `layers` | where each value comes from |
+//! | `breaker` | `[breaker]` |
 //! | `settings` | what the values mean and which are allowed |
 //! | `grpc` | the same for the gRPC door |
+//! | `reach` | who may reach the doors without a token |
 //! | `reference` | docs/CONFIG.md and `candor config show` |
 
+mod breaker;
 mod grpc;
 mod layers;
+mod reach;
 mod reference;
 mod settings;
 
@@ -25,7 +29,7 @@ pub use settings::{LogFormat, Settings};
 pub const DEFAULTS: &str = include_str!("../../config/default.toml");
 
 /// Flags of `candor serve` and the keys that they set.
-pub const FLAGS: [(&str, &str); 11] = [
+pub const FLAGS: [(&str, &str); 12] = [
     ("[MODELS_DIR]", "repository.dir"),
     ("--http-addr", "http.addr"),
     ("--grpc-addr", "grpc.addr"),
@@ -34,6 +38,7 @@ pub const FLAGS: [(&str, &str); 11] = [
     ("--ort-library", "engine.ort_library"),
     ("--tokens-file", "auth.tokens_file"),
     ("--insecure", "auth.insecure"),
+    ("--enable-faults", "faults.enabled"),
     ("--poll-s", "repository.poll_s"),
     ("--load-at-start", "repository.load_at_start"),
     ("--log-level", "log.level"),

@@ -15,12 +15,14 @@ use candor_http_api::{
     Contracts, HttpLimits, V1,
     contracts::{VertexPaths, fault_of_health_path, fault_of_path},
 };
-use candor_serving::{CrossCheckSettings, EngineChoice, VersionPolicy, oip::TensorLimits};
+use candor_serving::{BreakerDefaults, CrossCheckSettings, EngineChoice, VersionPolicy, oip::TensorLimits};
 use toml::Value;
 
 use super::{
+    breaker::read_breaker,
     grpc::GrpcSettings,
     layers::{Layers, Report, Source},
+    reach::read_reach,
 };
 
 /// How log lines look.
@@ -61,6 +63,8 @@ pub struct Settings {
     pub inflight_max: u32,
     pub requests_per_second_max: Option<NonZeroU32>,
     pub model_bytes_max: u64,
+    pub breaker: BreakerDefaults,
+    pub faults_enabled: bool,
     pub tokens_file: Option<PathBuf>,
     pub strict_readiness: bool,
     pub drain_delay: Duration,
@@ -80,7 +84,6 @@ impl Settings {
     /// A [`Report`] of all problems at once.
     pub fn read(layers: &mut Layers) -> Result<Self, Report> {
         let mut read = Reader(layers);
-        let insecure = read.boolean("auth.insecure");
         let tokens_file = read.path("auth.tokens_file");
         let mut http_addrs = read.addresses("http.addr");
         let contracts = read_contracts(&mut read);
@@ -90,14 +93,8 @@ impl Settings {
         }
         let http_limits = read_http_limits(&mut read);
         let grpc = GrpcSettings::read(&mut read, &http_limits);
-        for (key, addrs) in [("http.addr", &http_addrs), ("grpc.addr", &grpc.addrs)] {
-            if tokens_file.is_none() && !insecure && addrs.iter().any(|addr| !addr.ip().is_loopback()) {
-                read.complain(
-                    key,
-                    "listening beyond loopback needs auth.tokens_file, or --insecure for a network that is trusted",
-                );
-            }
-        }
+        let doors = [("http.addr", http_addrs.as_slice()), ("grpc.addr", &grpc.addrs)];
+        let faults_enabled = read_reach(&mut read, tokens_file.is_some(), doors);
         let settings = Self {
             http_workers: read.threads("http.workers", 0..=1024, 1),
             connections_max: read.size("http.connections_max", 1..=1_000_000),
@@ -131,6 +128,8 @@ impl Settings {
                 .ok()
                 .and_then(NonZeroU32::new),
             model_bytes_max: read.whole("limits.model_bytes_max", 1..=1024 * GIB),
+            breaker: read_breaker(&mut read),
+            faults_enabled,
             strict_readiness: read.boolean("health.strict"),
             drain_delay: Duration::from_millis(read.whole("shutdown.drain_delay_ms", 0..=DAY_MS)),
             grace: Duration::from_millis(read.whole("shutdown.grace_ms", 0..=DAY_MS)),
@@ -201,7 +200,7 @@ fn read_vertex_paths(read: &mut Reader<'_>) -> VertexPaths {
 pub(super) struct Reader<'a>(&'a mut Layers);
 
 impl Reader<'_> {
-    fn value(&self, key: &str) -> Value {
+    pub(super) fn value(&self, key: &str) -> Value {
         self.0.entry(key).map_or(Value::Boolean(false), |entry| entry.value.clone())
     }
 

@@ -96,7 +96,7 @@ fn models(house: &House) -> Result<String> {
 }
 
 fn zoo(house: &House) -> Result<String> {
-    let python = venv::ensure(house, "zoo/venv", "tests/zoo/requirements.txt")?;
+    let python = venv::ensure(house, "zoo/venv", venv::ZOO)?;
     let mut command = Command::new(python);
     command.args(["tests/zoo/make_zoo.py", "--check"]).env("PYTHONDONTWRITEBYTECODE", "1").current_dir(house.root());
     passed(&mut command)
@@ -104,7 +104,7 @@ fn zoo(house: &House) -> Result<String> {
 
 fn clients(house: &House) -> Result<String> {
     runtime::ensure(house, "debug")?;
-    run::visible(&mut run::cargo(house, &["build", "--locked", "-p", "candor"]))?;
+    run::visible(&mut run::cargo(house, &["build", "--locked", "-p", "candor", "--no-default-features"]))?;
     node::ensure(house, "clients/node", "tests/clients/ts")?;
     let python = venv::ensure(house, "clients/venv", "tests/clients/requirements.txt")?;
     let mut command = Command::new(python);

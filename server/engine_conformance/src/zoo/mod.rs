@@ -13,7 +13,7 @@ mod file;
 mod rows;
 mod versus;
 
-use std::{fmt::Write as _, path::Path, sync::Arc};
+use std::{fmt::Write as _, path::Path, sync::Arc, thread};
 
 use candor_domain::{Engine, ModelSource};
 
@@ -73,11 +73,10 @@ fn outcome(engine: &dyn Engine, model: &Model) -> Outcome {
 /// Models that differ without a reason or in more rows, or do not although the list says so.
 pub fn hold_against(engine: &Arc<dyn Engine>, reference: &Arc<dyn Engine>) -> Result<String, String> {
     let accepted = lists::ZOO.reasons(&format!("{}_differs.txt", engine.info().name))?;
+    let models = file::read()?;
     let (mut said, mut wrong) = (String::new(), String::new());
-    for model in file::read()? {
-        let compared = compare(&**reference, &**engine, &model.bytes, &model.inputs);
-        let differences = compared.map_err(|why| format!("{}: {why}", model.name))?;
-        let Some(differences) = differences else { continue };
+    for (model, compared) in models.iter().zip(compare_all(&**engine, &**reference, &models)) {
+        let Some(differences) = compared.map_err(|why| format!("{}: {why}", model.name))? else { continue };
         let _ = writeln!(said, "{}: {differences}", model.name);
         let allowed = accepted.get(&model.name).map(|reason| allowed(reason)).transpose()?;
         if differences.is_none() && allowed.is_some() {
@@ -87,6 +86,22 @@ pub fn hold_against(engine: &Arc<dyn Engine>, reference: &Arc<dyn Engine>) -> Re
         }
     }
     if wrong.is_empty() { Ok(said) } else { Err(wrong) }
+}
+
+type Compared = Result<Option<Differences>, String>;
+
+/// All models, on two threads.
+fn compare_all(engine: &dyn Engine, reference: &dyn Engine, models: &[Model]) -> Vec<Compared> {
+    let half = |models: &[Model]| -> Vec<Compared> {
+        models.iter().map(|model| compare(reference, engine, &model.bytes, &model.inputs)).collect()
+    };
+    let (first, second) = models.split_at(models.len() / 2);
+    thread::scope(|scope| {
+        let second_half = scope.spawn(|| half(second));
+        let mut all = half(first);
+        all.extend(second_half.join().unwrap_or_else(|_| vec![Err("a comparison panicked".to_owned()); second.len()]));
+        all
+    })
 }
 
 /// How many rows a reason accepts: it begins with their number.

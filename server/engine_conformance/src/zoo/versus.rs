@@ -24,7 +24,7 @@ const TOLERANCE: Tolerance = Tolerance { relative: 1e-5, absolute: 1e-5 };
 const STEPS: usize = 4;
 
 /// How two engines differ on one model.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub struct Differences {
     /// Rows that were compared.
     pub rows: usize,

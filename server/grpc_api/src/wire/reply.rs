@@ -15,11 +15,22 @@ use candor_serving::{
 };
 
 use super::request::Wish;
-use crate::proto::{InferTensorContents, ModelInferResponse, model_infer_response::InferOutputTensor};
+use crate::proto::{
+    InferParameter, InferTensorContents, ModelInferResponse, infer_parameter::ParameterChoice,
+    model_infer_response::InferOutputTensor,
+};
+
+/// The parameter of a reply that another version than the one that was asked for has given, because the breaker of
+/// that one is open: it names that one.
+const FALLBACK_FROM: &str = "candor_fallback_from";
+
+fn text(text: &str) -> InferParameter {
+    InferParameter { parameter_choice: Some(ParameterChoice::StringParam(text.to_owned())) }
+}
 
 /// Writes the reply to a request that had `id`, wished for `wishes` and was `raw` or not.
 pub(super) fn write(ran: Ran<'_>, id: String, wishes: &[Wish], raw: bool) -> Result<ModelInferResponse> {
-    let Ran { version, outputs, .. } = ran;
+    let Ran { version, fallback_from, outputs, .. } = ran;
     let (specs, batched) = (&version.signature.outputs, version.signature.is_batched());
     let mut named: Vec<(String, Tensor)> = Vec::with_capacity(wishes.len());
     for (wish, tensor) in wishes.iter().zip(outputs) {
@@ -36,7 +47,10 @@ pub(super) fn write(ran: Ran<'_>, id: String, wishes: &[Wish], raw: bool) -> Res
         model_name: version.model.to_string(),
         model_version: version.version.to_string(),
         id,
-        parameters: HashMap::new(),
+        parameters: fallback_from
+            .map(|version| (FALLBACK_FROM.to_owned(), text(version.as_str())))
+            .into_iter()
+            .collect(),
         outputs: Vec::with_capacity(named.len()),
         raw_output_contents: Vec::new(),
     };

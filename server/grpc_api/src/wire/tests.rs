@@ -166,7 +166,9 @@ fn bits(tensor: &Tensor) -> (Datatype, Vec<i64>, Vec<u8>) {
 fn reply(codec: InferCodec, datatype: Datatype, outputs: Vec<Tensor>) -> proto::ModelInferResponse {
     static CLOCK: LazyLock<ManualClock> = LazyLock::new(ManualClock::default);
     let version = version(datatype);
-    codec.encode(Ran { version: &version, outputs, nanos: Default::default(), clock: &*CLOCK }).unwrap()
+    codec
+        .encode(Ran { version: &version, fallback_from: None, outputs, nanos: Default::default(), clock: &*CLOCK })
+        .unwrap()
 }
 
 proptest! {
@@ -360,6 +362,19 @@ fn parameters_that_mean_something_are_read() {
     shared.inputs[0].parameters = HashMap::from([("shared_memory_region".to_owned(), region)]);
     let error = decode(Datatype::Fp32, &shared).err().unwrap();
     assert_eq!(error.code(), ErrorCode::Unsupported);
+}
+
+#[test]
+fn an_answer_that_another_version_gave_says_so() {
+    static CLOCK: LazyLock<ManualClock> = LazyLock::new(ManualClock::default);
+    let (codec, request) = decode(Datatype::Fp32, &raw(&fp32(3))).unwrap();
+    let (version, asked) = (version(Datatype::Fp32), candor_domain::Version::parse("2").unwrap());
+    let fallback_from = Some(&asked);
+    let ran =
+        Ran { version: &version, fallback_from, outputs: request.inputs, nanos: Default::default(), clock: &*CLOCK };
+    let answer = codec.encode(ran).unwrap();
+    let from = answer.parameters["candor_fallback_from"].parameter_choice.clone();
+    assert_eq!(from, Some(proto::infer_parameter::ParameterChoice::StringParam("2".to_owned())));
 }
 
 #[test]

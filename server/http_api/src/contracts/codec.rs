@@ -7,7 +7,7 @@ use std::{
 };
 
 use actix_web::web::Bytes;
-use candor_domain::{Error, Result, Tensor};
+use candor_domain::{Error, Result, Tensor, Version};
 use candor_serving::{
     Codec, InferRequest, Ran, ReadyVersion,
     features::{FeatureSet, RowCount, Spot, Table},
@@ -139,6 +139,8 @@ pub(crate) struct ContractReply {
     pub(crate) coding: Option<&'static str>,
     /// Gaps that were filled as the manifest says. The contracts have no place for them but a header.
     pub(crate) filled: usize,
+    /// The version that would have answered if its breaker were not open.
+    pub(crate) fallback_from: Option<Version>,
 }
 
 impl ContractCodec {
@@ -227,7 +229,7 @@ impl Codec for ContractCodec {
     }
 
     fn encode(self, ran: Ran<'_>) -> Result<ContractReply> {
-        let Ran { version, outputs, .. } = ran;
+        let Ran { version, fallback_from, outputs, .. } = ran;
         let carries = match self.dialect {
             Dialect::TfServing => Carries::NanToo,
             Dialect::Kserve | Dialect::Invocations | Dialect::Vertex => Carries::Json,
@@ -243,7 +245,7 @@ impl Codec for ContractCodec {
         let encoding =
             if bytes.len() >= self.limits.compress_bytes_min { self.encoding } else { ReplyEncoding::Identity };
         let (bytes, coding) = encoding.apply(bytes)?;
-        Ok(ContractReply { bytes, coding, filled: self.filled })
+        Ok(ContractReply { bytes, coding, filled: self.filled, fallback_from: fallback_from.cloned() })
     }
 }
 

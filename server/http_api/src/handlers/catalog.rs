@@ -63,7 +63,8 @@ pub(crate) async fn model(request: HttpRequest, api: Data<Api>) -> Answer {
     let media_type = native::accepted(&request)?;
     let (model, version) = target(&request);
     let lease = api.registry.lease(model, version)?;
-    let description = ModelDescription::new(&lease, &api.registry.ready_versions(model));
+    let mut description = ModelDescription::new(&lease, &api.registry.ready_versions(model));
+    description.breaker = api.registry.breaker_of(&lease).map(Into::into);
     Ok(HttpResponse::Ok().content_type(media_type).json(description))
 }
 

@@ -9,7 +9,7 @@ use actix_web::{
 };
 use candor_serving::Call;
 
-use super::target;
+use super::{mark_fallback, target};
 use crate::{
     Api, body,
     error::Answer,
@@ -71,5 +71,6 @@ fn respond(reply: ReplyBody) -> HttpResponse {
             .insert_header((header::CONTENT_ENCODING, HeaderValue::from_static(coding)))
             .insert_header((header::VARY, HeaderValue::from_static("accept-encoding")));
     }
+    mark_fallback(&mut response, reply.fallback_from.as_ref());
     response.body(reply.bytes)
 }

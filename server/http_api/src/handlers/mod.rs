@@ -1,6 +1,7 @@
 //! One file per noun. A handler reads the request, calls one use-case, and writes the reply; it holds no
 //! state and decides nothing about models.
 
+pub(crate) mod breaker;
 pub(crate) mod catalog;
 pub(crate) mod docs;
 pub(crate) mod fallback;
@@ -16,7 +17,17 @@ pub(crate) mod server;
 pub(crate) mod statistics;
 pub(crate) mod v1;
 
-use actix_web::HttpRequest;
+use actix_web::{HttpRequest, HttpResponseBuilder, http::header::HeaderName};
+use candor_domain::Version;
+
+const FALLBACK_FROM: HeaderName = HeaderName::from_static("candor-fallback-from");
+
+/// Says which version would have answered if its breaker were not open.
+fn mark_fallback(response: &mut HttpResponseBuilder, from: Option<&Version>) {
+    if let Some(from) = from {
+        response.insert_header((FALLBACK_FROM, from.as_str()));
+    }
+}
 
 /// The model and version that the path names.
 pub(crate) fn target(request: &HttpRequest) -> (&str, Option<&str>) {

@@ -8,6 +8,7 @@ use super::target;
 use crate::{
     Api,
     error::Answer,
+    native::BreakerBody,
     openapi::{errors, names::ModelText},
     wire::{ModelConfig, ModelMetadata},
 };
@@ -21,6 +22,10 @@ pub(crate) struct ModelReady {
     /// Always true; a model that is not ready answers 503.
     #[schema(example = true)]
     ready: bool,
+    /// The circuit breaker of the version that answers; not there if it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    breaker: Option<BreakerBody>,
 }
 
 /// Inputs, outputs, versions and properties of a model.
@@ -40,7 +45,8 @@ pub(crate) async fn metadata(request: HttpRequest, api: Data<Api>) -> Answer {
 
 /// Whether a model answers inferences.
 ///
-/// 200 if it does; 503 while it is loaded, when it failed or was unloaded, and the error says which.
+/// 200 if it does; 503 while it is loaded, when it failed or was unloaded, and while its circuit breaker lets nothing
+/// through and no other version stands in for it. The error says which.
 #[utoipa::path(get, path = "/v2/models/{model}/ready", tag = "health", operation_id = "model_ready",
     params(("model" = ModelText, Path, description = "Name of the model.", example = "iris")),
     responses(
@@ -49,7 +55,9 @@ pub(crate) async fn metadata(request: HttpRequest, api: Data<Api>) -> Answer {
 pub(crate) async fn ready(request: HttpRequest, api: Data<Api>) -> Answer {
     let (model, version) = target(&request);
     let lease = api.registry.lease(model, version)?;
-    Ok(HttpResponse::Ok().json(ModelReady { name: lease.model.to_string(), ready: true }))
+    api.registry.check_breaker(&lease, version.is_some())?;
+    let breaker = api.registry.breaker_of(&lease).map(Into::into);
+    Ok(HttpResponse::Ok().json(ModelReady { name: lease.model.to_string(), ready: true, breaker }))
 }
 
 /// A model's configuration in the words of Triton's `ModelConfig`.

@@ -10,11 +10,11 @@ use actix_web::{
 use candor_domain::Result;
 use candor_serving::Call;
 
-use super::target;
+use super::{mark_fallback, target};
 use crate::{
     Api,
     body::{self, PREDICTION},
-    native::{self, Form, PredictBody, PredictCodec, PredictReplyBody},
+    native::{self, Form, PredictBody, PredictCodec, PredictReply, PredictReplyBody},
     openapi::{
         errors,
         names::{ModelText, VersionText},
@@ -45,7 +45,7 @@ pub(crate) async fn predict(request: HttpRequest, payload: Payload, api: Data<Ap
     let encoding = ReplyEncoding::accepted(request.headers().get(header::ACCEPT_ENCODING));
     let codec = PredictCodec::new(body, form, encoding, Arc::clone(&api.limits));
     let (model, version) = target(&request);
-    let (bytes, coding) = api.pipeline.infer(Call { model, version }, codec).await?;
+    let PredictReply { bytes, coding, fallback_from } = api.pipeline.infer(Call { model, version }, codec).await?;
     let mut response = HttpResponse::Ok();
     response
         .insert_header((header::CONTENT_TYPE, HeaderValue::from_static(media_type)))
@@ -53,6 +53,7 @@ pub(crate) async fn predict(request: HttpRequest, payload: Payload, api: Data<Ap
     if let Some(coding) = coding {
         response.insert_header((header::CONTENT_ENCODING, HeaderValue::from_static(coding)));
     }
+    mark_fallback(&mut response, fallback_from.as_ref());
     Ok(response.body(bytes))
 }
 

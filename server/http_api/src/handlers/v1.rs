@@ -11,7 +11,7 @@ use candor_domain::{Error, ErrorCode, names::quoted};
 use candor_serving::Call;
 use serde_json::json;
 
-use super::target;
+use super::{mark_fallback, target};
 use crate::{
     Api, V1,
     body::{self, INFERENCE},
@@ -150,5 +150,6 @@ pub(crate) fn respond(reply: ContractReply) -> HttpResponse {
     if reply.filled > 0 {
         response.insert_header((FILLED, HeaderValue::from(reply.filled)));
     }
+    mark_fallback(&mut response, reply.fallback_from.as_ref());
     response.body(reply.bytes)
 }

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{check::CrossCheckBody, schema::EngineBody};
+use super::{breaker::BreakerBody, check::CrossCheckBody, schema::EngineBody};
 use crate::openapi::names::StateText;
 
 /// Which models a list shows.
@@ -160,6 +160,10 @@ pub struct ModelDescription {
     /// How long it took to load, verify and warm up.
     #[schema(example = 12)]
     pub load_ms: u64,
+    /// Its circuit breaker; not there if it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub breaker: Option<BreakerBody>,
     /// Most rows in one request; not there if there is no limit.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -386,6 +390,7 @@ impl ModelDescription {
             sha256: version.sha256.to_owned(),
             file_bytes: version.file_bytes,
             load_ms: version.load_ms,
+            breaker: None,
             rows_max: rows_fixed.or(manifest.batch_rows_max),
             rows_min: rows_fixed.unwrap_or(1),
             features: set

@@ -11,15 +11,18 @@
 //! | `lines`, `csv` | bodies of CSV and JSON Lines; the records of CSV |
 //! | `reply` | predictions by row |
 //! | `catalog` | what models, versions, features and outputs are |
+//! | `breaker`, `faults` | breakers as they are shown; faults as they are ordered |
 //! | `check` | what a second engine says to a version |
 //! | `typed` | the API document of one model |
 //! | `schema` | the documented shapes of predict bodies |
 
 mod body;
+mod breaker;
 mod catalog;
 mod cells;
 mod check;
 mod csv;
+mod faults;
 mod lines;
 mod negotiate;
 mod predict;
@@ -28,12 +31,14 @@ mod schema;
 mod typed;
 
 pub(crate) use body::{ColumnsSeed, Layout, Reading, RowSeed, RowsSeed, locate};
+pub use breaker::BreakerBody;
 pub use catalog::{Described, ModelDescription};
 pub(crate) use catalog::{Listing, ModelList, ModelSummary, VersionList, VersionSummary, summaries};
 pub(crate) use cells::ValueSeed;
+pub(crate) use faults::{FaultList, FaultOrders, FaultState, read as read_faults};
 pub(crate) use lines::{Lines, first_line, read_csv, read_json_lines};
 pub(crate) use negotiate::{MEDIA_TYPE, accepted};
-pub(crate) use predict::{Form, PredictCodec};
+pub(crate) use predict::{Form, PredictCodec, PredictReply};
 pub(crate) use reply::write_predictions;
 pub(crate) use schema::EngineBody;
 pub use schema::{PredictBody, PredictReplyBody};

@@ -3,7 +3,7 @@
 use std::{cell::Cell as Slot, sync::Arc, time::Duration};
 
 use actix_web::web::Bytes;
-use candor_domain::{Phase, Result};
+use candor_domain::{Phase, Result, Version};
 use candor_serving::{Codec, InferRequest, Ran, ReadyVersion, features::Table};
 use uuid::{NoContext, Timestamp, Uuid};
 
@@ -28,6 +28,13 @@ pub(crate) enum Form {
     },
 }
 
+/// A reply's bytes and what its headers must say of them.
+pub(crate) struct PredictReply {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) coding: Option<&'static str>,
+    pub(crate) fallback_from: Option<Version>,
+}
+
 /// One request's way in and out of the native API.
 pub(crate) struct PredictCodec {
     body: Bytes,
@@ -48,7 +55,7 @@ impl PredictCodec {
 }
 
 impl Codec for PredictCodec {
-    type Reply = (Vec<u8>, Option<&'static str>);
+    type Reply = PredictReply;
 
     fn body_bytes(&self) -> usize {
         self.body.len()
@@ -96,6 +103,7 @@ impl Codec for PredictCodec {
             id: self.id.as_deref(),
             prediction_id: Uuid::new_v7(stamp),
             version: ran.version,
+            fallback_from: ran.fallback_from,
             outputs: &ran.outputs,
             rows: self.rows,
             filled: &self.filled,
@@ -106,6 +114,7 @@ impl Codec for PredictCodec {
         })?;
         let encoding =
             if bytes.len() >= self.limits.compress_bytes_min { self.encoding } else { ReplyEncoding::Identity };
-        encoding.apply(bytes)
+        let (bytes, coding) = encoding.apply(bytes)?;
+        Ok(PredictReply { bytes, coding, fallback_from: ran.fallback_from.cloned() })
     }
 }

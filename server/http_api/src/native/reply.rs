@@ -1,6 +1,6 @@
 //! Predictions by row: label, probabilities, scores, value, and what has no role under its own name.
 
-use candor_domain::{Error, Result, Tensor, TensorData};
+use candor_domain::{Error, Result, Tensor, TensorData, Version};
 use candor_serving::{
     ReadyVersion, Role,
     features::{Answer, OutputNotes, label_at},
@@ -14,6 +14,7 @@ pub(super) struct Reply<'a> {
     pub(super) id: Option<&'a str>,
     pub(super) prediction_id: Uuid,
     pub(super) version: &'a ReadyVersion,
+    pub(super) fallback_from: Option<&'a Version>,
     pub(super) outputs: &'a [Tensor],
     pub(super) rows: usize,
     pub(super) filled: &'a [String],
@@ -128,6 +129,9 @@ impl Serialize for Whole<'_> {
         object.serialize_entry("prediction_id", &*reply.prediction_id.hyphenated().encode_lower(&mut text))?;
         object.serialize_entry("model", version.model.as_str())?;
         object.serialize_entry("version", version.version.as_str())?;
+        if let Some(from) = reply.fallback_from {
+            object.serialize_entry("fallback_from", from.as_str())?;
+        }
         let engine = Engine { name: version.engine.name, version: &version.engine.version };
         object.serialize_entry("engine", &engine)?;
         Bare { parts, rows: reply.rows }.write(&mut object)?;

@@ -54,6 +54,10 @@ pub struct PredictReplyBody {
     /// The version that answered.
     #[schema(example = "2")]
     pub version: String,
+    /// The version that would have answered if its circuit breaker were not open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub fallback_from: Option<String>,
     /// The engine that ran it.
     pub engine: EngineBody,
     /// One entry a row, in the order of the rows.

@@ -67,7 +67,7 @@ impl Trouble {
     }
 }
 
-const NO_NAN: &str = "JSON has no NaN or Infinity; send the tensor as bytes (binary_tensor_data)";
+pub(crate) const NO_NAN: &str = "JSON has no NaN or Infinity; send the tensor as bytes (binary_tensor_data)";
 
 /// A JSON syntax error with its place, and a hint for the usual suspects; `no_nan` is the one for numbers that
 /// JSON does not have.

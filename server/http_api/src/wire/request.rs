@@ -118,7 +118,7 @@ impl Codec for InferCodec {
     }
 
     fn encode(self, ran: Ran<'_>) -> Result<ReplyBody> {
-        let Ran { version, outputs, .. } = ran;
+        let Ran { version, fallback_from, outputs, .. } = ran;
         let specs = &version.signature.outputs;
         let batched = version.signature.is_batched();
         let replies = self.wishes.iter().zip(&outputs).filter_map(|(wish, tensor)| {
@@ -133,7 +133,9 @@ impl Codec for InferCodec {
             Some(tensor.map(|tensor| ReplyOutput { name, tensor, as_bytes: wish.as_bytes }))
         });
         let replies = replies.collect::<Result<Vec<_>>>()?;
-        reply::write(version, self.id.as_deref(), &replies, self.encoding, self.limits.compress_bytes_min)
+        let (id, compress_min) = (self.id.as_deref(), self.limits.compress_bytes_min);
+        let reply = reply::write(version, id, &replies, self.encoding, compress_min)?;
+        Ok(ReplyBody { fallback_from: fallback_from.cloned(), ..reply })
     }
 }
 

@@ -183,6 +183,19 @@ fn live_traffic_is_counted_to_the_last_request() {
 }
 
 #[test]
+fn a_text_of_live_traffic_is_not_shown_to_others() {
+    let world = World::new("", CrossCheckSettings { at_load: false, ..live(1.0) });
+    world.report();
+    let lease = world.lease();
+    let (inputs, _) = answer(&lease, 1);
+    let words = tensor(&[1], TensorData::Bytes(["secret"].into_iter().collect()));
+    lease.cross_check().offer(&inputs, &[1], &[words]);
+    world.registry.settle_checks();
+    let report = lease.cross_check().report();
+    assert_eq!(report.disagreement.unwrap().to_string(), "output 'label', row 0: a text and another text");
+}
+
+#[test]
 fn what_does_not_fit_into_the_queue_is_dropped_and_counted() {
     let world = World::new("", CrossCheckSettings { queue_max: 2, ..live(1.0) });
     world.report();

@@ -1,12 +1,12 @@
 //! One version, two engines: the second loads the file too, both are asked the same, and the answers compared.
 
-use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
-use candor_domain::{Clock, Error, ErrorCode, RequestRules, Result, Session, Signature, Tensor, TensorSpec};
+use candor_domain::{Clock, ErrorCode, RequestRules, Result, Session, Signature, Tensor, TensorSpec};
 
 use super::{CrossCheck, CrossCheckReport, CrossCheckSettings, CrossCheckState, inputs, report::compare_all};
 use crate::{
-    engines::{EngineId, Engines},
+    engines::{EngineId, Engines, caught},
     registry::Opened,
     repository::{FoundModel, FoundVersion, Repository},
 };
@@ -40,14 +40,13 @@ pub(crate) struct Second {
 impl Second {
     /// Asks it.
     pub(super) fn run(&self, inputs: &[Tensor], wanted: &[usize]) -> Result<Vec<Tensor>> {
-        caught(&*self.session, inputs, wanted)
+        ask(&*self.session, inputs, wanted)
     }
 }
 
 /// A panic inside an engine is a failed run, not a lost thread.
-fn caught(session: &dyn Session, inputs: &[Tensor], wanted: &[usize]) -> Result<Vec<Tensor>> {
-    std::panic::catch_unwind(AssertUnwindSafe(|| session.run(inputs, wanted, None)))
-        .unwrap_or_else(|_| Err(Error::new(ErrorCode::EngineFailed, "the engine panicked")))
+fn ask(session: &dyn Session, inputs: &[Tensor], wanted: &[usize]) -> Result<Vec<Tensor>> {
+    caught(ErrorCode::EngineFailed, || session.run(inputs, wanted, None))
 }
 
 impl Trial<'_> {
@@ -122,7 +121,7 @@ impl Trial<'_> {
             if self.signature.check(question, rules).is_err() {
                 continue;
             }
-            let Ok(served) = caught(self.session, question, &wanted) else { continue };
+            let Ok(served) = ask(self.session, question, &wanted) else { continue };
             match second.run(question, &wanted) {
                 Ok(answered) => report.add(&compare_all(&names, &served, &answered, self.settings.tolerance)),
                 Err(error) => {

@@ -7,17 +7,21 @@
 //! | module | what it does |
 //! |---|---|
 //! | `choice` | the words that narrow the roster |
+//! | `panics` | panics of engines, caught and kept off the terminal |
 //! | `record` | which engine ran which file, kept over restarts |
 
 mod choice;
+mod panics;
 mod record;
 
-use std::{fmt, panic::AssertUnwindSafe, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use candor_domain::{Engine, EngineInfo, Error, ErrorCode, LoadedModel, ModelSource, Result};
 use serde::{Deserialize, Serialize};
 
 pub use choice::EngineChoice;
+pub(crate) use panics::caught;
+pub use panics::keep_panics_off_the_terminal;
 pub use record::{EngineRecord, Remembered};
 
 /// An engine by name and version, as the record and descriptions have it.
@@ -156,7 +160,8 @@ impl Engines {
                 }
                 Place::Present(engine) => engine,
             };
-            let error = match caught(|| engine.load(source)) {
+            // A panic is a fault of the engine, not of the file: the next one is tried.
+            let error = match caught(ErrorCode::Unsupported, || engine.load(source)) {
                 Ok(loaded) => return Ok(Chosen { loaded, engine: engine.info().clone(), passed_over }),
                 Err(error) => error,
             };
@@ -211,12 +216,6 @@ pub fn joined(passed_over: &[PassedOver]) -> String {
 fn with_history(error: Error, passed_over: &[PassedOver]) -> Error {
     let asked: Vec<&str> = passed_over.iter().map(|passed| passed.engine).collect();
     if asked.is_empty() { error } else { error.with_suffix(&format!(" (not run by {})", asked.join(", "))) }
-}
-
-/// A panic is a fault of the engine, not of the file: the next one is tried.
-fn caught(work: impl FnOnce() -> Result<LoadedModel>) -> Result<LoadedModel> {
-    std::panic::catch_unwind(AssertUnwindSafe(work))
-        .unwrap_or_else(|_| Err(Error::new(ErrorCode::Unsupported, "the engine panicked")))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! async runtime. When a test must know that the pool thread is done with something, it sends one more
 //! request behind it and waits for its answer, or ends the pool.
 
+mod breaking;
 mod counting;
 mod stopping;
 
@@ -18,6 +19,7 @@ use candor_engine_conformance::{Hooks, NullEngine};
 
 use super::*;
 use crate::{
+    breaker::BreakerDefaults,
     engines::Engines,
     registry::RegistrySettings,
     repository::{Repository, VersionPolicy},
@@ -34,11 +36,12 @@ struct Setup {
     queue_max: usize,
     inflight_max: u32,
     inference_max: Duration,
+    breaker: BreakerDefaults,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { queue_max: 8, inflight_max: 8, inference_max: AN_HOUR }
+        Self { queue_max: 8, inflight_max: 8, inference_max: AN_HOUR, breaker: BreakerDefaults::default() }
     }
 }
 
@@ -71,6 +74,7 @@ impl World {
             version_policy: VersionPolicy::All,
             inference_threads: 4,
             inflight_max: setup.inflight_max,
+            breaker: setup.breaker,
             ..RegistrySettings::default()
         };
         let repository = Repository::open(folder.path(), 1 << 20).unwrap();
@@ -186,6 +190,7 @@ struct Reply {
     values: Vec<i64>,
     decoded_on: String,
     ran_on: String,
+    fallback_from: Option<String>,
 }
 
 fn this_thread() -> String {
@@ -210,7 +215,8 @@ impl Codec for TestCodec {
     fn encode(self, ran: Ran<'_>) -> Result<Reply> {
         self.on_encode.map_or(Ok(()), |trouble| trouble())?;
         let TensorData::Int64(values) = ran.outputs[0].data() else { panic!("not INT64") };
-        Ok(Reply { values: values.clone(), decoded_on: self.decoded_on, ran_on: this_thread() })
+        let fallback_from = ran.fallback_from.map(ToString::to_string);
+        Ok(Reply { values: values.clone(), decoded_on: self.decoded_on, ran_on: this_thread(), fallback_from })
     }
 }
 

@@ -53,9 +53,8 @@ impl Core {
 
     fn load_found(&self, found: &FoundModel, policy: Option<&VersionPolicy>) -> Result<()> {
         let name = &found.name;
-        let available: Vec<Version> = found.versions.iter().map(|found| found.version.clone()).collect();
         let policy = policy.or(found.manifest.versions.as_ref()).unwrap_or(&self.settings.version_policy);
-        let wanted = policy.select(&available).inspect_err(|error| {
+        let wanted = found.served(policy).inspect_err(|error| {
             self.book().seen(name, seen(found), Some(error.clone()));
         })?;
         let before = self.snapshot.load().models.get(name).cloned().unwrap_or_default();

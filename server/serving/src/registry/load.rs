@@ -18,8 +18,10 @@ use super::{
     version::{Leases, ReadyVersion},
 };
 use crate::{
+    breaker,
     cross_check::{CrossCheck, CrossCheckReport, CrossCheckSettings, CrossCheckState, Live, Outbox, Subject, Trial},
     engines::{Chosen, EngineId, Engines, PassedOver, Remembered, joined},
+    faults::Faults,
     features::{Answers, FeatureSet, RowCount},
     repository::{Fitted, FoundModel, FoundVersion, Golden, GoldenCase, Manifest, Origin, Repository, Reshaped},
 };
@@ -181,8 +183,10 @@ impl Core {
         if let Some(per_row) = per_row {
             facts.start_cost(per_row);
         }
+        let name = (&model.name, &found.version);
+        let breaker = breaker::for_version(name, &self.settings.breaker, &manifest.breaker, &facts, &*self.clock);
         let cross_check = self.cross_check(model, found, &opened);
-        Ok(ReadyVersion {
+        let mut ready = ReadyVersion {
             model: model.name.clone(),
             version: found.version.clone(),
             features,
@@ -201,9 +205,15 @@ impl Core {
             session: Arc::from(opened.session.into_session()),
             cross_check,
             facts,
+            breaker,
+            faulty: None,
             fingerprint: found.fingerprint.clone(),
             leases: Leases::new(self.settings.inflight_max, self.retired.clone()),
-        })
+        };
+        // Only requests meet them: another engine that is asked for its opinion hears the truth.
+        let faulty = |faults: &Arc<Faults>| faults.around(&ready.model, &ready.version, Arc::clone(&ready.session));
+        ready.faulty = self.settings.faults.as_ref().map(faulty);
+        Ok(ready)
     }
 }
 

@@ -11,9 +11,11 @@
 //! | `version` | a ready version and its leases |
 //! | `load` | from files to ready: read, open, verify, warm up, measure |
 //! | `change` | load, unload, poll: what a model's versions become |
+//! | `breakers` | the breakers of versions in memory, shown and closed by hand |
 //! | `book` | the state of every version ever seen, for the index and for messages |
 
 mod book;
+mod breakers;
 mod change;
 mod load;
 mod version;
@@ -37,9 +39,11 @@ pub use load::{Meaning, Opened};
 pub use version::{Lease, ReadyVersion};
 
 use crate::{
+    breaker::{BreakerDefaults, BreakerView},
     cross_check::{Checker, CrossCheckReport, CrossCheckSettings, Outbox, Subject},
     engines::{EngineRecord, Engines},
     facts::{Facts, FactsTotals},
+    faults::Faults,
     pool::{Pending, Pool},
     repository::{Repository, VersionPolicy},
 };
@@ -57,6 +61,10 @@ pub struct RegistrySettings {
     pub inference_threads: usize,
     /// Most requests of one model version at the same time.
     pub inflight_max: u32,
+    /// Breakers of models whose manifests say nothing of them.
+    pub breaker: BreakerDefaults,
+    /// Where faults are ordered; without it there are none.
+    pub faults: Option<Arc<Faults>>,
     /// File that keeps which engine ran which file; without one that is forgotten when the server ends.
     pub engine_record: Option<PathBuf>,
     /// When another engine answers too.
@@ -73,6 +81,8 @@ impl Default for RegistrySettings {
             inflight_max: 1000,
             engine_record: None,
             cross_check: CrossCheckSettings::default(),
+            breaker: BreakerDefaults::default(),
+            faults: None,
         }
     }
 }
@@ -123,6 +133,8 @@ pub struct VersionView {
     pub totals: FactsTotals,
     /// Requests that hold it now; `None` when it is not ready.
     pub inflight: Option<u32>,
+    /// Its breaker; `None` when it is not ready or has none.
+    pub breaker: Option<BreakerView>,
     /// The engine that runs it; `None` when it is not ready.
     pub engine: Option<EngineInfo>,
     /// What another engine says to it; `None` when it is not ready.
@@ -310,10 +322,15 @@ impl Registry {
         let snapshot = self.core.snapshot.load();
         let view = |(model, version, facts): (ModelName, Version, Arc<Facts>)| {
             let ready = snapshot.models.get(&model).and_then(|versions| versions.get(&version));
-            let engine = ready.map(|ready| ready.engine.clone());
-            let cross_check = ready.map(|ready| ready.cross_check.report());
-            let inflight = ready.map(|ready| ready.inflight());
-            VersionView { inflight, engine, cross_check, totals: facts.totals(), model, version }
+            VersionView {
+                inflight: ready.map(|ready| ready.inflight()),
+                breaker: ready.and_then(|ready| self.breaker_of(ready)),
+                engine: ready.map(|ready| ready.engine.clone()),
+                cross_check: ready.map(|ready| ready.cross_check.report()),
+                totals: facts.totals(),
+                model,
+                version,
+            }
         };
         facts.into_iter().map(view).collect()
     }

@@ -16,13 +16,14 @@ use std::{
     time::Duration,
 };
 
-use candor_domain::{EngineInfo, Error, ErrorCode, ModelName, Result, Session, Signature, Version};
+use candor_domain::{Breaker, EngineInfo, Error, ErrorCode, ModelName, Result, Session, Signature, Version};
 use crossbeam_channel::Sender;
 
 use crate::{
     cross_check::CrossCheck,
     engines::{EngineId, PassedOver},
     facts::Facts,
+    faults::FaultySession,
     features::{Answers, FeatureSet},
     repository::{Fingerprint, Manifest, Origin},
 };
@@ -62,6 +63,9 @@ pub struct ReadyVersion {
     pub(super) session: Arc<dyn Session>,
     pub(super) cross_check: Arc<CrossCheck>,
     pub(super) facts: Arc<Facts>,
+    pub(super) breaker: Option<Arc<Breaker>>,
+    /// The session with what is ordered to go wrong, where that can be ordered.
+    pub(super) faulty: Option<FaultySession>,
     pub(super) fingerprint: Fingerprint,
     pub(super) leases: Leases,
 }
@@ -109,10 +113,10 @@ impl Retired {
 }
 
 impl ReadyVersion {
-    /// The loaded session.
+    /// The loaded session, as requests meet it.
     #[must_use]
     pub fn session(&self) -> &dyn Session {
-        &*self.session
+        self.faulty.as_ref().map_or(&*self.session, |faulty| faulty)
     }
 
     /// What another engine says to what this one answers.
@@ -125,6 +129,17 @@ impl ReadyVersion {
     #[must_use]
     pub fn facts(&self) -> &Arc<Facts> {
         &self.facts
+    }
+
+    /// Its breaker, if it has one.
+    #[must_use]
+    pub fn breaker(&self) -> Option<&Arc<Breaker>> {
+        self.breaker.as_ref()
+    }
+
+    /// Whether somebody has ordered that runs be held up.
+    pub(crate) fn may_be_delayed(&self) -> bool {
+        self.faulty.as_ref().is_some_and(FaultySession::may_delay)
     }
 
     /// Requests that hold it now.

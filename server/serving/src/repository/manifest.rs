@@ -8,6 +8,7 @@ use std::{collections::BTreeSet, fmt};
 use candor_domain::{Dim, Error, RequestRules, Result, Signature, TensorSpec, Version};
 use serde::{Deserialize, Deserializer, de};
 
+use super::breaker::BreakerNotes;
 use crate::engines::EngineChoice;
 
 /// The contents of `model.toml`.
@@ -32,6 +33,9 @@ pub struct Manifest {
     /// Which engines may run it; all of the server's if absent.
     #[serde(default)]
     pub engine: EngineChoice,
+    /// How its breakers differ from the server's.
+    #[serde(default)]
+    pub breaker: BreakerNotes,
     /// Notes on inputs, by name.
     #[serde(default)]
     pub inputs: Vec<TensorNotes>,
@@ -231,6 +235,7 @@ impl Manifest {
                 None => error,
             });
         }
+        faults.extend(self.breaker.faults());
         check_side("inputs", &self.inputs, &signature.inputs, &mut faults);
         check_side("outputs", &self.outputs, &signature.outputs, &mut faults);
         faults

@@ -9,6 +9,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | `manifest` | `model.toml` |
+//! | `breaker` | `[breaker]` of `model.toml` |
 //! | `golden` | `golden.json` |
 //! | `triton`, `pbtxt` | `config.pbtxt`, and the language that it is written in |
 //! | `mlflow` | `MLmodel` |
@@ -17,6 +18,7 @@
 //! | `look` | one model told from a folder of models |
 //! | `foreign` | model files of other kinds, and how to get an ONNX file out of them |
 
+mod breaker;
 mod fit;
 mod foreign;
 mod golden;
@@ -28,6 +30,7 @@ mod pbtxt;
 mod triton;
 
 use std::{
+    collections::BTreeSet,
     fs,
     io::{self, Read as _},
     path::{Path, PathBuf},
@@ -35,6 +38,7 @@ use std::{
 
 use candor_domain::{Error, ErrorCode, ModelName, Result, Version, names::quoted};
 
+pub use breaker::BreakerNotes;
 pub use fit::{Fitted, Origin};
 pub use golden::{Golden, GoldenCase};
 pub use layout::Fingerprint;
@@ -93,6 +97,26 @@ pub struct FoundVersion {
     /// Changes whenever one of its files does.
     pub fingerprint: Fingerprint,
     mlflow: Option<MlModel>,
+}
+
+impl FoundModel {
+    /// The versions that `policy` chooses, and the one that stands in for others while their breakers are open.
+    ///
+    /// # Errors
+    /// `InvalidModel` when one that is named is not there.
+    pub fn served(&self, policy: &VersionPolicy) -> Result<BTreeSet<Version>> {
+        let available: Vec<Version> = self.versions.iter().map(|found| found.version.clone()).collect();
+        let mut served = policy.select(&available)?;
+        if let Some(fallback) = &self.manifest.breaker.fallback_version {
+            if !available.contains(fallback) {
+                return Err(Error::model(format!("version {fallback} is not in the repository"))
+                    .at("model.toml breaker.fallback_version")
+                    .expected(available.iter().map(Version::as_str).collect::<Vec<_>>().join(", ")));
+            }
+            served.insert(fallback.clone());
+        }
+        Ok(served)
+    }
 }
 
 impl FoundVersion {

@@ -84,9 +84,8 @@ fn repository(settings: &Settings) -> candor_domain::Result<Repository> {
 
 /// The versions that `serve` would load.
 fn served(model: &FoundModel, default: &VersionPolicy) -> candor_domain::Result<Vec<Version>> {
-    let available: Vec<_> = model.versions.iter().map(|found| found.version.clone()).collect();
     let policy = model.manifest.versions.as_ref().unwrap_or(default);
-    Ok(policy.select(&available)?.into_iter().collect())
+    Ok(model.served(policy)?.into_iter().collect())
 }
 
 /// Sizes of the files of a folder, added up; what cannot be read counts as nothing.

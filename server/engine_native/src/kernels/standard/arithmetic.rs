@@ -9,9 +9,9 @@ use half::{bf16, f16};
 use super::{
     cast::{to_i32, to_i64},
     dims::{Dims, broadcast, single},
-    element::{Element, Float, Number, view},
+    element::{Element, Float, Number, view, wide},
     infer,
-    pairs::{Align, zip, zip_onto},
+    pairs::{Align, zip_of, zip_onto},
     unary::map,
 };
 use crate::{
@@ -129,15 +129,20 @@ fn whole_power(base: i64, exponent: f64) -> i64 {
 
 /// `Pow`: the result has the type of the base.
 pub(super) fn pow(build: &Build<'_>) -> Result<Built> {
-    fn of<A: Base, B: Number>(build: &Build<'_>) -> Result<Built> {
+    fn of<A: Base>(build: &Build<'_>) -> Result<Built> {
         let align = Align::of(build)?;
         Built::by(build.input(0)?.datatype, infer::broadcast(build), move |args, buffers| {
-            zip(args, buffers, align, A::data, |base: A, exponent: B| base.power(exponent.to_f64()))
+            let exponents = wide(args.get(1)?, buffers)?;
+            let (bases, second) = (args.get(0)?, args.get(1)?);
+            let made = zip_of((bases, view(bases)?), (second, &exponents), buffers, align, A::data, A::power);
+            buffers.give(exponents);
+            made
         })
     }
+    by_number!(build.input(1)?.datatype, _B => (), return Err(build.wrong_datatype(1, "a number")));
     by_type!(
         build.input(0)?.datatype,
-        A => by_number!(build.input(1)?.datatype, B => of::<A, B>(build), Err(build.wrong_datatype(1, "a number"))),
+        A => of::<A>(build),
         Err(build.wrong_datatype(0, "INT32, INT64 or a float"));
         Int32: i32, Int64: i64, Fp16: half::f16, Bf16: half::bf16, Fp32: f32, Fp64: f64;
         Bool, Bytes, Uint8, Uint16, Uint32, Uint64, Int8, Int16

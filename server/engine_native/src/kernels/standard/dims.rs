@@ -7,6 +7,7 @@ use std::ops::{Deref, DerefMut};
 use candor_domain::{Error, Result, Shape, Tensor, tensor::RANK_MAX};
 
 use super::element::{other_type, view};
+use crate::workspace::bounded_shape;
 
 /// A short list; of sizes, where nothing else is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,7 +98,9 @@ impl Dims {
     /// `InvalidInput` when there are too many elements.
     pub(super) fn shape(&self) -> Result<Shape> {
         let sizes: Few<i64, RANK_MAX> = Few::of(self.iter().map(|size| i64::try_from(*size).unwrap_or(i64::MAX)))?;
-        Shape::new(&sizes)
+        let shape = Shape::new(&sizes)?;
+        bounded_shape(&shape)?;
+        Ok(shape)
     }
 
     /// The product.

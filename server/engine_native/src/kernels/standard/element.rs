@@ -10,7 +10,55 @@ use half::{
     vec::{HalfBitsVecExt, HalfFloatVecExt},
 };
 
+use super::curves;
 use crate::workspace::Buffers;
+
+/// Runs an expression with a type in place of a datatype: numbers.
+macro_rules! by_number {
+    ($datatype:expr, $type:ident => $yes:expr, $no:expr) => {
+        by_type!($datatype, $type => $yes, $no; Uint8: u8, Uint16: u16, Uint32: u32, Uint64: u64, Int8: i8, Int16: i16, Int32: i32, Int64: i64, Fp16: half::f16, Bf16: half::bf16, Fp32: f32, Fp64: f64; Bool, Bytes)
+    };
+}
+
+/// The same: floats.
+macro_rules! by_float {
+    ($datatype:expr, $type:ident => $yes:expr, $no:expr) => {
+        by_type!($datatype, $type => $yes, $no; Fp16: half::f16, Bf16: half::bf16, Fp32: f32, Fp64: f64; Uint8, Uint16, Uint32, Uint64, Int8, Int16, Int32, Int64, Bool, Bytes)
+    };
+}
+
+/// The same: integers.
+macro_rules! by_whole {
+    ($datatype:expr, $type:ident => $yes:expr, $no:expr) => {
+        by_type!($datatype, $type => $yes, $no; Uint8: u8, Uint16: u16, Uint32: u32, Uint64: u64, Int8: i8, Int16: i16, Int32: i32, Int64: i64; Fp16, Bf16, Fp32, Fp64, Bool, Bytes)
+    };
+}
+
+/// The same: numbers and truth values, those as `u8`.
+macro_rules! by_stored {
+    ($datatype:expr, $type:ident => $yes:expr, $no:expr) => {
+        by_type!($datatype, $type => $yes, $no; Bool: u8, Uint8: u8, Uint16: u16, Uint32: u32, Uint64: u64, Int8: i8, Int16: i16, Int32: i32, Int64: i64, Fp16: half::f16, Bf16: half::bf16, Fp32: f32, Fp64: f64; Bytes)
+    };
+}
+
+/// The same: what indices are.
+macro_rules! by_index {
+    ($datatype:expr, $type:ident => $yes:expr, $no:expr) => {
+        by_type!($datatype, $type => $yes, $no; Int32: i32, Int64: i64; Uint8, Uint16, Uint32, Uint64, Int8, Int16, Fp16, Bf16, Fp32, Fp64, Bool, Bytes)
+    };
+}
+
+macro_rules! by_type {
+    ($datatype:expr, $type:ident => $yes:expr, $no:expr; $($of:ident: $is:ty),*; $($not:ident),*) => {
+        match $datatype {
+            $(candor_domain::Datatype::$of => {
+                type $type = $is;
+                $yes
+            })*
+            $(candor_domain::Datatype::$not)|* => $no,
+        }
+    };
+}
 
 /// What lies in a tensor.
 pub(super) trait Element: Copy + Default + PartialOrd + Send + Sync + 'static {
@@ -223,12 +271,17 @@ pub(super) trait Float: Number {
 /// What floats compute in.
 pub(super) trait Real: Float<Wide = Self> {
     fn exp(self) -> Self;
+    fn tanh(self) -> Self;
     fn ln(self) -> Self;
 }
 
 impl Real for f32 {
     fn exp(self) -> Self {
-        self.exp()
+        curves::exp(self)
+    }
+
+    fn tanh(self) -> Self {
+        curves::tanh(self)
     }
 
     fn ln(self) -> Self {
@@ -239,6 +292,10 @@ impl Real for f32 {
 impl Real for f64 {
     fn exp(self) -> Self {
         self.exp()
+    }
+
+    fn tanh(self) -> Self {
+        self.tanh()
     }
 
     fn ln(self) -> Self {
@@ -349,55 +406,25 @@ pub(super) fn view<T: Element>(tensor: &Tensor) -> Result<&[T]> {
     T::of(tensor.data()).ok_or_else(|| other_type(tensor))
 }
 
+/// The numbers of an input of any type, in 64 bits.
+///
+/// # Errors
+/// As [`view`].
+pub(super) fn wide(tensor: &Tensor, buffers: &mut Buffers) -> Result<Vec<f64>> {
+    by_number!(
+        tensor.datatype(),
+        T => {
+            let from = view::<T>(tensor)?;
+            let mut to = buffers.take(from.len())?;
+            to.extend(from.iter().map(|number| number.to_f64()));
+            Ok(to)
+        },
+        Err(other_type(tensor))
+    )
+}
+
 /// An input is of another type than the file says.
 pub(super) fn other_type(tensor: &Tensor) -> Error {
     Error::new(ErrorCode::EngineFailed, "an input of a step has another datatype than the file says")
         .got(tensor.datatype().name())
-}
-
-/// Runs an expression with a type in place of a datatype: numbers.
-macro_rules! by_number {
-    ($datatype:expr, $type:ident => $yes:expr, $no:expr) => {
-        by_type!($datatype, $type => $yes, $no; Uint8: u8, Uint16: u16, Uint32: u32, Uint64: u64, Int8: i8, Int16: i16, Int32: i32, Int64: i64, Fp16: half::f16, Bf16: half::bf16, Fp32: f32, Fp64: f64; Bool, Bytes)
-    };
-}
-
-/// The same: floats.
-macro_rules! by_float {
-    ($datatype:expr, $type:ident => $yes:expr, $no:expr) => {
-        by_type!($datatype, $type => $yes, $no; Fp16: half::f16, Bf16: half::bf16, Fp32: f32, Fp64: f64; Uint8, Uint16, Uint32, Uint64, Int8, Int16, Int32, Int64, Bool, Bytes)
-    };
-}
-
-/// The same: integers.
-macro_rules! by_whole {
-    ($datatype:expr, $type:ident => $yes:expr, $no:expr) => {
-        by_type!($datatype, $type => $yes, $no; Uint8: u8, Uint16: u16, Uint32: u32, Uint64: u64, Int8: i8, Int16: i16, Int32: i32, Int64: i64; Fp16, Bf16, Fp32, Fp64, Bool, Bytes)
-    };
-}
-
-/// The same: numbers and truth values, those as `u8`.
-macro_rules! by_stored {
-    ($datatype:expr, $type:ident => $yes:expr, $no:expr) => {
-        by_type!($datatype, $type => $yes, $no; Bool: u8, Uint8: u8, Uint16: u16, Uint32: u32, Uint64: u64, Int8: i8, Int16: i16, Int32: i32, Int64: i64, Fp16: half::f16, Bf16: half::bf16, Fp32: f32, Fp64: f64; Bytes)
-    };
-}
-
-/// The same: what indices are.
-macro_rules! by_index {
-    ($datatype:expr, $type:ident => $yes:expr, $no:expr) => {
-        by_type!($datatype, $type => $yes, $no; Int32: i32, Int64: i64; Uint8, Uint16, Uint32, Uint64, Int8, Int16, Fp16, Bf16, Fp32, Fp64, Bool, Bytes)
-    };
-}
-
-macro_rules! by_type {
-    ($datatype:expr, $type:ident => $yes:expr, $no:expr; $($of:ident: $is:ty),*; $($not:ident),*) => {
-        match $datatype {
-            $(candor_domain::Datatype::$of => {
-                type $type = $is;
-                $yes
-            })*
-            $(candor_domain::Datatype::$not)|* => $no,
-        }
-    };
 }

@@ -6,13 +6,13 @@ use candor_domain::{Error, Result, Tensor};
 
 use super::{
     dims::{Dims, Walk, axis, place, product, single},
-    element::{Element, Number, view},
+    element::{Element, Number, view, wide},
     infer,
     moves::tensor_of_runs,
 };
 use crate::{
     kernel::{Args, Build, Built},
-    workspace::{Buffers, bounded},
+    workspace::{Buffers, bounded, room},
 };
 
 /// What indices are.
@@ -120,9 +120,9 @@ pub(super) fn slices(dims: &Dims, indices: &Tensor, batch: usize) -> Result<Slic
     let each = product(before.get(batch..).unwrap_or_default())?;
     let size = product(inner)?;
     let count = batches.saturating_mul(each);
-    bounded(count)?;
     let indices = view::<i64>(indices)?;
-    let mut places = Vec::with_capacity(count);
+    let mut places = Vec::new();
+    room(&mut places, count)?;
     for at in 0..count {
         let from = at.saturating_mul(*depth);
         let list = indices.get(from..from.saturating_add(*depth)).unwrap_or_default();
@@ -149,21 +149,18 @@ pub(super) fn nd(build: &Build<'_>) -> Result<Built> {
 /// `OneHot`: the second of two values where an index says, the first elsewhere.
 pub(super) fn one_hot(build: &Build<'_>) -> Result<Built> {
     let number = build.int("axis", -1)?;
-    let (datatype, depth_type) = (build.input(2)?.datatype, build.input(1)?.datatype);
+    let datatype = build.input(2)?.datatype;
+    by_number!(build.input(1)?.datatype, _D => (), return Err(build.wrong_datatype(1, "a number")));
     by_number!(
         build.input(0)?.datatype,
-        I => by_number!(
-            depth_type,
-            D => Built::by(datatype, None, move |args, buffers| run_one_hot::<I, D>(args, buffers, number)),
-            Err(build.wrong_datatype(1, "a number"))
-        ),
+        I => Built::by(datatype, None, move |args, buffers| run_one_hot::<I>(args, buffers, number)),
         Err(build.wrong_datatype(0, "a number"))
     )
 }
 
-fn run_one_hot<I: Number, D: Number>(args: &Args<'_>, buffers: &mut Buffers, number: i64) -> Result<Tensor> {
+fn run_one_hot<I: Number>(args: &Args<'_>, buffers: &mut Buffers, number: i64) -> Result<Tensor> {
     let (chosen, values) = (args.get(0)?, args.get(2)?);
-    let depth = single(view::<D>(args.get(1)?)?)?.to_f64();
+    let depth = single(&wide(args.get(1)?, buffers)?)?;
     if !(1.0..=9e15).contains(&depth) || values.data().len() != 2 {
         return Err(Error::invalid("OneHot needs a depth of at least 1 and two values")
             .got(format!("a depth of {depth} and {} values", values.data().len())));

@@ -1,12 +1,14 @@
 //! Products of matrices: MatMul, Gemm.
 //!
 //! Sums are made in the element type, several at a time, so that they vectorise; 16-bit floats in 32 bits. A
-//! constant second matrix is laid out once, when the kernel is built.
+//! constant second matrix is laid out once, when the kernel is built. Large products of floats are left to
+//! `ndarray`, which uses the wide registers that the processor turns out to have.
 
 use std::borrow::Cow;
 
 use candor_domain::{Error, Result, Tensor};
 use half::{bf16, f16};
+use ndarray::{ArrayView2, ArrayViewMut2, linalg::general_mat_mul};
 
 use super::{
     dims::{Broadcast, Dims, broadcast},
@@ -23,6 +25,13 @@ const NARROW: usize = 8;
 
 /// Sums at a time along a row.
 const LANES: usize = 8;
+
+/// From so many rows on, and so many products, a matrix is multiplied in blocks.
+const BLOCK_ROWS_MIN: usize = 4;
+const BLOCK_WORK_MIN: usize = 1 << 13;
+
+/// Rows of a block; between blocks a run may be cancelled.
+const BLOCK_ROWS: usize = 256;
 
 /// The second matrix, laid out for the loop that suits its width.
 struct Right<'a, T: Clone> {
@@ -100,9 +109,44 @@ fn add_rows<T: Number>(factors: &[T], rows: &[T], sums: &mut [T]) {
     }
 }
 
+/// Numbers whose matrices may be multiplied in blocks.
+trait Product: Number {
+    /// Puts the product into `to`; none if there is no such way for this type.
+    fn block(_a: &[Self], _right: &Right<'_, Self>, _to: &mut [Self]) -> Option<()> {
+        None
+    }
+}
+
+impl Product for i32 {}
+impl Product for i64 {}
+impl Product for u32 {}
+impl Product for u64 {}
+
+macro_rules! product {
+    ($($type:ty),*) => {
+        $(impl Product for $type {
+            fn block(a: &[Self], right: &Right<'_, Self>, to: &mut [Self]) -> Option<()> {
+                let (inner, columns) = (right.inner, right.columns);
+                let rows = to.len().checked_div(columns)?;
+                let a = ArrayView2::from_shape((rows, inner), a).ok()?;
+                let b = if right.across {
+                    ArrayView2::from_shape((columns, inner), &right.elements).ok()?.reversed_axes()
+                } else {
+                    ArrayView2::from_shape((inner, columns), &right.elements).ok()?
+                };
+                let mut to = ArrayViewMut2::from_shape((rows, columns), to).ok()?;
+                general_mat_mul(1.0, &a, &b, 0.0, &mut to);
+                Some(())
+            }
+        })*
+    };
+}
+
+product!(f32, f64);
+
 /// What matrices hold: numbers, and halves, which are multiplied in 32 bits.
 trait Factor: Element {
-    type Wide: Number;
+    type Wide: Product;
     fn widened(elements: &[Self]) -> Cow<'_, [Self::Wide]>;
     fn narrowed(products: Vec<Self::Wide>) -> Vec<Self>;
 }
@@ -233,11 +277,22 @@ fn stacks<T: Factor>(
     Tensor::new(shape, T::data(T::narrowed(to)))
 }
 
-/// Appends the product of each row of `a` with the matrix.
-fn multiply<T: Number>(args: &Args<'_>, a: &[T], right: &Right<'_, T>, to: &mut Vec<T>) -> Result<()> {
-    for row in a.chunks_exact(right.inner.max(1)) {
+/// Appends the product of `a` with the matrix.
+fn multiply<T: Product>(args: &Args<'_>, a: &[T], right: &Right<'_, T>, to: &mut Vec<T>) -> Result<()> {
+    let inner = right.inner.max(1);
+    let rows = a.len() / inner;
+    let in_blocks = rows >= BLOCK_ROWS_MIN && a.len().saturating_mul(right.columns) >= BLOCK_WORK_MIN;
+    for block in a.chunks(inner.saturating_mul(if in_blocks { BLOCK_ROWS } else { 1 })) {
         args.go_on()?;
-        right.append(row, to);
+        let from = to.len();
+        if in_blocks {
+            to.resize(from.saturating_add((block.len() / inner).saturating_mul(right.columns)), T::ZERO);
+            if to.get_mut(from..).and_then(|to| T::block(block, right, to)).is_some() {
+                continue;
+            }
+            to.truncate(from);
+        }
+        block.chunks_exact(inner).for_each(|row| right.append(row, to));
     }
     Ok(())
 }

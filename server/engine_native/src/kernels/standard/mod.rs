@@ -14,10 +14,12 @@
 //! | `reduce` | Reduce…, CumSum, CumProd |
 //! | `select` | ArgMax, ArgMin, TopK, NonZero |
 //! | `constant` | Constant, ConstantOfShape, EyeLike, Range, Shape, Size |
+//! | `text`, `ngrams` | StringConcat, StringNormalizer, StringSplit; TfIdfVectorizer |
 //! | `softmax` | Softmax, LogSoftmax, Hardmax |
 //!
 //! What they share: `element` (datatypes as Rust types), `dims` (axes, broadcasting, walks), `pairs` (loops of
-//! two inputs), `moves` (elements of any type copied), `infer` (dimensions that follow from the file).
+//! two inputs), `moves` (elements of any type copied), `curves` (exp and tanh), `infer` (dimensions that follow from
+//! the file).
 
 #[macro_use]
 mod element;
@@ -28,11 +30,13 @@ mod arrange;
 mod cast;
 mod compare;
 mod constant;
+mod curves;
 mod dims;
 mod gather;
 mod identity;
 mod infer;
 mod matrix;
+mod ngrams;
 mod pad;
 mod pairs;
 mod reduce;
@@ -40,6 +44,9 @@ mod scatter;
 mod select;
 mod slice;
 mod softmax;
+#[cfg(test)]
+mod tests;
+mod text;
 mod unary;
 
 use super::Builder;
@@ -150,10 +157,15 @@ pub(super) const TABLE: &[(&str, Builder)] = &[
     ("Split", slice::split),
     ("Sqrt", unary::sqrt),
     ("Squeeze", identity::squeeze),
+    ("StringConcat", text::concat),
+    ("StringNormalizer", text::normalizer),
+    ("StringSplit", text::split),
     ("Sub", arithmetic::sub),
     ("Sum", arithmetic::sum),
+    ("Swish", unary::swish),
     ("Tan", unary::tan),
     ("Tanh", unary::tanh),
+    ("TfIdfVectorizer", ngrams::tf_idf),
     ("ThresholdedRelu", unary::thresholded_relu),
     ("Tile", arrange::tile),
     ("TopK", select::top_k),

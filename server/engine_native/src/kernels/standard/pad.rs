@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     kernel::{Build, Built},
-    workspace::{Buffers, bounded},
+    workspace::Buffers,
 };
 
 /// What is put around.
@@ -65,30 +65,43 @@ fn scalar(build: &Build<'_>, value: f32) -> Result<Tensor> {
     )
 }
 
-/// Along one axis, for each place of the result which one of the input it shows; none for what is put around.
-fn shown(size: usize, begin: i64, end: i64, mode: Mode) -> Result<Vec<Option<usize>>> {
-    let old = i64::try_from(size).unwrap_or(i64::MAX);
-    let new = old.checked_add(begin).and_then(|sum| sum.checked_add(end)).unwrap_or(-1);
-    let new = usize::try_from(new).map_err(|_| {
-        Error::invalid("Pad makes a dimension that cannot be").got(format!("{begin} and {end} around {size}"))
-    })?;
-    bounded(new)?;
-    let shows = |at: i64| {
-        let inside = (0..old).contains(&at);
-        let place = match mode {
-            _ if inside => at,
+/// What is put around one axis.
+#[derive(Debug, Clone, Copy)]
+struct Side {
+    /// The axis as it is.
+    old: i64,
+    /// And as it becomes.
+    new: usize,
+    begin: i64,
+    mode: Mode,
+}
+
+impl Side {
+    fn new(size: usize, (begin, end): (i64, i64), mode: Mode) -> Result<Self> {
+        let old = i64::try_from(size).unwrap_or(i64::MAX);
+        let new = old.checked_add(begin).and_then(|sum| sum.checked_add(end)).unwrap_or(-1);
+        let new = usize::try_from(new).map_err(|_| {
+            Error::invalid("Pad makes a dimension that cannot be").got(format!("{begin} and {end} around {size}"))
+        })?;
+        Ok(Self { old, new, begin, mode })
+    }
+
+    /// Which place of the input a place of the result shows; none for what is put around.
+    fn shows(&self, at: usize) -> Option<usize> {
+        let at = i64::try_from(at).unwrap_or(i64::MAX).saturating_sub(self.begin);
+        let place = match self.mode {
+            _ if (0..self.old).contains(&at) => at,
             Mode::Constant => return None,
-            Mode::Edge => at.clamp(0, old.saturating_sub(1)),
-            Mode::Wrap => at.checked_rem_euclid(old)?,
+            Mode::Edge => at.clamp(0, self.old.saturating_sub(1)),
+            Mode::Wrap => at.checked_rem_euclid(self.old)?,
             Mode::Reflect => {
-                let period = old.saturating_sub(1).saturating_mul(2).max(1);
+                let period = self.old.saturating_sub(1).saturating_mul(2).max(1);
                 let at = at.rem_euclid(period);
-                if at < old { at } else { period - at }
+                if at < self.old { at } else { period - at }
             }
         };
-        usize::try_from(place).ok().filter(|place| *place < size)
-    };
-    Ok((0..new).map(|at| shows(i64::try_from(at).unwrap_or(i64::MAX).saturating_sub(begin))).collect())
+        usize::try_from(place).ok().filter(|_| place < self.old)
+    }
 }
 
 fn run(
@@ -117,21 +130,16 @@ fn run(
             *slot = (*begin, *end);
         }
     }
-    let mut made = Dims::default();
-    let mut tables = Vec::with_capacity(dims.len());
-    for (size, (begin, end)) in dims.iter().zip(around) {
-        let table = shown(*size, begin, end, mode)?;
-        made.push(table.len())?;
-        tables.push(table);
-    }
+    let pairs = dims.iter().zip(around);
+    let sides = pairs.map(|(size, around)| Side::new(*size, around, mode)).collect::<Result<Vec<Side>>>()?;
+    let made = Dims::of(sides.iter().map(|side| side.new))?;
     let shape = made.shape()?;
-    bounded(shape.elements())?;
-    let steps = (dims.steps(), made.steps());
+    let (old_steps, steps) = (dims.steps(), made.steps());
     let source = |element: usize| {
         let mut from = 0_usize;
-        for ((table, step), own) in tables.iter().zip(steps.1.iter()).zip(steps.0.iter()) {
-            let at = element / (*step).max(1) % table.len().max(1);
-            from = from.saturating_add((*table.get(at)?)?.saturating_mul(*own));
+        for ((side, step), old_step) in sides.iter().zip(steps.iter()).zip(old_steps.iter()) {
+            let at = element / (*step).max(1) % side.new.max(1);
+            from = from.saturating_add(side.shows(at)?.saturating_mul(*old_step));
         }
         Some(from)
     };

@@ -76,7 +76,18 @@ pub(super) fn zip<A: Element, B: Element, O: Element>(
     of: impl Fn(A, B) -> O,
 ) -> Result<Tensor> {
     let (first, second) = (args.get(0)?, args.get(1)?);
-    let (a, b) = (view::<A>(first)?, view::<B>(second)?);
+    zip_of((first, view::<A>(first)?), (second, view::<B>(second)?), buffers, align, wrap, of)
+}
+
+/// The same for tensors whose elements are at hand, perhaps as another type.
+pub(super) fn zip_of<A: Copy, B: Copy, O: Element>(
+    (first, a): (&Tensor, &[A]),
+    (second, b): (&Tensor, &[B]),
+    buffers: &mut Buffers,
+    align: Align,
+    wrap: fn(Vec<O>) -> TensorData,
+    of: impl Fn(A, B) -> O,
+) -> Result<Tensor> {
     let Broadcast { dims, walk, .. } = align.lay(first, second)?;
     let shape = dims.shape()?;
     let mut to = O::take(buffers, shape.elements())?;

@@ -6,7 +6,7 @@ use candor_domain::{Datatype, Result, Tensor, TensorData};
 use half::{bf16, f16};
 
 use super::{
-    element::{Element, Float, Number, view},
+    element::{Element, Float, Number, Real, view},
     moves::retyped,
 };
 use crate::{
@@ -79,7 +79,7 @@ macro_rules! real {
 
 real! {
     /// `Exp`.
-    exp(x) => x.exp();
+    exp(x) => Real::exp(x);
     /// `Log`.
     log(x) => x.ln();
     /// `Sqrt`.
@@ -93,9 +93,12 @@ real! {
     /// `Round`: halves to the even neighbour.
     round(x) => x.round_ties_even();
     /// `Sigmoid`, without overflow on either side.
-    sigmoid(x) => if x >= 0.0 { 1.0 / (1.0 + (-x).exp()) } else { let e = x.exp(); e / (1.0 + e) };
+    sigmoid(x) => {
+        let small = Real::exp(-x.abs());
+        (if x < 0.0 { small } else { 1.0 }) / (1.0 + small)
+    };
     /// `Tanh`.
-    tanh(x) => x.tanh();
+    tanh(x) => Real::tanh(x);
     /// `Sin`.
     sin(x) => x.sin();
     /// `Cos`.
@@ -138,6 +141,8 @@ real! {
     /// `Shrink`.
     shrink(x, lambd = 0.5, bias = 0.0) =>
         if x < -lambd { x + bias } else if x > lambd { x - bias } else { 0.0 };
+    /// `Swish`.
+    swish(x, alpha = 1.0) => x / (1.0 + (-alpha * x).exp());
     /// `Mish`: `x · tanh(softplus(x))`.
     mish(x) => x * (x.max(0.0) + (-x.abs()).exp().ln_1p()).tanh();
 }

@@ -59,7 +59,7 @@ fn a_panic_ends_one_request_wherever_it_happens_and_the_next_one_works() {
 
 #[test]
 fn each_error_is_counted_once_by_what_it_means() {
-    const CODES: [(ErrorCode, Outcome); 17] = [
+    const CODES: [(ErrorCode, Outcome); 18] = [
         (ErrorCode::InvalidInput, Outcome::Invalid),
         (ErrorCode::TooLarge, Outcome::Invalid),
         (ErrorCode::UnsupportedMediaType, Outcome::Invalid),
@@ -72,6 +72,7 @@ fn each_error_is_counted_once_by_what_it_means() {
         (ErrorCode::QuotaExceeded, Outcome::Rejected),
         (ErrorCode::Overloaded, Outcome::Rejected),
         (ErrorCode::NotReady, Outcome::Rejected),
+        (ErrorCode::BreakerOpen, Outcome::Rejected),
         (ErrorCode::DeadlineExceeded, Outcome::Cancelled),
         (ErrorCode::Cancelled, Outcome::Cancelled),
         (ErrorCode::InvalidModel, Outcome::Failed),

@@ -12,7 +12,7 @@
 //! |---|---|
 //! | `number` | the two precisions |
 //! | `columns` | prepares rows so that all nodes ask the same question |
-//! | `flat` | compiled trees; walks eight at once, without a branch that depends on data |
+//! | `flat` | compiled trees; walks many at once, without a branch that depends on data |
 //! | `general` | trees with any comparison |
 //! | `votes` | what leaves say |
 //! | `finish` | base values, transforms, labels |
@@ -40,8 +40,9 @@ use crate::{
     workspace::Buffers,
 };
 
-/// Rows that go through the trees together.
-const BLOCK_ROWS: usize = 128;
+/// Rows that go through the trees together: as many as stay in a cache beside the trees.
+const BLOCK_ROWS: std::ops::RangeInclusive<usize> = 16..=256;
+const BLOCK_NUMBERS: usize = 16 << 10;
 
 /// Any of the three operators.
 pub(super) fn tree_ensemble(build: &Build<'_>) -> Result<Built> {
@@ -141,12 +142,12 @@ impl<T: Number> Kernel for Trees<T> {
         let input = args.get(0)?;
         let (rows, width) = self.shape(input)?;
         let mut outputs = self.finish.begin(rows, self.answers_wide, buffers)?;
-        let of_block = rows.min(BLOCK_ROWS);
+        let of_block = (BLOCK_NUMBERS / self.columns.width()).clamp(*BLOCK_ROWS.start(), *BLOCK_ROWS.end()).min(rows);
         let mut prepared = buffers.take::<T>(of_block * self.columns.width())?;
         let mut counted = buffers.take::<T>(of_block * self.finish.targets())?;
-        for first in (0..rows).step_by(BLOCK_ROWS) {
+        for first in (0..rows).step_by(of_block.max(1)) {
             args.go_on()?;
-            let rows = BLOCK_ROWS.min(rows - first);
+            let rows = of_block.min(rows - first);
             self.columns.prepare(input.data(), width, first, rows, &mut prepared);
             counted.clear();
             counted.resize(rows * self.finish.targets(), self.votes.nothing());

@@ -48,7 +48,7 @@ fn plans() -> impl Strategy<Value = Plan> {
     let votes = prop::sample::select(vec![Style::OneEach, Style::OfTree, Style::Dense, Style::Any]);
     let aggregate = prop::sample::select(vec!["SUM", "SUM", "AVERAGE", "MIN", "MAX"]);
     let thresholds = prop::sample::select(vec![PLAIN, PLAIN, ODD]);
-    let sizes = (any::<u64>(), 1..20_u64, 0..7_u64, 1..4_u64);
+    let sizes = (any::<u64>(), 1..40_u64, prop_oneof![0..7_u64, 17..30_u64], 1..4_u64);
     (sizes, modes, thresholds, any::<bool>(), votes, aggregate, any::<bool>()).prop_map(
         |((seed, trees, depth, targets), modes, thresholds, missing, votes, aggregate, base)| Plan {
             seed: seed | 1,
@@ -117,7 +117,9 @@ impl Lists {
         }
         self.modes.push(random.of(plan.modes));
         for name in ["nodes_truenodeids", "nodes_falsenodeids"] {
-            let child = self.grow(plan, random, tree, next, depth - 1);
+            // Deep trees are slim.
+            let below = if plan.depth > 16 && random.below(2) == 0 { depth.min(2) - 1 } else { depth - 1 };
+            let child = self.grow(plan, random, tree, next, below);
             self.ints.get_mut(name).unwrap()[at] = child as i64;
         }
         id
@@ -245,12 +247,12 @@ fn agree<T: Number>(ensemble: &TreeEnsemble, rows: &[T], data: TensorData) -> Re
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
     fn compiled_trees_answer_as_a_plain_walk_does(
         plan in plans(),
-        rows in prop::sample::select(vec![0, 1, 2, 7, 8, 9, BLOCK_ROWS, BLOCK_ROWS + 1]),
+        rows in prop::sample::select(vec![0, 1, 2, 7, 33, *BLOCK_ROWS.end(), *BLOCK_ROWS.end() + 1]),
     ) {
         let ensemble = TreeEnsemble::of(&node(&plan), None).unwrap();
         let singles = rows_of(&plan, rows);
@@ -302,6 +304,15 @@ fn each_shape_of_votes_has_its_form() {
 }
 
 #[test]
+fn trees_of_many_chunks_are_added_in_their_order() {
+    let plan = Plan { trees: 70, depth: 12, missing: false, ..plan() };
+    let ensemble = TreeEnsemble::of(&node(&plan), None).unwrap();
+    assert!(matches!(compiled(&plan).walker, Walker::Flat(flat) if flat.chunks() > 2));
+    let rows = rows_of(&plan, 40);
+    agree::<f32>(&ensemble, &rows, TensorData::Fp32(rows.clone())).unwrap();
+}
+
+#[test]
 fn what_the_flat_form_cannot_ask_is_walked_in_general() {
     for plan in [Plan { modes: ALL, ..plan() }, Plan { thresholds: &[f32::NAN], ..plan() }] {
         assert!(matches!(compiled(&plan).walker, Walker::General(_)), "{plan:?}");
@@ -344,4 +355,11 @@ fn rows_may_be_wider_and_not_narrower() {
     assert!(trees.shape(&cube).is_err());
     let flat = Tensor::new(Shape::new(&[8]).unwrap(), TensorData::Fp32(vec![0.0; 8])).unwrap();
     assert_eq!(trees.shape(&flat).unwrap(), (1, 8));
+}
+
+#[test]
+fn trees_of_single_leaves_need_no_features() {
+    let trees = compiled(&Plan { depth: 0, ..plan() });
+    let wanted = answered(&trees, 1, TensorData::Fp32(vec![0.0; FEATURES as usize]));
+    assert_eq!(answered(&trees, 3, TensorData::Fp32(Vec::new())), [wanted[0]; 3]);
 }
