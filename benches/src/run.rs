@@ -195,6 +195,8 @@ impl<'a> Servers<'a> {
                 &models,
                 "--http-addr",
                 "127.0.0.1:0",
+                "--grpc-addr",
+                "off",
                 "--data",
                 &folder,
                 "--log-level",

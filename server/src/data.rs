@@ -28,6 +28,8 @@ pub(crate) struct DataFolder {
 struct Serving {
     pid: u32,
     http: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grpc: Option<String>,
 }
 
 impl DataFolder {
@@ -84,8 +86,13 @@ impl DataFolder {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub(crate) fn announce(&self, http: SocketAddr) -> Result<()> {
-        let text = serde_json::json!(Serving { pid: std::process::id(), http: http.to_string() }).to_string();
+    pub(crate) fn announce(&self, http: SocketAddr, grpc: Option<&SocketAddr>) -> Result<()> {
+        let text = serde_json::json!(Serving {
+            pid: std::process::id(),
+            http: http.to_string(),
+            grpc: grpc.map(SocketAddr::to_string)
+        });
+        let text = text.to_string();
         // Renamed into place, so that nobody reads half of it.
         let draft = self.serving.with_extension("tmp");
         // What a crash left behind goes first: a link in its place would be followed.
@@ -149,7 +156,7 @@ mod tests {
         fs::write(&target, "precious").unwrap();
         symlink(&target, folder.path().join("serving.tmp")).unwrap();
         let held = DataFolder::open(folder.path()).unwrap();
-        held.announce(([127, 0, 0, 1], 80).into()).unwrap();
+        held.announce(([127, 0, 0, 1], 80).into(), None).unwrap();
         assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
         assert!(fs::read_to_string(folder.path().join("serving.json")).unwrap().contains("127.0.0.1:80"));
     }

@@ -11,12 +11,14 @@
 //! | `wiring` | the architecture as code |
 //! | `shutdown` | signals and the order of draining |
 //! | `clock` | the real clock |
+//! | `grpc` | the gRPC door beside the HTTP one |
 //! | `data` | the data folder: its lock, serving.json and engines.json |
 
 pub mod cli;
 mod clock;
 pub mod config;
 mod data;
+mod grpc;
 mod shutdown;
 mod wiring;
 

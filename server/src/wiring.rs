@@ -1,7 +1,8 @@
 //! Builds every part and hands each its needs: the architecture as code.
 //!
 //! ```text
-//! Settings ─► engines ─► registry ─► pipeline ─► Api ─► Gate ─► HttpServer
+//! Settings ─► engines ─► registry ─► pipeline ─┬─► Api ─► Gate ─► HttpServer
+//!                                              └─► GrpcDoor
 //! ```
 
 use std::{
@@ -19,13 +20,15 @@ use actix_web::{
 use candor_domain::{Clock, Error, ErrorCode, Result};
 use candor_engine_native::NativeEngine;
 use candor_engine_ort::OrtEngine;
-use candor_http_api::{Api, ApiParts, Gate, Quota, Tokens};
+use candor_grpc_api::GrpcParts;
+use candor_http_api::{Api, ApiParts, Gate};
 use candor_serving::{
-    EngineChoice, Engines, Faults, Pipeline, PipelineSettings, Pool, Registry, RegistrySettings, Repository,
+    Callers, EngineChoice, Engines, Faults, Pipeline, PipelineSettings, Pool, Quota, Readiness, Registry,
+    RegistrySettings, Repository, Tally, Tokens,
 };
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
-use crate::{clock::SystemClock, config::Settings, data::DataFolder};
+use crate::{clock::SystemClock, config::Settings, data::DataFolder, grpc::Grpc};
 
 /// Open connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -33,10 +36,12 @@ const BACKLOG: u32 = 1024;
 /// A server that answers.
 pub struct RunningServer {
     addrs: Vec<SocketAddr>,
-    api: Arc<Api>,
+    readiness: Arc<Readiness>,
     registry: Arc<Registry>,
     handle: ServerHandle,
+    grpc: Grpc,
     drain_delay: Duration,
+    grace: Duration,
     data: Option<DataFolder>,
     poller: Option<Poller>,
 }
@@ -80,28 +85,45 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
         inference_max: settings.inference_max,
     };
     let pipeline = Pipeline::new(Arc::clone(&registry), sessions.map_err(no_thread)?, clock, pipeline_settings);
+    let pipeline = Arc::new(pipeline);
+    let readiness = Arc::new(Readiness::new(Arc::clone(&registry), settings.strict_readiness));
+    let callers = Arc::new(Callers::new(tokens, settings.requests_per_second_max.map(Quota::per_second)));
+    let grpc_answers = Arc::new(Tally::of(&candor_grpc_api::error::CODES));
     let api = Arc::new(Api::new(ApiParts {
-        pipeline,
+        pipeline: Arc::clone(&pipeline),
         registry: Arc::clone(&registry),
+        readiness: Arc::clone(&readiness),
+        callers: Arc::clone(&callers),
         limits: settings.http_limits.clone(),
         contracts: settings.contracts.clone(),
-        tokens,
         faults,
-        quota: settings.requests_per_second_max.map(Quota::per_second),
-        strict_readiness: settings.strict_readiness,
+        grpc_answers: Arc::clone(&grpc_answers),
     }));
     let (server, addrs) = listen(settings, &api)?;
+    let grpc = Grpc::open(
+        settings,
+        GrpcParts {
+            pipeline,
+            registry: Arc::clone(&registry),
+            readiness: Arc::clone(&readiness),
+            callers,
+            limits: settings.grpc.limits.clone(),
+            answers: grpc_answers,
+            reflection: settings.grpc.reflection,
+            threads: settings.grpc.threads,
+        },
+    )?;
     let poller =
         settings.poll.map(|every| Poller::start(Arc::clone(&registry), every)).transpose().map_err(no_thread)?;
-    let drain_delay = settings.drain_delay;
-    Ok((RunningServer { addrs, api, registry, handle: server.handle(), drain_delay, data, poller }, server))
+    let (handle, drain_delay, grace) = (server.handle(), settings.drain_delay, settings.grace);
+    Ok((RunningServer { addrs, readiness, registry, handle, grpc, drain_delay, grace, data, poller }, server))
 }
 
 fn registry_settings(settings: &Settings, faults: Option<Arc<Faults>>) -> RegistrySettings {
     RegistrySettings {
         version_policy: settings.version_policy.clone(),
         load_threads: settings.load_threads,
-        inference_threads: settings.http_workers + settings.inference_threads,
+        inference_threads: settings.http_workers + settings.grpc.threads + settings.inference_threads,
         inflight_max: settings.inflight_max,
         breaker: settings.breaker,
         faults,
@@ -189,21 +211,22 @@ fn listen(settings: &Settings, api: &Arc<Api>) -> Result<(Server, Vec<SocketAddr
         .shutdown_timeout(settings.grace.as_secs().max(1))
         .disable_signals();
     let addrs = settings.http_addrs.as_slice();
-    let server = server.bind(addrs).map_err(|error| cannot_bind(addrs, &error))?;
+    let server = server.bind(addrs).map_err(|error| cannot_bind(addrs, &error, "--http-addr"))?;
     let bound = server.addrs();
     Ok((server.run(), bound))
 }
 
-pub(crate) fn cannot_bind(addrs: &[SocketAddr], error: &io::Error) -> Error {
+/// Why an address cannot be listened on, and what to do: `other` is how one chooses another.
+pub(crate) fn cannot_bind(addrs: &[SocketAddr], error: &io::Error, other: &str) -> Error {
     let shown = addrs.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
     let problem = Error::new(ErrorCode::Internal, format!("cannot listen on {shown}: {error}"));
     let hint = [
-        (io::ErrorKind::AddrInUse, "another process listens there; stop it or choose another --http-addr"),
-        (io::ErrorKind::PermissionDenied, "ports below 1024 need privileges; choose another --http-addr"),
+        (io::ErrorKind::AddrInUse, "another process listens there; stop it or choose another"),
+        (io::ErrorKind::PermissionDenied, "ports below 1024 need privileges; choose another"),
     ]
     .into_iter()
     .find(|(kind, _)| *kind == error.kind());
-    hint.map_or(problem.clone(), |(_, hint)| problem.hint(hint))
+    hint.map_or(problem.clone(), |(_, hint)| problem.hint(format!("{hint} {other}")))
 }
 
 impl RunningServer {
@@ -218,7 +241,7 @@ impl RunningServer {
             self.registry.start_empty();
         }
         match (&self.data, self.addrs.first()) {
-            (Some(data), Some(http)) => data.announce(*http),
+            (Some(data), Some(http)) => data.announce(*http, self.grpc_addrs().first()),
             _ => Ok(()),
         }
     }
@@ -227,6 +250,24 @@ impl RunningServer {
     #[must_use]
     pub fn addrs(&self) -> &[SocketAddr] {
         &self.addrs
+    }
+
+    /// The addresses that it listens on for gRPC; none when that is off.
+    #[must_use]
+    pub fn grpc_addrs(&self) -> &[SocketAddr] {
+        match &self.grpc {
+            Grpc::Open(door) => door.addrs(),
+            Grpc::Off | Grpc::Taken(_) => &[],
+        }
+    }
+
+    /// Why there is no gRPC although nobody has switched it off.
+    #[must_use]
+    pub fn grpc_trouble(&self) -> Option<&str> {
+        match &self.grpc {
+            Grpc::Taken(why) => Some(why),
+            Grpc::Open(_) | Grpc::Off => None,
+        }
     }
 
     /// The versions in memory.
@@ -243,10 +284,15 @@ impl RunningServer {
 
     /// Not ready, then drain, then stop: answers what is in flight before it returns.
     pub async fn stop(mut self) {
-        self.api.begin_stopping();
+        self.readiness.begin_stopping();
         self.poller = None;
         tokio::time::sleep(self.drain_delay).await;
-        self.handle.stop(true).await;
+        let grpc = async {
+            if let Grpc::Open(door) = self.grpc {
+                door.close(self.grace).await;
+            }
+        };
+        tokio::join!(self.handle.stop(true), grpc);
     }
 }
 

@@ -4,6 +4,7 @@ CANDOR_BINARY  the binary to test (default: target/debug/candor)
 CANDOR_MODELS  the model repository (default: models/)
 CANDOR_CLIENTS folder of what is installed and generated (default: target/clients)
 CANDOR_URL     test this running server instead, e.g. 127.0.0.1:8080; it is not stopped
+CANDOR_GRPC    where that server's gRPC is (default: 127.0.0.1:8001)
 
 The tests know the wire and nothing of the server's code.
 """
@@ -16,6 +17,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -39,7 +41,10 @@ class Server:
         environment = {k: v for k, v in os.environ.items() if not k.startswith("CANDOR_")}
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
-                [binary, "serve", repository or models(), "--http-addr", "127.0.0.1:0", "--data", data, *more],
+                [
+                    *(binary, "serve", repository or models(), "--data", data),
+                    *("--http-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0", *more),
+                ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -61,9 +66,9 @@ class Server:
         self.process.wait()
         raise RuntimeError(f"server was not ready in {START_S_MAX} s\n{self.said()}")
 
-    def address(self) -> str | None:
+    def address(self, door: str = "http") -> str | None:
         try:
-            return json.loads((self.data / "serving.json").read_text("utf-8"))["http"]
+            return json.loads((self.data / "serving.json").read_text("utf-8"))[door]
         except (FileNotFoundError, json.JSONDecodeError):
             return None
 
@@ -93,17 +98,38 @@ def is_ready(address: str) -> bool:
         return False
 
 
+class Addresses(NamedTuple):
+    """host:port of each door of the server under test."""
+
+    http: str
+    grpc: str
+
+
 @pytest.fixture(scope="session")
-def address(tmp_path_factory) -> Iterator[str]:
-    """host:port of the server under test."""
+def addresses(tmp_path_factory) -> Iterator[Addresses]:
     given = os.environ.get("CANDOR_URL", "").removeprefix("http://").rstrip("/")
     if given:
-        yield given
+        yield Addresses(given, os.environ.get("CANDOR_GRPC", "127.0.0.1:8001"))
         return
     server = Server(tmp_path_factory.mktemp("data"))
-    yield server.wait_until_ready()
+    http = server.wait_until_ready()
+    grpc = server.address("grpc")
+    assert grpc, "serving.json does not say where gRPC is"
+    yield Addresses(http, grpc)
     code = server.stop()
     assert code == 0, f"server ended with {code} after SIGTERM\n{server.said()}"
+
+
+@pytest.fixture(scope="session")
+def address(addresses: Addresses) -> str:
+    """host:port of the server under test."""
+    return addresses.http
+
+
+@pytest.fixture(scope="session")
+def grpc_address(addresses: Addresses) -> str:
+    """host:port of its gRPC."""
+    return addresses.grpc
 
 
 @pytest.fixture

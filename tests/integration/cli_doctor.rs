@@ -63,6 +63,7 @@ fn a_healthy_setup_would_start() {
     let said = run(&[
         models.to_str().unwrap(),
         "--http-addr=127.0.0.1:0",
+        "--grpc-addr=off",
         "--tokens-file",
         tokens.to_str().unwrap(),
         "--data",
@@ -90,7 +91,8 @@ fn everything_that_would_go_wrong_is_told_with_a_way_out() {
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();
     let addr = taken.local_addr().unwrap().to_string();
     let root = models.root().to_str().unwrap();
-    let mut said = run(&[root, "--http-addr", &addr, "--tokens-file", tokens.to_str().unwrap()]);
+    let tokens = tokens.to_str().unwrap();
+    let mut said = run(&[root, "--http-addr", &addr, "--grpc-addr", &addr, "--tokens-file", tokens]);
     assert_eq!(said.code, Some(1), "{}", said.out);
     said.out = said.out.replace(&addr, "<address>");
     insta::assert_snapshot!("doctor_ill", steady(&said, root));

@@ -280,7 +280,10 @@ fn a_data_folder_belongs_to_one_server_at_a_time() {
     let plan = || Plan::with(Models::copies(&["iris"])).set(&format!("data.dir={}", folder.display()));
     let first = plan().start();
     let says = until("it is announced", || announced(&folder));
-    assert_eq!(says, json!({"pid": std::process::id(), "http": first.addr().to_string()}));
+    assert_eq!(
+        says,
+        json!({"pid": std::process::id(), "http": first.addr().to_string(), "grpc": first.grpc_addr().to_string()})
+    );
     let error = plan().try_start().unwrap_err();
     assert!(
         error.contains("another server uses the data folder") && error.contains("its own --data folder"),

@@ -23,6 +23,9 @@
 //! | `cli_paths` | folders that are easily mistaken for each other |
 //! | `openapi` | the document and the server say the same |
 //! | `contracts` | the wire contracts of other servers, by what their own documents say |
+//! | `grpc_infer`, `grpc_stream` | inference over gRPC: golden pairs, errors, streams |
+//! | `grpc_access`, `grpc_limits` | every gRPC method with every kind of token; sizes, deadlines, leaving, connections |
+//! | `grpc_control` | health, reflection, repository, addresses |
 //! | `counting` | statistics and metrics rise by what was sent |
 #![allow(
     clippy::unwrap_used,
@@ -54,6 +57,11 @@ mod cross_check;
 mod engines;
 mod files;
 mod golden;
+mod grpc_access;
+mod grpc_control;
+mod grpc_infer;
+mod grpc_limits;
+mod grpc_stream;
 mod infer;
 mod lifecycle;
 mod openapi;

@@ -5,6 +5,7 @@
 //! | [`server`] | [`TestServer`]: a server in this process, with settings and tokens of the test's choice |
 //! | [`process`] | [`Process`]: the real command line in a process of its own |
 //! | [`http`] | [`Request`], [`Connection`]: HTTP that is sent exactly as written, right or wrong |
+//! | [`grpc`] | [`Grpc`]: a gRPC client of the server's own `.proto` files |
 //! | [`infer`] | infer requests in JSON and in bytes, and their replies read back |
 //! | [`models`] | [`Models`]: a model repository in a temporary folder; golden pairs |
 //! | [`counters`] | `/metrics` and `/v2/…/stats` read back |
@@ -22,6 +23,7 @@
 )]
 
 pub mod counters;
+pub mod grpc;
 pub mod http;
 pub mod infer;
 pub mod models;
@@ -30,6 +32,7 @@ pub mod process;
 pub mod server;
 pub mod stub;
 
+pub use grpc::Grpc;
 pub use http::{Connection, Reply, Request};
 pub use models::Models;
 pub use patience::until;

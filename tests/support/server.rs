@@ -68,6 +68,7 @@ pub struct Plan {
     scratch: TempDir,
     assignments: Vec<String>,
     engines: Vec<(&'static str, &'static str)>,
+    change: fn(&mut Settings),
     load: bool,
     wait: bool,
 }
@@ -83,6 +84,8 @@ impl Plan {
         let assignments = vec![
             "http.addr=127.0.0.1:0".to_owned(),
             "http.workers=2".to_owned(),
+            "grpc.addr=127.0.0.1:0".to_owned(),
+            "grpc.threads=2".to_owned(),
             "execution.threads=2".to_owned(),
             format!("repository.dir={}", models.display()),
             format!("engine.ort_library={}", library().display()),
@@ -92,6 +95,7 @@ impl Plan {
             scratch: TempDir::new().unwrap(),
             assignments,
             engines: Vec::new(),
+            change: |_| (),
             load: true,
             wait: true,
         }
@@ -119,6 +123,13 @@ impl Plan {
     #[must_use]
     pub fn with_null_engines(mut self, engines: &[(&'static str, &'static str)]) -> Self {
         self.engines = engines.to_vec();
+        self
+    }
+
+    /// Changes what no assignment can.
+    #[must_use]
+    pub fn change(mut self, change: fn(&mut Settings)) -> Self {
+        self.change = change;
         self
     }
 
@@ -165,7 +176,9 @@ impl Plan {
         for assignment in &self.assignments {
             layers.add_assignment(assignment);
         }
-        Settings::read(&mut layers).map_err(|report| report.to_string())
+        let mut settings = Settings::read(&mut layers).map_err(|report| report.to_string())?;
+        (self.change)(&mut settings);
+        Ok(settings)
     }
 
     /// Starts it and waits until its models are loaded.
@@ -193,8 +206,8 @@ impl Plan {
             .name("test-server".into())
             .spawn(move || actix_web::rt::System::new().block_on(run(settings, engines, load, tell, stopped)));
         let (wait, plan) = (self.wait, self);
-        let addr = told.recv_timeout(PATIENCE).map_err(|error| error.to_string())??;
-        let server = TestServer { addr, plan, stop: Some(stop), thread: Some(thread.unwrap()) };
+        let (addr, grpc) = told.recv_timeout(PATIENCE).map_err(|error| error.to_string())??;
+        let server = TestServer { addr, grpc, plan, stop: Some(stop), thread: Some(thread.unwrap()) };
         if wait {
             until("the server is ready", || (server.get("/v2/health/ready").status == 200).then_some(()));
         }
@@ -206,7 +219,7 @@ async fn run(
     settings: Settings,
     engines: Vec<(&'static str, &'static str)>,
     load: bool,
-    tell: mpsc::Sender<Result<SocketAddr, String>>,
+    tell: mpsc::Sender<Result<(SocketAddr, Option<SocketAddr>), String>>,
     stopped: oneshot::Receiver<()>,
 ) -> Result<(), String> {
     let null =
@@ -225,7 +238,7 @@ async fn run(
         }
     };
     let serving = actix_web::rt::spawn(server);
-    let _ = tell.send(Ok(running.addrs()[0]));
+    let _ = tell.send(Ok((running.addrs()[0], running.grpc_addrs().first().copied())));
     let mut stopped = stopped;
     let loaded = tokio::select! {
         loaded = running.load(load) => loaded.map_err(|error| error.to_string()),
@@ -242,6 +255,7 @@ async fn run(
 #[derive(Debug)]
 pub struct TestServer {
     addr: SocketAddr,
+    grpc: Option<SocketAddr>,
     plan: Plan,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Result<(), String>>>,
@@ -258,6 +272,15 @@ impl TestServer {
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addr
+    }
+
+    /// Where it listens for gRPC.
+    ///
+    /// # Panics
+    /// When it does not.
+    #[must_use]
+    pub fn grpc_addr(&self) -> SocketAddr {
+        self.grpc.expect("this server has no gRPC")
     }
 
     /// Its repository, if it has one of its own.

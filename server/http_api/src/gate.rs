@@ -17,13 +17,12 @@ use actix_web::{
     dev::{ResourceDef, Service, ServiceRequest, ServiceResponse, Transform},
     http::{Method, header},
 };
-use candor_domain::{Access, Error, ErrorCode, Principal, Result};
+use candor_domain::{Access, Principal, Result};
 use pin_project_lite::pin_project;
 
 use crate::{
     Api,
     error::response_at,
-    quota::Caller,
     responses::ResponseCounts,
     routes::{self, Route},
 };
@@ -55,8 +54,7 @@ where
         let resources = routes::resources(&self.api.contracts);
         let resources = resources.map(|resource| (ResourceDef::new(resource.path), resource.routes)).collect();
         let responses = self.api.responses.for_worker();
-        let anybody = Principal::anonymous(Access::Admin);
-        ready(Ok(GateService { api: Arc::clone(&self.api), resources, responses, anybody, service }))
+        ready(Ok(GateService { api: Arc::clone(&self.api), resources, responses, service }))
     }
 }
 
@@ -65,8 +63,6 @@ pub struct GateService<S> {
     api: Arc<Api>,
     resources: Vec<(ResourceDef, &'static [Route])>,
     responses: Arc<ResponseCounts>,
-    /// Who everybody is as long as there are no tokens.
-    anybody: Principal,
     service: S,
 }
 
@@ -82,53 +78,13 @@ impl<S> GateService<S> {
     }
 
     fn admit(&self, request: &ServiceRequest) -> Result<Principal> {
-        if self.api.tokens.is_none() && self.api.quota.is_none() {
-            return Ok(self.anybody.clone());
+        if let Some(anybody) = self.api.callers.anybody() {
+            return Ok(anybody.clone());
         }
         let needed = self.needed(request.match_info().unprocessed(), request.method());
-        let principal = match &self.api.tokens {
-            None => self.anybody.clone(),
-            // Whose token is stale may still ask whether the server lives.
-            Some(_) if needed == Access::Public => Principal::anonymous(Access::Public),
-            Some(tokens) => match request.headers().get(header::AUTHORIZATION) {
-                None => Principal::anonymous(Access::Public),
-                Some(value) => {
-                    let token = bearer(value.as_bytes());
-                    token.and_then(|token| tokens.holder(token)).cloned().ok_or_else(|| {
-                        Error::new(ErrorCode::Unauthenticated, "the token is not known")
-                            .hint("send the header Authorization: Bearer <token>")
-                    })?
-                }
-            },
-        };
-        if !principal.may(needed) {
-            return Err(if principal.access == Access::Public {
-                Error::new(ErrorCode::Unauthenticated, "this needs a token")
-                    .expected(format!("a token with access '{needed}'"))
-                    .hint("send the header Authorization: Bearer <token>")
-            } else {
-                Error::new(ErrorCode::Forbidden, format!("'{}' may not do this", principal.name))
-                    .expected(format!("access '{needed}'"))
-                    .got(format!("'{}'", principal.access))
-            });
-        }
-        if let Some(quota) = self.api.quota.as_ref().filter(|_| needed > Access::Public) {
-            let caller = if self.api.tokens.is_some() {
-                Caller::Named(Arc::clone(&principal.name))
-            } else {
-                Caller::Address(request.peer_addr().map(|peer| peer.ip()))
-            };
-            quota.spend(&caller)?;
-        }
-        Ok(principal)
+        let authorization = request.headers().get(header::AUTHORIZATION).map(|value| value.as_bytes());
+        self.api.callers.admit(needed, authorization, request.peer_addr().map(|peer| peer.ip()))
     }
-}
-
-/// The token of an `Authorization: Bearer …` header (RFC 6750 §2.1; the scheme's case does not matter).
-fn bearer(value: &[u8]) -> Option<&[u8]> {
-    const SCHEME: &[u8] = b"bearer ";
-    let (scheme, token) = value.split_at_checked(SCHEME.len())?;
-    (scheme.eq_ignore_ascii_case(SCHEME) && !token.is_empty()).then(|| token.trim_ascii())
 }
 
 impl<S, B> Service<ServiceRequest> for GateService<S>
@@ -147,7 +103,7 @@ where
         match self.admit(&request) {
             Ok(principal) => {
                 // Without tokens everybody is the same anonymous caller; nobody need read it.
-                if self.api.tokens.is_some() {
+                if self.api.callers.have_names() {
                     request.extensions_mut().insert(principal);
                 }
                 let responses = Arc::clone(&self.responses);
@@ -196,20 +152,6 @@ where
                 }
                 None => Poll::Pending,
             },
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::bearer;
-
-    #[test]
-    fn bearer_tokens_are_read_as_the_rfc_writes_them() {
-        assert_eq!(bearer(b"Bearer abc"), Some(&b"abc"[..]));
-        assert_eq!(bearer(b"bearer  abc "), Some(&b"abc"[..]));
-        for bad in [&b""[..], b"Bearer", b"Bearer ", b"Basic abc", b"abc"] {
-            assert_eq!(bearer(bad), None, "{bad:?}");
         }
     }
 }

@@ -7,7 +7,6 @@
 //! |---|---|
 //! | [`routes`] | every route with its method and access, on one page |
 //! | [`gate`] | the root middleware: who is calling, and may they |
-//! | `tokens`, `quota` | static tokens; requests per second of a caller |
 //! | `body` | bodies within limits: size, time, compression, media type |
 //! | [`wire`] | the Open Inference Protocol: tensors in and out of JSON and bytes |
 //! | [`contracts`] | what clients of other servers say and expect, each optional |
@@ -27,91 +26,62 @@ pub mod metrics;
 mod native;
 pub mod openapi;
 mod problem;
-mod quota;
 mod responses;
 pub mod routes;
-mod tokens;
 pub mod wire;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::Arc;
 
 use actix_web::web::{self, ServiceConfig};
-use candor_serving::{Faults, Pipeline, Registry};
+use candor_serving::{Callers, Faults, Pipeline, Readiness, Registry, Tally};
 
 pub use contracts::{Contracts, V1};
 pub use gate::Gate;
 pub use limits::HttpLimits;
 pub use native::{Described, ModelDescription};
-pub use quota::Quota;
-pub use tokens::Tokens;
 
 /// What the handlers of all workers share.
 pub struct Api {
-    pipeline: Pipeline,
+    pipeline: Arc<Pipeline>,
     registry: Arc<Registry>,
+    readiness: Arc<Readiness>,
+    callers: Arc<Callers>,
     limits: Arc<HttpLimits>,
     contracts: Contracts,
     faults: Option<Arc<Faults>>,
-    tokens: Option<Tokens>,
-    quota: Option<Quota>,
-    strict_readiness: bool,
-    stopping: AtomicBool,
     responses: responses::Responses,
+    grpc_answers: Arc<Tally>,
     documents: handlers::docs::Documents,
 }
 
 /// What an [`Api`] is made of.
 pub struct ApiParts {
     /// The way of an inference.
-    pub pipeline: Pipeline,
+    pub pipeline: Arc<Pipeline>,
     /// The versions in memory.
     pub registry: Arc<Registry>,
+    /// Whether the server may get traffic.
+    pub readiness: Arc<Readiness>,
+    /// Who may do what, and how often.
+    pub callers: Arc<Callers>,
     /// Limits of this door.
     pub limits: HttpLimits,
     /// Which contracts of others are on.
     pub contracts: Contracts,
     /// Where faults are ordered; without it no order is taken.
     pub faults: Option<Arc<Faults>>,
-    /// Who may do what; without it everybody may do everything.
-    pub tokens: Option<Tokens>,
-    /// Requests per second of one caller; without it any number.
-    pub quota: Option<Quota>,
-    /// Whether one model that failed to load makes the server not ready.
-    pub strict_readiness: bool,
+    /// Answers of the gRPC door by code, for the metrics.
+    pub grpc_answers: Arc<Tally>,
 }
 
 impl Api {
     /// The shared state of this door.
     #[must_use]
     pub fn new(parts: ApiParts) -> Self {
-        let ApiParts { pipeline, registry, limits, contracts, faults, tokens, quota, strict_readiness } = parts;
+        let ApiParts { pipeline, registry, readiness, callers, limits, contracts, faults, grpc_answers } = parts;
         let documents = handlers::docs::Documents::new(&contracts);
-        let (limits, stopping) = (Arc::new(limits), AtomicBool::new(false));
-        Self {
-            pipeline,
-            registry,
-            limits,
-            contracts,
-            faults,
-            tokens,
-            quota,
-            strict_readiness,
-            stopping,
-            responses: responses::Responses::default(),
-            documents,
-        }
-    }
-
-    /// From now on the server says that it is not ready, while it still answers.
-    pub fn begin_stopping(&self) {
-        self.stopping.store(true, Ordering::SeqCst);
-    }
-
-    fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::SeqCst)
+        let (limits, responses) = (Arc::new(limits), responses::Responses::default());
+        Self { pipeline, registry, readiness, callers, limits, contracts, faults, responses, grpc_answers, documents }
     }
 }
 

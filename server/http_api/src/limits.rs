@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use candor_serving::oip::TensorLimits;
+
 /// What a request may be.
 #[derive(Debug, Clone)]
 pub struct HttpLimits {
@@ -13,14 +15,8 @@ pub struct HttpLimits {
     pub body_read_max: Duration,
     /// Deepest nesting of JSON.
     pub json_depth_max: usize,
-    /// Most elements of one tensor.
-    pub tensor_elements_max: usize,
-    /// Most dimensions of one tensor.
-    pub tensor_rank_max: usize,
-    /// Most tensors in one request.
-    pub tensors_max: usize,
-    /// Longest tensor name, request id, or parameter name or value.
-    pub name_bytes_max: usize,
+    /// What the tensors of a request may be.
+    pub tensors: TensorLimits,
     /// Smallest reply that is compressed for a client that accepts it.
     pub compress_bytes_min: usize,
 }

@@ -23,7 +23,7 @@ pub struct Metric {
 }
 
 /// Every metric, in the order in which they are written; docs/METRICS.md is made from this.
-pub const METRICS: [Metric; 18] = [
+pub const METRICS: [Metric; 19] = [
     Metric { name: "candor_build_info", kind: "gauge", labels: "version", help: "Always 1; the label says what runs." },
     Metric {
         name: "candor_engine_info",
@@ -55,6 +55,12 @@ pub const METRICS: [Metric; 18] = [
         kind: "counter",
         labels: "status",
         help: "Responses of all routes by status code.",
+    },
+    Metric {
+        name: "candor_grpc_responses_total",
+        kind: "counter",
+        labels: "code",
+        help: "Answers of all gRPC methods by code; a stream counts when it begins.",
     },
     Metric {
         name: "candor_requests_total",
@@ -127,7 +133,7 @@ pub const METRICS: [Metric; 18] = [
 /// The text of one scrape.
 pub(crate) fn render(api: &Api) -> String {
     let views = api.registry.views();
-    let ready = api.registry.has_started() && !api.is_stopping();
+    let ready = api.registry.has_started() && !api.readiness.is_stopping();
     let mut text = String::with_capacity(4096 + views.len() * 8192);
     for metric in &METRICS {
         let Metric { name, kind, help, .. } = metric;
@@ -147,6 +153,10 @@ pub(crate) fn render(api: &Api) -> String {
                 .totals()
                 .into_iter()
                 .try_for_each(|(status, count)| writeln!(text, "{name}{{status=\"{status}\"}} {count}")),
+            "candor_grpc_responses_total" => api
+                .grpc_answers
+                .totals()
+                .try_for_each(|(code, count)| writeln!(text, "{name}{{code=\"{code}\"}} {count}")),
             _ => views.iter().try_for_each(|view| write_view(&mut text, name, view)),
         };
     }

@@ -13,13 +13,18 @@
 //! | [`features`] | what people call the columns of inputs, and what outputs are to them |
 //! | [`registry`] | which versions are in memory and in which state; leases |
 //! | [`pipeline`] | one inference: admit, lease, decode, check, run, encode, remember |
+//! | [`oip`] | what the Open Inference Protocol means, whatever the wire |
+//! | [`callers`] | who is calling, may they, and how often |
+//! | [`readiness`] | whether the server may get traffic |
 //! | [`pool`] | named threads behind a bounded queue |
 //! | [`breaker`] | the breaker of a version, and what happened at it |
 //! | [`faults`] | faults on order, around a session's run |
 //! | [`facts`] | per-worker counters and histograms of each version |
+//! | [`tally`] | answers of a door by word |
 //! | [`likeness`] | "did you mean …?" |
 
 pub mod breaker;
+pub mod callers;
 mod compare;
 pub mod cross_check;
 pub mod engines;
@@ -27,17 +32,23 @@ pub mod facts;
 pub mod faults;
 pub mod features;
 pub mod likeness;
+pub mod oip;
 pub mod pipeline;
 pub mod pool;
+pub mod readiness;
 pub mod registry;
 pub mod repository;
+pub mod tally;
 
 pub use breaker::{BreakerDefaults, BreakerTotals, BreakerView};
+pub use callers::{Callers, Quota, Tokens};
 pub use cross_check::{CrossCheckReport, CrossCheckSettings, CrossCheckState};
 pub use engines::{EngineChoice, EngineId, Engines, PassedOver};
 pub use facts::{FactsTotals, LATENCY_BUCKETS_NANOS};
 pub use faults::Faults;
 pub use pipeline::{Call, Codec, InferRequest, Pipeline, PipelineSettings, Ran};
 pub use pool::{Pending, Pool};
+pub use readiness::Readiness;
 pub use registry::{IndexEntry, Lease, Meaning, Opened, ReadyVersion, Registry, RegistrySettings, VersionView};
 pub use repository::{Manifest, Repository, Role, VersionPolicy};
+pub use tally::Tally;

@@ -24,6 +24,9 @@ pub(super) struct ConfigArgs {
     /// Address to listen on [default: 127.0.0.1:8080]; port 0 takes a free one.
     #[arg(long, value_name = "HOST:PORT")]
     http_addr: Option<String>,
+    /// Address for gRPC, or "off" [default: 127.0.0.1:8001].
+    #[arg(long, value_name = "HOST:PORT")]
+    grpc_addr: Option<String>,
     /// Folder for what the server writes: a lock, serving.json with its address, engines.json.
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
@@ -73,6 +76,7 @@ impl ConfigArgs {
         self.common.layers_with(&[
             ("[MODELS_DIR]", &self.models_dir),
             ("--http-addr", &self.http_addr),
+            ("--grpc-addr", &self.grpc_addr),
             ("--data", &self.data),
             ("--tokens-file", &self.tokens_file),
             ("--poll-s", &self.poll_s),

@@ -101,6 +101,12 @@ fn banner(running: &RunningServer) -> Result<String> {
     for addr in running.addrs() {
         text.push_str(&format!("  serving  http://{addr}/v2\n  docs     http://{addr}/docs/\n"));
     }
+    for addr in running.grpc_addrs() {
+        text.push_str(&format!("  gRPC     {addr}\n"));
+    }
+    if let Some(trouble) = running.grpc_trouble() {
+        text.push_str(&format!("  gRPC   ! {trouble}\n"));
+    }
     Ok(text)
 }
 

@@ -9,13 +9,18 @@
 //! | `layers` | where each value comes from |
 //! | `breaker` | `[breaker]` |
 //! | `settings` | what the values mean and which are allowed |
+//! | `grpc` | the same for the gRPC door |
+//! | `reach` | who may reach the doors without a token |
 //! | `reference` | docs/CONFIG.md and `candor config show` |
 
 mod breaker;
+mod grpc;
 mod layers;
+mod reach;
 mod reference;
 mod settings;
 
+pub use grpc::GrpcSettings;
 pub use layers::{Layers, Problem, Report};
 pub use reference::{reference, show};
 pub use settings::{LogFormat, Settings};
@@ -24,9 +29,10 @@ pub use settings::{LogFormat, Settings};
 pub const DEFAULTS: &str = include_str!("../../config/default.toml");
 
 /// Flags of `candor serve` and the keys that they set.
-pub const FLAGS: [(&str, &str); 11] = [
+pub const FLAGS: [(&str, &str); 12] = [
     ("[MODELS_DIR]", "repository.dir"),
     ("--http-addr", "http.addr"),
+    ("--grpc-addr", "grpc.addr"),
     ("--data", "data.dir"),
     ("--engine", "engine.choice"),
     ("--ort-library", "engine.ort_library"),

@@ -15,12 +15,14 @@ use candor_http_api::{
     Contracts, HttpLimits, V1,
     contracts::{VertexPaths, fault_of_health_path, fault_of_path},
 };
-use candor_serving::{BreakerDefaults, CrossCheckSettings, EngineChoice, VersionPolicy};
+use candor_serving::{BreakerDefaults, CrossCheckSettings, EngineChoice, VersionPolicy, oip::TensorLimits};
 use toml::Value;
 
 use super::{
     breaker::read_breaker,
-    layers::{Layers, Report},
+    grpc::GrpcSettings,
+    layers::{Layers, Report, Source},
+    reach::read_reach,
 };
 
 /// How log lines look.
@@ -42,6 +44,7 @@ pub struct Settings {
     pub keep_alive: Duration,
     pub header_read_max: Duration,
     pub http_limits: HttpLimits,
+    pub grpc: GrpcSettings,
     pub contracts: Contracts,
     pub repository_dir: PathBuf,
     pub version_policy: VersionPolicy,
@@ -71,8 +74,8 @@ pub struct Settings {
     pub log_format: LogFormat,
 }
 
-const GIB: u64 = 1 << 30;
-const DAY_MS: u64 = 24 * 3600 * 1000;
+pub(super) const GIB: u64 = 1 << 30;
+pub(super) const DAY_MS: u64 = 24 * 3600 * 1000;
 
 impl Settings {
     /// Checks every value.
@@ -80,11 +83,6 @@ impl Settings {
     /// # Errors
     /// A [`Report`] of all problems at once.
     pub fn read(layers: &mut Layers) -> Result<Self, Report> {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let or_cores = |threads: u64, share: usize| match usize::try_from(threads).unwrap_or(0) {
-            0 => (cores / share).max(1),
-            threads => threads,
-        };
         let mut read = Reader(layers);
         let tokens_file = read.path("auth.tokens_file");
         let mut http_addrs = read.addresses("http.addr");
@@ -93,22 +91,23 @@ impl Settings {
             let port = u16::try_from(read.whole("contracts.vertex_http_port", 0..=65_535)).unwrap_or(0);
             http_addrs.iter_mut().filter(|_| port > 0).for_each(|addr| addr.set_port(port));
         }
-        let open_to_all = tokens_file.is_none() && http_addrs.iter().any(|addr| !addr.ip().is_loopback());
-        let faults_enabled = read_reach(&mut read, open_to_all);
+        let http_limits = read_http_limits(&mut read);
+        let grpc = GrpcSettings::read(&mut read, &http_limits);
+        let doors = [("http.addr", http_addrs.as_slice()), ("grpc.addr", &grpc.addrs)];
+        let faults_enabled = read_reach(&mut read, tokens_file.is_some(), doors);
         let settings = Self {
-            http_workers: or_cores(read.whole("http.workers", 0..=1024), 1),
+            http_workers: read.threads("http.workers", 0..=1024, 1),
             connections_max: read.size("http.connections_max", 1..=1_000_000),
             keep_alive: Duration::from_secs(read.whole("http.keep_alive_s", 0..=DAY_MS / 1000)),
             // A clock with steps of half a second counts it: less would be no time at all.
             header_read_max: Duration::from_millis(read.whole("http.header_read_ms_max", 1000..=DAY_MS)),
-            http_limits: read_http_limits(&mut read),
             repository_dir: read.path("repository.dir").unwrap_or_default(),
             version_policy: read
                 .parsed("repository.version_policy", VersionPolicy::parse)
                 .unwrap_or(VersionPolicy::Latest(1)),
             load_all_at_start: read.word("repository.load_at_start", &[("all", true), ("none", false)]),
             poll: Some(read.whole("repository.poll_s", 0..=DAY_MS / 1000)).filter(|s| *s > 0).map(Duration::from_secs),
-            load_threads: or_cores(read.whole("repository.load_threads", 0..=256), 2),
+            load_threads: read.threads("repository.load_threads", 0..=256, 2),
             engine: read.word("engine.choice", &EngineChoice::WORDS),
             ort_library: read.path("engine.ort_library"),
             intra_op_threads: read.size("engine.intra_op_threads", 1..=256),
@@ -119,7 +118,7 @@ impl Settings {
                 file_bytes_max: read.whole("cross_check.file_bytes_max", 0..=1024 * GIB),
                 queue_max: read.size("cross_check.queue_max", 1..=1_000_000),
             },
-            inference_threads: or_cores(read.whole("execution.threads", 0..=1024), 1),
+            inference_threads: read.threads("execution.threads", 0..=1024, 1),
             inline_run_max: Duration::from_micros(read.whole("execution.inline_run_us_max", 0..=1_000_000)),
             inline_body_bytes_max: read.size("execution.inline_body_bytes_max", 0..=GIB),
             inference_max: read.millis("limits.inference_ms_max"),
@@ -140,25 +139,12 @@ impl Settings {
             contracts,
             tokens_file,
             http_addrs,
+            http_limits,
+            grpc,
         };
         let problems = layers.take_problems();
         if problems.is_empty() { Ok(settings) } else { Err(Report(problems)) }
     }
-}
-
-/// Whether faults can be ordered. Whoever can reach the port without a token may not do so.
-fn read_reach(read: &mut Reader<'_>, open_to_all: bool) -> bool {
-    let faults_enabled = read.boolean("faults.enabled");
-    if faults_enabled && open_to_all {
-        read.complain("faults.enabled", "beyond loopback needs auth.tokens_file: anybody could order faults");
-    }
-    if !read.boolean("auth.insecure") && open_to_all {
-        read.complain(
-            "http.addr",
-            "listening beyond loopback needs auth.tokens_file, or --insecure for a network that is trusted",
-        );
-    }
-    faults_enabled
 }
 
 fn read_http_limits(read: &mut Reader<'_>) -> HttpLimits {
@@ -168,10 +154,12 @@ fn read_http_limits(read: &mut Reader<'_>) -> HttpLimits {
         body_read_max: read.millis("limits.body_read_ms_max"),
         // The parser's own bound is 128.
         json_depth_max: read.size("limits.json_depth_max", 4..=120),
-        tensor_elements_max: read.size("limits.tensor_elements_max", 1..=16 * GIB),
-        tensor_rank_max: read.size("limits.tensor_rank_max", 1..=RANK_MAX as u64),
-        tensors_max: read.size("limits.tensors_max", 1..=65_536),
-        name_bytes_max: read.size("limits.name_bytes_max", 1..=1 << 20),
+        tensors: TensorLimits {
+            elements_max: read.size("limits.tensor_elements_max", 1..=16 * GIB),
+            rank_max: read.size("limits.tensor_rank_max", 1..=RANK_MAX as u64),
+            tensors_max: read.size("limits.tensors_max", 1..=65_536),
+            name_bytes_max: read.size("limits.name_bytes_max", 1..=1 << 20),
+        },
         compress_bytes_min: read.size("http.compress_bytes_min", 0..=64 * GIB),
     }
 }
@@ -216,6 +204,11 @@ impl Reader<'_> {
         self.0.entry(key).map_or(Value::Boolean(false), |entry| entry.value.clone())
     }
 
+    /// Whether somebody has set it.
+    pub(super) fn is_chosen(&self, key: &str) -> bool {
+        self.0.entry(key).is_some_and(|entry| entry.source != Source::Default)
+    }
+
     pub(super) fn complain(&mut self, key: &str, what: impl fmt::Display) {
         let Some(entry) = self.0.entry(key) else { return };
         let default = Layers::default().entry(key).map(|entry| entry.value.to_string()).unwrap_or_default();
@@ -257,8 +250,16 @@ impl Reader<'_> {
         })
     }
 
-    fn size(&mut self, key: &str, range: RangeInclusive<u64>) -> usize {
+    pub(super) fn size(&mut self, key: &str, range: RangeInclusive<u64>) -> usize {
         usize::try_from(self.whole(key, range)).unwrap_or(usize::MAX)
+    }
+
+    /// A number of threads; 0 means one for so many cores.
+    pub(super) fn threads(&mut self, key: &str, range: RangeInclusive<u64>, cores_each: usize) -> usize {
+        match self.size(key, range) {
+            0 => (std::thread::available_parallelism().map_or(1, usize::from) / cores_each).max(1),
+            threads => threads,
+        }
     }
 
     fn millis(&mut self, key: &str) -> Duration {
@@ -272,7 +273,7 @@ impl Reader<'_> {
         })
     }
 
-    fn text(&mut self, key: &str) -> String {
+    pub(super) fn text(&mut self, key: &str) -> String {
         self.value(key).as_str().map(str::to_owned).unwrap_or_else(|| {
             self.complain(key, "must be text in quotes");
             String::new()
@@ -301,7 +302,7 @@ impl Reader<'_> {
         }
     }
 
-    fn addresses(&mut self, key: &str) -> Vec<SocketAddr> {
+    pub(super) fn addresses(&mut self, key: &str) -> Vec<SocketAddr> {
         let text = self.text(key);
         match text.to_socket_addrs() {
             Ok(addresses) => addresses.collect(),

@@ -201,7 +201,7 @@ impl Codec for ContractCodec {
         let spots = Spots::new();
         let set = version.features.as_ref().ok();
         let locate = |spot: Spot<'_>| set.map_or_else(String::new, |set| spots.locate(layout.get(), set, spot));
-        let mut table = set.map(|set| Table::new(set, self.limits.tensor_elements_max, &locate));
+        let mut table = set.map(|set| Table::new(set, self.limits.tensors.elements_max, &locate));
         let mut reading = Reading::new(&layout, &self.limits);
         let content = self.read(version, &mut table, &mut reading, &spots)?;
         let inputs = match (content, table) {

@@ -76,8 +76,8 @@ impl<'a> Builder<'a> {
             None if self.sizes.len() > depth => return Err(self.ragged(self.sizes.len(), depth)),
             _ => self.rank = Some(depth),
         }
-        if self.data.len() >= self.limits.tensor_elements_max {
-            let max = self.limits.tensor_elements_max;
+        if self.data.len() >= self.limits.tensors.elements_max {
+            let max = self.limits.tensors.elements_max;
             return Err(self
                 .wrong("is too large")
                 .expected(format!("at most {max} elements (limits.tensor_elements_max)"))
@@ -102,7 +102,7 @@ impl<'a> Builder<'a> {
         if let Some(rank) = self.rank.filter(|rank| depth >= *rank) {
             return Err(self.ragged(rank, depth + 1));
         }
-        let max = self.limits.tensor_rank_max;
+        let max = self.limits.tensors.rank_max;
         if depth >= max {
             return Err(self
                 .wrong("is nested too deep")

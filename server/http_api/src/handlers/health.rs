@@ -72,7 +72,7 @@ pub(crate) async fn live() -> HttpResponse {
     (status = 200, description = "Send traffic.", body = Ready),
     (status = 503, description = "Starting or stopping: send no traffic.", body = Ready)))]
 pub(crate) async fn ready(api: Data<Api>) -> HttpResponse {
-    let ready = is_ready(&[server(&api), startup(&api), models(&api)]);
+    let ready = api.readiness.is_ready();
     HttpResponse::build(status(ready)).json(Ready { ready })
 }
 
@@ -83,7 +83,7 @@ pub(crate) async fn ready(api: Data<Api>) -> HttpResponse {
     (status = 200, description = "Send traffic."),
     (status = 503, description = "Starting or stopping: send no traffic.")))]
 pub(crate) async fn ping(api: Data<Api>) -> HttpResponse {
-    HttpResponse::build(status(is_ready(&[server(&api), startup(&api), models(&api)]))).finish()
+    HttpResponse::build(status(api.readiness.is_ready())).finish()
 }
 
 /// Readiness as Vertex AI asks for it: by status alone.
@@ -123,7 +123,7 @@ async fn components_of(api: &Data<Api>) -> Vec<Component> {
 }
 
 fn server(api: &Api) -> Component {
-    let stopping = api.is_stopping();
+    let stopping = api.readiness.is_stopping();
     let detail = if stopping { "stopping" } else { "running" };
     Component { name: "server", ready: !stopping, required: true, detail: detail.into() }
 }
@@ -144,7 +144,7 @@ fn models(api: &Api) -> Component {
         let failed: Vec<_> = failed.iter().copied().collect();
         detail.push_str(&format!("; failed: {}", failed.join(", ")));
     }
-    Component { name: "models", ready: failed.is_empty(), required: api.strict_readiness, detail }
+    Component { name: "models", ready: failed.is_empty(), required: api.readiness.is_strict(), detail }
 }
 
 /// Not required: versions in memory answer without their files.

@@ -1,14 +1,11 @@
 //! What the server is.
 
 use actix_web::{HttpResponse, web::Data};
+use candor_serving::oip::describe::{EXTENSIONS, SERVER};
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{Api, native::EngineBody, openapi::errors};
-
-/// The extensions of the Open Inference Protocol that are spoken here.
-pub(crate) const EXTENSIONS: [&str; 5] =
-    ["binary_tensor_data", "classification", "model_repository", "model_configuration", "statistics"];
 
 /// What the server is.
 #[derive(Serialize, ToSchema)]
@@ -34,7 +31,7 @@ pub(crate) struct ServerMetadata {
         errors::Guarded))]
 pub(crate) async fn metadata(api: Data<Api>) -> HttpResponse {
     HttpResponse::Ok().json(ServerMetadata {
-        name: "candor",
+        name: SERVER,
         version: env!("CARGO_PKG_VERSION"),
         extensions: EXTENSIONS,
         engines: api.registry.engines().infos().map(EngineBody::from).collect(),

@@ -1,7 +1,6 @@
 //! Counters per model and version, in the form that `perf_analyzer` and `tritonclient` read.
 
 use actix_web::{HttpRequest, HttpResponse, web::Data};
-use candor_domain::ModelName;
 
 use super::target;
 use crate::{
@@ -18,7 +17,7 @@ use crate::{
     (status = 200, description = "One entry per version.", body = Statistics),
         errors::Guarded))]
 pub(crate) async fn all(api: Data<Api>) -> HttpResponse {
-    HttpResponse::Ok().json(Statistics::of(&api.registry.views(), |_| true))
+    HttpResponse::Ok().json(Statistics::of(&api.registry.views()))
 }
 
 /// Statistics of one model.
@@ -31,14 +30,6 @@ pub(crate) async fn all(api: Data<Api>) -> HttpResponse {
         errors::Guarded, errors::OfModel))]
 pub(crate) async fn of_model(request: HttpRequest, api: Data<Api>) -> Answer {
     let (model, version) = target(&request);
-    let name = ModelName::parse(model)?;
-    let views = api.registry.views();
-    let statistics = Statistics::of(&views, |view| {
-        view.model == name && version.is_none_or(|version| view.version.as_str() == version)
-    });
-    if statistics.model_stats.is_empty() {
-        // Says why there is nothing to count.
-        api.registry.lease(model, version)?;
-    }
-    Ok(HttpResponse::Ok().json(statistics))
+    let views = candor_serving::oip::statistics::of_model(&api.registry, model, version)?;
+    Ok(HttpResponse::Ok().json(Statistics::of(&views)))
 }

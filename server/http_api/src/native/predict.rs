@@ -70,7 +70,7 @@ impl Codec for PredictCodec {
         });
         let lines = Lines::default();
         let locate = |spot: candor_serving::features::Spot<'_>| body::locate(layout.get(), set, &lines, spot);
-        let table = Table::new(set, self.limits.tensor_elements_max, &locate);
+        let table = Table::new(set, self.limits.tensors.elements_max, &locate);
         let is_csv = matches!(self.form, Form::Csv { .. });
         let mut table = if is_csv { table.with_gaps_called("an empty cell") } else { table };
         let reading = Reading::new(&layout, &self.limits);

@@ -6,7 +6,9 @@ use std::sync::{Arc, LazyLock};
 use actix_web::web::Bytes;
 use candor_domain::{Error, ManualClock, ModelName, Phase, Result, Tensor, TensorData};
 use candor_engine_conformance::NullEngine;
-use candor_serving::{Codec as _, Engines, Lease, Ran, Registry, RegistrySettings, Repository, VersionPolicy};
+use candor_serving::{
+    Codec as _, Engines, Lease, Ran, Registry, RegistrySettings, Repository, VersionPolicy, oip::TensorLimits,
+};
 use proptest::{collection::vec, prelude::*};
 use serde_json::{Value, json};
 
@@ -78,10 +80,7 @@ fn limits() -> Arc<HttpLimits> {
         decompressed_bytes_max: 1 << 20,
         body_read_max: std::time::Duration::from_secs(1),
         json_depth_max: 32,
-        tensor_elements_max: 4096,
-        tensor_rank_max: 8,
-        tensors_max: 64,
-        name_bytes_max: 64,
+        tensors: TensorLimits { elements_max: 4096, rank_max: 8, tensors_max: 64, name_bytes_max: 64 },
         compress_bytes_min: usize::MAX,
     })
 }

@@ -1,9 +1,7 @@
 //! The `model_repository` extension: index and load requests, index rows.
 
-use std::collections::BTreeSet;
-
-use candor_domain::{Error, ErrorCode, Result, Version};
-use candor_serving::{IndexEntry, VersionPolicy};
+use candor_domain::{Error, Result};
+use candor_serving::{IndexEntry, VersionPolicy, oip::control};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -77,20 +75,6 @@ fn parse_or_default<T: Default + DeserializeOwned>(body: &[u8]) -> Result<T> {
     serde_json::from_slice(body).map_err(wrong)
 }
 
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PolicyConfig {
-    version_policy: Option<Policy>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Policy {
-    All {},
-    Latest { num_versions: usize },
-    Specific { versions: Vec<Value> },
-}
-
 impl LoadRequest {
     pub(crate) fn parse(body: &[u8]) -> Result<Self> {
         parse_or_default(body)
@@ -101,49 +85,25 @@ impl LoadRequest {
     /// # Errors
     /// `Unsupported` for files and for other parts of a configuration, `InvalidInput` for a wrong policy.
     pub(crate) fn version_policy(&self) -> Result<Option<VersionPolicy>> {
-        if let Some(file) = self.parameters.keys().find(|key| key.starts_with("file:")) {
-            return Err(Error::new(ErrorCode::Unsupported, "models are not taken from requests")
-                .at(format!("/parameters/{}", candor_domain::names::quoted(file).trim_matches('"')))
-                .hint("put the files into the model repository and load without parameters"));
+        for key in self.parameters.keys() {
+            let at = || format!("/parameters/{}", candor_domain::names::quoted(key).trim_matches('"'));
+            control::refuse_file(key).map_err(|error| error.at(at()))?;
         }
         let Some(config) = self.parameters.get("config") else { return Ok(None) };
         let at = "/parameters/config";
         let text =
             config.as_str().ok_or_else(|| Error::invalid("config is not text").at(at).expected("JSON as a string"))?;
-        let config: PolicyConfig = serde_json::from_str(text).map_err(|error| {
-            let code = if error.to_string().contains("unknown field") {
-                ErrorCode::Unsupported
-            } else {
-                ErrorCode::InvalidInput
-            };
-            Error::new(code, format!("this configuration is not read here: {error}"))
-                .at(at)
-                .hint("only version_policy is taken from a request; the rest stands in the model's model.toml")
-        })?;
-        config.version_policy.map(read_policy).transpose().map_err(|error| error.at(format!("{at}/version_policy")))
-    }
-}
-
-fn read_policy(policy: Policy) -> Result<VersionPolicy> {
-    match policy {
-        Policy::All {} => Ok(VersionPolicy::All),
-        Policy::Latest { num_versions: 0 } => {
-            Err(Error::invalid("no version would be served").expected("num_versions of 1 or more"))
-        }
-        Policy::Latest { num_versions } => Ok(VersionPolicy::Latest(num_versions)),
-        Policy::Specific { versions } if versions.is_empty() => {
-            Err(Error::invalid("no version would be served").expected("at least one version"))
-        }
-        Policy::Specific { versions } => {
-            let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-            let versions = versions.iter().map(|value| Version::parse(&text(value)));
-            versions.collect::<Result<BTreeSet<_>>>().map(VersionPolicy::Specific)
-        }
+        control::version_policy(text).map_err(|error| {
+            let within = error.place().map(|place| format!("/{place}")).unwrap_or_default();
+            error.at(format!("{at}{within}"))
+        })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use candor_domain::ErrorCode;
+
     use super::*;
 
     fn policy(config: &str) -> Result<Option<VersionPolicy>> {

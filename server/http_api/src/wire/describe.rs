@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use candor_domain::{Datatype, Dim, TensorSpec, Version};
-use candor_serving::{EngineId, ReadyVersion, engines::joined};
+use candor_serving::{EngineId, ReadyVersion, VersionPolicy, oip::describe};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -53,30 +53,13 @@ impl ModelMetadata {
     /// Describes one version of a model that has `versions`.
     #[must_use]
     pub fn new(version: &ReadyVersion, versions: &[Version]) -> Self {
-        let mut properties: BTreeMap<String, String> = version.properties.clone();
-        let manifest = &version.manifest;
-        let facts = [
-            ("title", manifest.title.clone()),
-            ("description", manifest.description.clone()),
-            ("licence", manifest.licence.clone()),
-            ("task", manifest.task.clone()),
-            ("version", Some(version.version.to_string())),
-            ("engine", Some(EngineId::from(&version.engine).to_string())),
-            ("engine_passed_over", Some(joined(&version.passed_over)).filter(|passed| !passed.is_empty())),
-            ("engine_was", version.engine_was.as_ref().map(ToString::to_string)),
-            ("cross_check", Some(version.cross_check().report().to_string())),
-            ("sha256", Some(version.sha256.clone())),
-            ("file_bytes", Some(version.file_bytes.to_string())),
-            ("notes", Some(version.origin.notes.join("; ")).filter(|notes| !notes.is_empty())),
-        ];
-        properties.extend(facts.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))));
         Self {
             name: version.model.to_string(),
             versions: versions.iter().map(Version::to_string).collect(),
             platform: version.engine.platform.to_owned(),
             inputs: version.signature.inputs.iter().map(TensorMetadata::from).collect(),
             outputs: version.signature.outputs.iter().map(TensorMetadata::from).collect(),
-            properties,
+            properties: describe::properties(version),
         }
     }
 }
@@ -154,18 +137,16 @@ impl ModelConfig {
     /// Describes one version of a model.
     #[must_use]
     pub fn new(version: &ReadyVersion) -> Self {
-        use candor_serving::VersionPolicy;
-        let (signature, manifest) = (&version.signature, &version.manifest);
+        let signature = &version.signature;
         let engine = EngineId::from(&version.engine);
-        let max_batch_size = manifest.batch_rows_max.filter(|_| signature.is_batched()).unwrap_or(0);
-        let policy = match &manifest.versions {
-            Some(VersionPolicy::All) => ("all", serde_json::json!({})),
-            Some(VersionPolicy::Latest(count)) => ("latest", serde_json::json!({"num_versions": count})),
-            Some(VersionPolicy::Specific(versions)) => {
+        let max_batch_size = describe::max_batch_size(version);
+        let policy = match describe::version_policy(version) {
+            VersionPolicy::All => ("all", serde_json::json!({})),
+            VersionPolicy::Latest(count) => ("latest", serde_json::json!({"num_versions": count})),
+            VersionPolicy::Specific(versions) => {
                 let versions: Vec<_> = versions.iter().map(Version::as_str).collect();
                 ("specific", serde_json::json!({"versions": versions}))
             }
-            None => ("latest", serde_json::json!({"num_versions": 1})),
         };
         let config = |spec: &TensorSpec| TensorConfig::new(spec, max_batch_size > 0);
         let labelled = |spec: &TensorSpec| TensorConfig {

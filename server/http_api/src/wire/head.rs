@@ -2,7 +2,8 @@
 
 use std::{borrow::Cow, fmt};
 
-use candor_domain::{Error, Signature, TensorSpec, names::quoted};
+use candor_domain::{Error, Signature};
+use candor_serving::oip::inputs::{self, names};
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::{
@@ -34,7 +35,7 @@ impl<'a> HeadSeed<'a> {
     where
         'a: 'p,
     {
-        ParamsSeed { trouble: self.trouble, at, name_bytes_max: self.limits.name_bytes_max }
+        ParamsSeed { trouble: self.trouble, at, name_bytes_max: self.limits.tensors.name_bytes_max }
     }
 
     pub(crate) fn skip(self) -> Skip<'a> {
@@ -46,24 +47,11 @@ impl<'a> HeadSeed<'a> {
     }
 
     pub(crate) fn check_name<E: de::Error>(self, text: &str, at: impl FnOnce() -> String) -> Result<(), E> {
-        if text.len() <= self.limits.name_bytes_max {
-            return Ok(());
-        }
-        let error = Error::invalid("this is too long")
-            .at(at())
-            .expected(format!("at most {} bytes (limits.name_bytes_max)", self.limits.name_bytes_max))
-            .got(format!("{} bytes", text.len()));
-        Err(self.trouble.raise(error))
+        self.limits.tensors.check_name(text).map_err(|error| self.trouble.raise(error.at(at())))
     }
 
     pub(crate) fn check_count<E: de::Error>(self, count: usize, at: &str) -> Result<(), E> {
-        if count < self.limits.tensors_max {
-            return Ok(());
-        }
-        let error = Error::invalid("there are too many tensors")
-            .at(at)
-            .expected(format!("at most {} (limits.tensors_max)", self.limits.tensors_max));
-        Err(self.trouble.raise(error))
+        self.limits.tensors.check_count(count).map_err(|error| self.trouble.raise(error.at(at)))
     }
 }
 
@@ -112,11 +100,6 @@ impl<'de> Visitor<'de> for HeadSeed<'_> {
         let error = Error::invalid("the request has no inputs").at("/inputs").expected(names(&self.signature.inputs));
         Err(self.trouble.raise(error))
     }
-}
-
-/// Names of tensors, for messages.
-pub(crate) fn names(specs: &[TensorSpec]) -> String {
-    specs.iter().map(|spec| &*spec.name).collect::<Vec<_>>().join(", ")
 }
 
 struct OutputsSeed<'a>(HeadSeed<'a>);
@@ -183,13 +166,8 @@ impl<'de> Visitor<'de> for OutputSeed<'_> {
                 "name" if index.is_none() => {
                     let Word(name) = map.next_value()?;
                     self.head.check_name(&name, || at("/name"))?;
-                    index = self.head.signature.output_index(&name);
-                    if index.is_none() {
-                        let error = Error::invalid("the model has no such output");
-                        let error =
-                            error.at(at("/name")).expected(names(&self.head.signature.outputs)).got(quoted(&name));
-                        return Err(self.head.trouble.raise(error));
-                    }
+                    let found = inputs::output_index(self.head.signature, &name);
+                    index = Some(found.map_err(|error| self.head.trouble.raise(error.at(at("/name"))))?);
                 }
                 "parameters" if params.is_none() => {
                     params = Some(map.next_value_seed(self.head.params(&|| at("")))?);

@@ -2,15 +2,12 @@
 
 use std::{cell::Cell, fmt};
 
-use candor_domain::{Datatype, Error, Shape, Tensor, TensorData, names::quoted};
+use candor_domain::{Datatype, Error, Shape, Tensor, TensorData};
+use candor_serving::oip::inputs;
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde_json::value::RawValue;
 
-use super::{
-    Word,
-    data::DataSeed,
-    head::{HeadSeed, names},
-};
+use super::{Word, data::DataSeed, head::HeadSeed};
 
 /// An input whose name is known; its place in the request's order is its place in the list.
 pub(crate) struct Input {
@@ -138,37 +135,17 @@ impl InputSeed<'_> {
 
     fn index<E: de::Error>(&self, name: &str) -> Result<usize, E> {
         self.head.check_name(name, || self.at("/name"))?;
-        self.known.set(self.head.signature.input_index(name));
-        self.known.get().ok_or_else(|| {
-            let error = Error::invalid("the model has no such input");
-            self.raise(error.expected(names(&self.head.signature.inputs)).got(quoted(name)), "/name")
-        })
+        let index = inputs::input_index(self.head.signature, name).map_err(|error| self.raise(error, "/name"))?;
+        self.known.set(Some(index));
+        Ok(index)
     }
 
     fn datatype<E: de::Error>(&self, name: &str) -> Result<Datatype, E> {
-        Datatype::from_name(name).ok_or_else(|| {
-            let known = Datatype::ALL.map(Datatype::name).join(", ");
-            self.raise(Error::invalid("there is no such datatype").expected(known).got(quoted(name)), "/datatype")
-        })
+        inputs::datatype(name).map_err(|error| self.raise(error, "/datatype"))
     }
 
     fn shape<E: de::Error>(&self, dims: &[i64]) -> Result<Shape, E> {
-        let rank_max = self.head.limits.tensor_rank_max;
-        if dims.len() > rank_max {
-            let error = Error::invalid("the tensor has too many dimensions")
-                .expected(format!("at most {rank_max} (limits.tensor_rank_max)"))
-                .got(dims.len().to_string());
-            return Err(self.raise(error, "/shape"));
-        }
-        let shape = Shape::new(dims).map_err(|error| self.raise(error, "/shape"))?;
-        let max = self.head.limits.tensor_elements_max;
-        if shape.elements() <= max {
-            return Ok(shape);
-        }
-        let error = Error::invalid("the tensor is too large")
-            .expected(format!("at most {max} elements (limits.tensor_elements_max)"))
-            .got(format!("{shape}"));
-        Err(self.raise(error, "/shape"))
+        self.head.limits.tensors.shape(dims).map_err(|error| self.raise(error, "/shape"))
     }
 
     fn data_seed<'s>(&'s self, datatype: Datatype, shape: Shape, at: &'s dyn Fn() -> String) -> DataSeed<'s> {
@@ -234,7 +211,7 @@ impl<'de> Visitor<'de> for DimsSeed<'_> {
             dims.push(dim);
         }
         let error = Error::invalid("the shape has too many dimensions")
-            .expected(format!("at most {}", self.0.head.limits.tensor_rank_max));
+            .expected(format!("at most {}", self.0.head.limits.tensors.rank_max));
         Err(self.0.raise(error, "/shape"))
     }
 }

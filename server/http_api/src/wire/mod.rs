@@ -1,7 +1,8 @@
 //! The Open Inference Protocol on the wire: JSON and bytes to tensors and back.
 //!
 //! Wire types are not domain types: they carry the protocol's words, their documentation and examples, and
-//! convert. Decoding goes straight from the body into typed buffers, and replies straight into one buffer.
+//! convert. Decoding goes straight from the body into typed buffers, and replies straight into one buffer. What
+//! the words mean is serving's to say (`oip`).
 //!
 //! | module | what it does |
 //! |---|---|
@@ -9,22 +10,20 @@
 //! | `head`, `input`, `skip` | its JSON: head and outputs, inputs, and what means nothing here |
 //! | `data` | a `data` array, nested or flat, into typed elements |
 //! | `params` | `parameters` objects |
-//! | `binary` | tensors as bytes behind the JSON, and raw requests |
+//! | `raw` | raw requests: a body that is one tensor |
 //! | `reply` | an infer reply |
-//! | `classification` | the top classes of an output |
 //! | `describe` | metadata and configuration of models |
 //! | `control` | repository index and load |
 //! | `statistics` | counters |
 //! | `schema` | the documented shapes of infer bodies |
 
-mod binary;
-mod classification;
 mod control;
 mod data;
 mod describe;
 mod head;
 mod input;
 mod params;
+mod raw;
 mod reply;
 mod request;
 mod schema;

@@ -7,11 +7,9 @@ use std::{borrow::Cow, io::Write as _};
 
 use actix_web::http::header::HeaderValue;
 use candor_domain::{Datatype, Error, ErrorCode, Result, Shape, Tensor, TensorData, Version};
-use candor_serving::ReadyVersion;
+use candor_serving::{ReadyVersion, oip::bytes as tensor_bytes};
 use flate2::{Compression, write::GzEncoder, write::ZlibEncoder};
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
-
-use super::binary;
 
 /// A reply's bytes and what its headers must say of them.
 #[derive(Debug)]
@@ -98,7 +96,7 @@ pub(crate) fn write(
     const HEAD_BYTES: usize = 160;
     const JSON_BYTES_PER_ELEMENT: usize = 12;
     let sizes = outputs.iter().map(|output| match output.as_bytes {
-        true => HEAD_BYTES + binary::wire_bytes(output.tensor.data()),
+        true => HEAD_BYTES + tensor_bytes::wire_bytes(output.tensor.data()),
         false => HEAD_BYTES + JSON_BYTES_PER_ELEMENT * output.tensor.data().len(),
     });
     let mut bytes = Vec::with_capacity(HEAD_BYTES + sizes.sum::<usize>());
@@ -109,7 +107,7 @@ pub(crate) fn write(
     let mut binary = false;
     for output in outputs.iter().filter(|output| output.as_bytes) {
         binary = true;
-        binary::write_tensor(output.tensor.data(), &mut bytes);
+        tensor_bytes::write_tensor(output.tensor.data(), &mut bytes);
     }
     let encoding = if bytes.len() >= compress_bytes_min { encoding } else { ReplyEncoding::Identity };
     let (bytes, coding) = encoding.apply(bytes)?;
@@ -166,7 +164,7 @@ impl Serialize for ReplyOutput<'_> {
         if self.as_bytes {
             object.serialize_field(
                 "parameters",
-                &BinarySize { binary_data_size: binary::wire_bytes(self.tensor.data()) },
+                &BinarySize { binary_data_size: tensor_bytes::wire_bytes(self.tensor.data()) },
             )?;
         } else {
             object.serialize_field("data", &Data(self.tensor.data()))?;

@@ -7,14 +7,18 @@
 use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use actix_web::web::Bytes;
-use candor_domain::{Error, Result, Signature, Tensor, TensorSpec, names::quoted};
-use candor_serving::{Codec, InferRequest, Ran, ReadyVersion};
+use candor_domain::{Error, Result, Signature, Tensor, names::quoted};
+use candor_serving::{
+    Codec, InferRequest, Ran, ReadyVersion,
+    oip::{Inputs, bytes, classification},
+};
 use serde::de::DeserializeSeed as _;
 
 use super::{
-    Trouble, binary, classification,
-    head::{HeadSeed, names},
+    Trouble,
+    head::HeadSeed,
     input::{Input, Payload},
+    raw,
     reply::{self, ReplyBody, ReplyEncoding, ReplyOutput},
 };
 use crate::limits::HttpLimits;
@@ -86,7 +90,7 @@ impl Codec for InferCodec {
         let all_outputs = |as_bytes| move |output| Wish { output, as_bytes, classes: None };
         let Form::Json(length) = self.form else {
             self.wishes = (0..signature.outputs.len()).map(all_outputs(true)).collect();
-            let inputs = vec![binary::read_raw(signature, &self.body)?];
+            let inputs = vec![raw::read_raw(signature, &self.body)?];
             return Ok(InferRequest { inputs, outputs: self.wished_outputs(), timeout: None });
         };
         let (json, tensors) = self.body.split_at_checked(length).unwrap_or((&self.body, &[]));
@@ -147,37 +151,32 @@ fn whole_number(text: &str) -> Option<usize> {
 }
 
 /// Puts inputs in signature order and reads those that stand behind the JSON.
-fn place_inputs(signature: &Signature, inputs: Vec<Input>, mut bytes: &[u8]) -> Result<Vec<Tensor>> {
-    let all_bytes = bytes.len();
-    let mut placed: Vec<Option<Tensor>> = signature.inputs.iter().map(|_| None).collect();
+fn place_inputs(signature: &Signature, inputs: Vec<Input>, mut behind: &[u8]) -> Result<Vec<Tensor>> {
+    let all_bytes = behind.len();
+    let mut placed = Inputs::of(signature);
     for (position, input) in inputs.into_iter().enumerate() {
         let tensor = match input.payload {
             Payload::Here(tensor) => tensor,
             Payload::Behind { datatype, shape, bytes: wanted } => {
-                let cut = usize::try_from(wanted).ok().and_then(|wanted| bytes.split_at_checked(wanted));
+                let cut = usize::try_from(wanted).ok().and_then(|wanted| behind.split_at_checked(wanted));
                 let Some((own, rest)) = cut else {
                     return Err(Error::invalid("the body ends before this tensor does")
                         .at(format!("/inputs/{position}/parameters/binary_data_size"))
-                        .expected(format!("at most the {} bytes that are left", bytes.len()))
+                        .expected(format!("at most the {} bytes that are left", behind.len()))
                         .got(wanted.to_string())
                         .hint("is the header Inference-Header-Content-Length right?"));
                 };
-                bytes = rest;
-                binary::read_tensor(datatype, shape, own).map_err(|error| error.at(format!("/inputs/{position}")))?
+                behind = rest;
+                bytes::read_tensor(datatype, shape, own).map_err(|error| error.at(format!("/inputs/{position}")))?
             }
         };
-        if let Some(slot) = placed.get_mut(input.index) {
-            *slot = Some(tensor);
-        }
+        placed.put(input.index, tensor);
     }
-    if !bytes.is_empty() {
+    if !behind.is_empty() {
         return Err(Error::invalid("there are bytes behind the last tensor")
-            .expected(format!("{} bytes behind the JSON", all_bytes - bytes.len()))
+            .expected(format!("{} bytes behind the JSON", all_bytes - behind.len()))
             .got(format!("{all_bytes} bytes"))
             .hint("give each binary input its parameters.binary_data_size"));
     }
-    let missing = |spec: &TensorSpec| {
-        Error::invalid(format!("input '{}' is missing", spec.name)).at("/inputs").expected(names(&signature.inputs))
-    };
-    placed.into_iter().zip(&signature.inputs).map(|(tensor, spec)| tensor.ok_or_else(|| missing(spec))).collect()
+    placed.all().map_err(|error| error.at("/inputs"))
 }

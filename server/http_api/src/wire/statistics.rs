@@ -1,7 +1,9 @@
 //! The `statistics` extension: counters in the form that Triton gives them.
 
-use candor_domain::{Outcome, Phase};
-use candor_serving::VersionView;
+use candor_serving::{
+    VersionView,
+    oip::statistics::{Span, Spans},
+};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -75,24 +77,22 @@ pub struct Duration {
     pub ns: u64,
 }
 
+impl From<Span> for Duration {
+    fn from(span: Span) -> Self {
+        Self { count: span.count, ns: span.nanos }
+    }
+}
+
 impl Statistics {
-    pub(crate) fn of(views: &[VersionView], wanted: impl Fn(&VersionView) -> bool) -> Self {
-        Self { model_stats: views.iter().filter(|view| wanted(view)).map(VersionStatistics::from).collect() }
+    pub(crate) fn of(views: &[VersionView]) -> Self {
+        Self { model_stats: views.iter().map(VersionStatistics::from).collect() }
     }
 }
 
 impl From<&VersionView> for VersionStatistics {
     fn from(view: &VersionView) -> Self {
         let totals = &view.totals;
-        let phase = |phase: Phase| {
-            let histogram = totals.phase(phase);
-            Duration { count: histogram.count(), ns: histogram.nanos }
-        };
-        // A request that never waited has waited zero nanoseconds: Triton counts it, so clients that divide
-        // by the count expect it.
-        let success = phase(Phase::Request);
-        let queue = Duration { count: success.count, ns: phase(Phase::Queue).ns };
-        let failures = Outcome::ALL.into_iter().filter(|outcome| *outcome != Outcome::Success);
+        let spans = Spans::from(totals);
         Self {
             name: view.model.to_string(),
             version: view.version.to_string(),
@@ -100,15 +100,12 @@ impl From<&VersionView> for VersionStatistics {
             inference_count: totals.rows,
             execution_count: totals.executions,
             inference_stats: InferenceStatistics {
-                fail: Duration {
-                    count: failures.map(|outcome| totals.outcome(outcome)).sum(),
-                    ns: totals.unsuccessful_nanos,
-                },
-                queue,
-                compute_input: phase(Phase::Decode),
-                compute_infer: phase(Phase::Run),
-                compute_output: phase(Phase::Encode),
-                success,
+                success: spans.success.into(),
+                fail: spans.fail.into(),
+                queue: spans.queue.into(),
+                compute_input: spans.compute_input.into(),
+                compute_infer: spans.compute_infer.into(),
+                compute_output: spans.compute_output.into(),
                 cache_hit: Duration::default(),
                 cache_miss: Duration::default(),
             },

@@ -8,11 +8,12 @@ use candor_domain::{BytesArray, Datatype, Error, ManualClock, ModelName, Shape, 
 use candor_engine_conformance::NullEngine;
 use candor_serving::{
     Codec as _, Engines, InferRequest, Lease, Ran, Registry, RegistrySettings, Repository, VersionPolicy,
+    oip::{TensorLimits, bytes},
 };
 use proptest::{collection::vec, prelude::*, sample::Index};
 use serde_json::{Map, Value, json};
 
-use super::{InferCodec, ReplyBody, ReplyEncoding, binary};
+use super::{InferCodec, ReplyBody, ReplyEncoding};
 use crate::{error::status, limits::HttpLimits};
 
 /// A version of a model of the null engine: `wide` takes every datatype at once, the others give back the one
@@ -66,10 +67,7 @@ fn limits() -> Arc<HttpLimits> {
         decompressed_bytes_max: 1 << 20,
         body_read_max: std::time::Duration::from_secs(1),
         json_depth_max: 100,
-        tensor_elements_max: 1 << 16,
-        tensor_rank_max: 8,
-        tensors_max: 256,
-        name_bytes_max: 1024,
+        tensors: TensorLimits { elements_max: 1 << 16, rank_max: 8, tensors_max: 256, name_bytes_max: 1024 },
         compress_bytes_min: usize::MAX,
     })
 }
@@ -160,7 +158,7 @@ fn tensor() -> impl Strategy<Value = Tensor> {
 /// The bytes of a tensor, by which two are compared: a NaN is the same as itself.
 fn bits(tensor: &Tensor) -> Vec<u8> {
     let mut bits = Vec::new();
-    binary::write_tensor(tensor.data(), &mut bits);
+    bytes::write_tensor(tensor.data(), &mut bits);
     bits
 }
 
@@ -193,7 +191,7 @@ fn good(rows: i64) -> (Value, Vec<u8>) {
         let in_bytes = index % 2 == 0 || matches!(datatype, Datatype::Fp16 | Datatype::Bf16);
         if in_bytes {
             let before = tensors.len();
-            binary::write_tensor(&TensorData::zeros(datatype, count), &mut tensors);
+            bytes::write_tensor(&TensorData::zeros(datatype, count), &mut tensors);
             input["parameters"] = json!({"binary_data_size": tensors.len() - before});
         } else {
             input["data"] = vec![if datatype == Datatype::Bytes { json!("") } else { json!(0) }; count].into();

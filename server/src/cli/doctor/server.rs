@@ -14,7 +14,7 @@ use rustix::fs::{Access, access};
 
 use super::machine;
 use crate::{
-    cli::report::{Check, number},
+    cli::report::{Check, Mark, number},
     config::Settings,
     data::DataFolder,
     wiring,
@@ -23,7 +23,8 @@ use crate::{
 pub(super) fn look(settings: &Settings) -> Vec<Check> {
     let mut checks = engines(settings);
     checks.extend(models(settings));
-    checks.extend(settings.http_addrs.iter().map(|addr| address(*addr, settings)));
+    checks.extend(settings.http_addrs.iter().map(|addr| address("address", *addr, settings, "--http-addr")));
+    checks.extend(settings.grpc.addrs.iter().map(|addr| grpc_address(*addr, settings)));
     checks.push(settings.tokens_file.as_deref().map_or_else(|| no_tokens(settings), tokens));
     checks.extend(data(settings.data_dir.as_deref()));
     checks
@@ -101,16 +102,22 @@ fn ill(name: &str, why: &str) -> Check {
         .fix(format!("`candor model check` with the folder of {name} tells more"))
 }
 
-fn address(addr: SocketAddr, settings: &Settings) -> Check {
+fn address(what: &'static str, addr: SocketAddr, settings: &Settings, flag: &str) -> Check {
     match TcpListener::bind(addr) {
         Ok(_) if !addr.ip().is_loopback() && settings.tokens_file.is_none() => {
-            Check::warn("address", format!("{addr} is free, and whoever reaches it may do everything"))
+            Check::warn(what, format!("{addr} is free, and whoever reaches it may do everything"))
                 .fix("a tokens file (docs/OPERATIONS.md), unless the whole network is trusted")
         }
-        Ok(_) if addr.port() == 0 => Check::ok("address", format!("{addr}: a free port will be taken")),
-        Ok(_) => Check::ok("address", format!("{addr} is free")),
-        Err(error) => Check::from_error("address", &wiring::cannot_bind(&[addr], &error)),
+        Ok(_) if addr.port() == 0 => Check::ok(what, format!("{addr}: a free port will be taken")),
+        Ok(_) => Check::ok(what, format!("{addr} is free")),
+        Err(error) => Check::from_error(what, &wiring::cannot_bind(&[addr], &error, flag)),
     }
+}
+
+/// That the default is taken keeps no server from starting.
+fn grpc_address(addr: SocketAddr, settings: &Settings) -> Check {
+    let check = address("grpc", addr, settings, "--grpc-addr, or switch gRPC off with --grpc-addr off");
+    if check.mark == Mark::Fail && !settings.grpc.addr_is_chosen { check.warning() } else { check }
 }
 
 fn no_tokens(settings: &Settings) -> Check {

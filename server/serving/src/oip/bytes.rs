@@ -1,14 +1,15 @@
 //! Tensors as bytes: little-endian, row-major; BOOL one byte; BYTES a u32 length before each element.
 //!
-//! The JSON part says how many bytes each tensor has; they follow it in the order of the inputs. A header
-//! length of 0 means a raw request: the whole body is the one input of the model.
+//! Both doors put them on the wire so: behind the JSON of a request over HTTP, in `raw_input_contents` over
+//! gRPC.
 
-use candor_domain::{
-    BytesArray, Datatype, Dim, Error, Result, Shape, Signature, Tensor, TensorData, TensorSpec, for_each_datatype,
-};
+use candor_domain::{BytesArray, Datatype, Error, Result, Shape, Tensor, TensorData, for_each_datatype};
 
 /// Reads exactly `bytes` as the elements of a tensor.
-pub(crate) fn read_tensor(datatype: Datatype, shape: Shape, bytes: &[u8]) -> Result<Tensor> {
+///
+/// # Errors
+/// `InvalidInput` when there are more or fewer of them, or a BOOL is neither 0 nor 1.
+pub fn read_tensor(datatype: Datatype, shape: Shape, bytes: &[u8]) -> Result<Tensor> {
     let elements = shape.elements();
     if let Some(each) = datatype.element_bytes()
         && elements.checked_mul(each) != Some(bytes.len())
@@ -70,7 +71,7 @@ fn read_strings(mut bytes: &[u8], elements: usize) -> Result<BytesArray> {
 }
 
 /// Appends the wire form of `data` and gives its length.
-pub(crate) fn write_tensor(data: &TensorData, out: &mut Vec<u8>) -> usize {
+pub fn write_tensor(data: &TensorData, out: &mut Vec<u8>) -> usize {
     trait Write {
         fn write(&self, out: &mut Vec<u8>);
     }
@@ -78,7 +79,13 @@ pub(crate) fn write_tensor(data: &TensorData, out: &mut Vec<u8>) -> usize {
         ($($number:ty)*) => {$(
             impl Write for Vec<$number> {
                 fn write(&self, out: &mut Vec<u8>) {
-                    out.extend(self.iter().flat_map(|number| number.to_le_bytes()));
+                    let start = out.len();
+                    // Room first: written in whole numbers, which the compiler makes a copy of.
+                    out.resize(start + size_of_val(self.as_slice()), 0);
+                    let (slots, _) = out.get_mut(start..).unwrap_or_default().as_chunks_mut();
+                    for (slot, number) in slots.iter_mut().zip(self) {
+                        *slot = number.to_le_bytes();
+                    }
                 }
             }
         )*};
@@ -98,50 +105,12 @@ pub(crate) fn write_tensor(data: &TensorData, out: &mut Vec<u8>) -> usize {
 }
 
 /// Bytes that [`write_tensor`] will append.
-pub(crate) fn wire_bytes(data: &TensorData) -> usize {
+#[must_use]
+pub fn wire_bytes(data: &TensorData) -> usize {
     match (data, data.datatype().element_bytes()) {
         (TensorData::Bytes(strings), _) => 4 * strings.len() + strings.total_bytes(),
         (_, each) => data.len() * each.unwrap_or(0),
     }
-}
-
-/// Reads a raw request: one input, of which one dimension besides the batch may be free; the batch is 1.
-/// A BYTES input has one element: the whole body.
-pub(crate) fn read_raw(signature: &Signature, body: &[u8]) -> Result<Tensor> {
-    let refuse = |why: &str| {
-        Error::invalid(format!("a raw request cannot be read for this model: {why}"))
-            .at("header Inference-Header-Content-Length: 0")
-            .hint("send JSON, or JSON with tensors in bytes behind it")
-    };
-    let [input] = signature.inputs.as_slice() else { return Err(refuse("it has more than one input")) };
-    let Some(dims) = &input.dims else { return Err(refuse("the rank of its input is not known")) };
-    if input.datatype == Datatype::Bytes {
-        let shape: Vec<i64> = dims.iter().map(|dim| if dim.wire() < 0 { 1 } else { dim.wire() }).collect();
-        let shape = Shape::new(&shape)?;
-        if shape.elements() != 1 {
-            return Err(refuse("a BYTES input must have one element"));
-        }
-        return Tensor::new(shape, TensorData::Bytes([body].into_iter().collect()));
-    }
-    read_tensor(input.datatype, raw_shape(input, dims, body.len()).map_err(|why| refuse(&why))?, body)
-}
-
-fn raw_shape(input: &TensorSpec, dims: &[Dim], body_bytes: usize) -> Result<Shape, String> {
-    let mut shape: Vec<i64> = dims.iter().map(Dim::wire).collect();
-    if let (true, Some(batch)) = (input.has_batch_dim(), shape.first_mut()) {
-        *batch = 1;
-    }
-    let known: i64 = shape.iter().filter(|&&dim| dim >= 0).product();
-    let each = input.datatype.element_bytes().and_then(|bytes| i64::try_from(bytes).ok()).unwrap_or(1);
-    let mut free = shape.iter_mut().filter(|dim| **dim < 0);
-    if let Some(dim) = free.next() {
-        if free.next().is_some() {
-            return Err("more than one of its dimensions is free".to_owned());
-        }
-        let body_bytes = i64::try_from(body_bytes).unwrap_or(i64::MAX);
-        *dim = body_bytes / known.saturating_mul(each).max(1);
-    }
-    Shape::new(&shape).map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

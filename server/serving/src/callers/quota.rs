@@ -1,7 +1,6 @@
 //! Requests per second of one caller; off by default.
 //!
-//! A caller is its token's name, or its address without one. Over the quota the answer is 429 with the
-//! time to wait.
+//! A caller is its token's name, or its address without one. Over the quota the answer says how long to wait.
 
 use std::{net::IpAddr, num::NonZeroU32, sync::Arc};
 
@@ -10,7 +9,7 @@ use governor::{DefaultKeyedRateLimiter, RateLimiter, clock::Clock as _, clock::D
 
 /// Who is counted.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Caller {
+pub(super) enum Caller {
     /// Somebody with a token.
     Named(Arc<str>),
     /// Somebody without.
@@ -39,7 +38,7 @@ impl Quota {
     ///
     /// # Errors
     /// `QuotaExceeded` with the seconds to wait.
-    pub fn spend(&self, caller: &Caller) -> Result<()> {
+    pub(super) fn spend(&self, caller: &Caller) -> Result<()> {
         if self.buckets.len() > CALLERS_REMEMBERED {
             self.buckets.retain_recent();
         }

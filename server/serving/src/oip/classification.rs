@@ -7,7 +7,10 @@ use candor_domain::{BytesArray, Error, Result, Shape, Tensor, TensorData};
 
 /// The best `count` classes of each row of `tensor`; the first dimension counts rows if `batched`.
 /// Equal values stand in order of their index, NaN last.
-pub(crate) fn top(tensor: &Tensor, count: u64, labels: &[String], batched: bool) -> Result<Tensor> {
+///
+/// # Errors
+/// `InvalidInput` when its values are not numbers that have an order here.
+pub fn top(tensor: &Tensor, count: u64, labels: &[String], batched: bool) -> Result<Tensor> {
     let rows = if batched { tensor.shape().dims().first().copied().unwrap_or(1) } else { 1 };
     let row_count = usize::try_from(rows).unwrap_or(0);
     let classes = tensor.data().len().checked_div(row_count).unwrap_or(0);

@@ -1,0 +1,112 @@
+//! One inference, or a stream of them.
+
+use std::{
+    future::{pending, ready},
+    pin::Pin,
+    sync::Arc,
+    time::Duration,
+};
+
+use candor_domain::{Error, ErrorCode, Result};
+use candor_serving::Call;
+use futures_util::{Stream, StreamExt as _, stream};
+use tonic::{Request, Status, Streaming};
+
+use super::Inference;
+use crate::{
+    closing::closed,
+    error::status,
+    gate::{Caller, deadline, too_large, too_late},
+    proto::{InferParameter, ModelInferResponse, ModelStreamInferResponse, infer_parameter::ParameterChoice},
+    wire::{InferCodec, InferMessage},
+};
+
+/// The answers of a stream, in the order of its requests.
+pub(crate) type Answers = Pin<Box<dyn Stream<Item = Result<ModelStreamInferResponse, Status>> + Send>>;
+
+impl Inference {
+    /// Answers one request.
+    pub(super) async fn infer(&self, message: InferMessage) -> Result<ModelInferResponse> {
+        let codec = InferCodec::new(message.clone(), Arc::clone(&self.0.limits));
+        let target = message.target()?;
+        self.0.pipeline.infer(Call { model: target.model, version: target.version }, codec).await
+    }
+
+    /// Answers requests as they come, a bounded number of them at the same time. It ends with the requests, at the
+    /// caller's deadline, or when the door closes; then those that are under way are answered first.
+    pub(super) fn infer_stream(&self, request: Request<Streaming<InferMessage>>) -> Result<Answers> {
+        let (metadata, extensions, messages) = request.into_parts();
+        let time = deadline(&metadata.into_headers())?;
+        let caller = extensions.get::<Caller>().cloned();
+        let (service, closing) = (self.clone(), self.0.closing.clone());
+        let bytes_max = self.0.limits.message_bytes_max;
+        let answers = messages
+            .take_until(closed(closing.clone()))
+            .map(move |message| {
+                let (service, caller) = (service.clone(), caller.clone());
+                async move {
+                    match message {
+                        Ok(message) => Ok(service.answer_in_stream(message, caller.as_ref()).await),
+                        Err(found) => Err(too_large(&found, bytes_max).unwrap_or(found)),
+                    }
+                }
+            })
+            .buffered(self.0.limits.stream_inflight_max)
+            .chain(stream::once(async move { Err(stopping()) }).filter(move |_| ready(*closing.borrow())));
+        Ok(until(answers, time).boxed())
+    }
+
+    /// Answers one request of a stream; what is wrong with it does not end the stream.
+    async fn answer_in_stream(&self, message: InferMessage, caller: Option<&Caller>) -> ModelStreamInferResponse {
+        // The call itself has paid for its opening, and each request pays for itself.
+        let paid = caller.map_or(Ok(()), |caller| self.0.callers.spend(&caller.principal, caller.address));
+        let named = message.clone();
+        let answer = match paid {
+            Ok(()) => self.infer(message).await,
+            Err(error) => Err(error),
+        };
+        match answer {
+            Ok(mut answer) => {
+                // There is one answer for each request, so each is the last one.
+                let last = InferParameter { parameter_choice: Some(ParameterChoice::BoolParam(true)) };
+                answer.parameters.insert("triton_final_response".to_owned(), last);
+                ModelStreamInferResponse { error_message: String::new(), infer_response: Some(answer) }
+            }
+            Err(error) => {
+                // So that the caller knows which request it was.
+                let target = named.target().unwrap_or_default();
+                let infer_response = ModelInferResponse {
+                    model_name: target.model.to_owned(),
+                    model_version: target.version.unwrap_or_default().to_owned(),
+                    id: target.id.to_owned(),
+                    ..ModelInferResponse::default()
+                };
+                let error_message = status(&error).message().to_owned();
+                ModelStreamInferResponse { error_message, infer_response: Some(infer_response) }
+            }
+        }
+    }
+}
+
+fn stopping() -> Status {
+    status(&Error::new(ErrorCode::NotReady, "the server is stopping").retry_after_s(1))
+}
+
+/// The answers until the caller's time is over.
+fn until<T: Send + 'static>(
+    answers: impl Stream<Item = Result<T, Status>> + Send + 'static,
+    time: Option<Duration>,
+) -> impl Stream<Item = Result<T, Status>> + Send {
+    let late = stream::once(async move {
+        match time {
+            Some(time) => {
+                tokio::time::sleep(time).await;
+                Some(Err(too_late(time)))
+            }
+            None => pending().await,
+        }
+    });
+    // Nothing stands for the end of the answers: the timer must not keep the stream open.
+    let answers = answers.map(Some).chain(stream::once(ready(None)));
+    stream::select(answers.boxed(), late.boxed()).take_while(|answer| ready(answer.is_some())).filter_map(ready)
+}

@@ -1,0 +1,169 @@
+//! `inference.GRPCInferenceService`. A method reads its message, calls one use-case and writes the answer; it
+//! decides nothing about models.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `infer` | one inference, or a stream of them |
+//! | `describe` | metadata and configuration |
+//! | `repository` | index, load, unload |
+//! | `statistics` | counters |
+
+mod describe;
+mod infer;
+mod repository;
+mod statistics;
+
+use std::sync::Arc;
+
+use candor_domain::{Error, ErrorCode, Result};
+use candor_serving::{Callers, Pipeline, Readiness, Registry, oip::describe as oip};
+use tokio::sync::watch;
+use tonic::{Request, Response, Status, Streaming, async_trait};
+
+use crate::{
+    GrpcLimits,
+    error::status,
+    proto::{
+        ModelConfigRequest, ModelConfigResponse, ModelInferResponse, ModelMetadataRequest, ModelMetadataResponse,
+        ModelReadyRequest, ModelReadyResponse, ModelStatisticsRequest, ModelStatisticsResponse, RepositoryIndexRequest,
+        RepositoryIndexResponse, RepositoryModelLoadRequest, RepositoryModelLoadResponse, RepositoryModelUnloadRequest,
+        RepositoryModelUnloadResponse, ServerLiveRequest, ServerLiveResponse, ServerMetadataRequest,
+        ServerMetadataResponse, ServerReadyRequest, ServerReadyResponse,
+        grpc_inference_service_server::GrpcInferenceService,
+    },
+    wire::InferMessage,
+};
+
+/// The service; a clone is the same service.
+#[derive(Clone)]
+pub(crate) struct Inference(Arc<Shared>);
+
+/// What every call needs.
+struct Shared {
+    pipeline: Arc<Pipeline>,
+    registry: Arc<Registry>,
+    readiness: Arc<Readiness>,
+    callers: Arc<Callers>,
+    limits: Arc<GrpcLimits>,
+    closing: watch::Receiver<bool>,
+}
+
+impl Inference {
+    pub(crate) fn new(
+        pipeline: Arc<Pipeline>,
+        registry: Arc<Registry>,
+        readiness: Arc<Readiness>,
+        callers: Arc<Callers>,
+        limits: Arc<GrpcLimits>,
+        closing: watch::Receiver<bool>,
+    ) -> Self {
+        Self(Arc::new(Shared { pipeline, registry, readiness, callers, limits, closing }))
+    }
+}
+
+/// A version as a message names it: empty means the highest that is ready.
+fn version(text: &str) -> Option<&str> {
+    Some(text).filter(|text| !text.is_empty())
+}
+
+fn answer<T>(result: Result<T>) -> Result<Response<T>, Status> {
+    result.map(Response::new).map_err(|error| status(&error))
+}
+
+#[async_trait]
+impl GrpcInferenceService for Inference {
+    async fn server_live(&self, _: Request<ServerLiveRequest>) -> Result<Response<ServerLiveResponse>, Status> {
+        Ok(Response::new(ServerLiveResponse { live: true }))
+    }
+
+    async fn server_ready(&self, _: Request<ServerReadyRequest>) -> Result<Response<ServerReadyResponse>, Status> {
+        Ok(Response::new(ServerReadyResponse { ready: self.0.readiness.is_ready() }))
+    }
+
+    async fn model_ready(&self, request: Request<ModelReadyRequest>) -> Result<Response<ModelReadyResponse>, Status> {
+        let ModelReadyRequest { name, version: wanted } = request.get_ref();
+        answer(match self.0.registry.lease(name, version(wanted)) {
+            Ok(_) => Ok(ModelReadyResponse { ready: true }),
+            // Clients of Triton expect an answer here and no error.
+            Err(error) if matches!(error.code(), ErrorCode::NotReady | ErrorCode::NotFound) => {
+                Ok(ModelReadyResponse { ready: false })
+            }
+            Err(error) => Err(error),
+        })
+    }
+
+    async fn server_metadata(
+        &self,
+        _: Request<ServerMetadataRequest>,
+    ) -> Result<Response<ServerMetadataResponse>, Status> {
+        Ok(Response::new(ServerMetadataResponse {
+            name: oip::SERVER.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            extensions: oip::EXTENSIONS.map(str::to_owned).to_vec(),
+        }))
+    }
+
+    async fn model_metadata(
+        &self,
+        request: Request<ModelMetadataRequest>,
+    ) -> Result<Response<ModelMetadataResponse>, Status> {
+        let ModelMetadataRequest { name, version: wanted } = request.get_ref();
+        let lease = self.0.registry.lease(name, version(wanted));
+        answer(lease.map(|lease| describe::metadata(&lease, &self.0.registry.ready_versions(name))))
+    }
+
+    async fn model_config(
+        &self,
+        request: Request<ModelConfigRequest>,
+    ) -> Result<Response<ModelConfigResponse>, Status> {
+        let ModelConfigRequest { name, version: wanted } = request.get_ref();
+        let lease = self.0.registry.lease(name, version(wanted));
+        answer(lease.map(|lease| ModelConfigResponse { config: Some(describe::config(&lease)) }))
+    }
+
+    async fn model_infer(&self, request: Request<InferMessage>) -> Result<Response<ModelInferResponse>, Status> {
+        answer(self.infer(request.into_inner()).await)
+    }
+
+    type ModelStreamInferStream = infer::Answers;
+
+    async fn model_stream_infer(
+        &self,
+        request: Request<Streaming<InferMessage>>,
+    ) -> Result<Response<infer::Answers>, Status> {
+        answer(self.infer_stream(request))
+    }
+
+    async fn model_statistics(
+        &self,
+        request: Request<ModelStatisticsRequest>,
+    ) -> Result<Response<ModelStatisticsResponse>, Status> {
+        let ModelStatisticsRequest { name, version: wanted } = request.get_ref();
+        answer(statistics::read(&self.0.registry, name, version(wanted)))
+    }
+
+    async fn repository_index(
+        &self,
+        request: Request<RepositoryIndexRequest>,
+    ) -> Result<Response<RepositoryIndexResponse>, Status> {
+        answer(repository::index(&self.0.registry, request.into_inner()).await)
+    }
+
+    async fn repository_model_load(
+        &self,
+        request: Request<RepositoryModelLoadRequest>,
+    ) -> Result<Response<RepositoryModelLoadResponse>, Status> {
+        answer(repository::load(&self.0.registry, request.into_inner()).await)
+    }
+
+    async fn repository_model_unload(
+        &self,
+        request: Request<RepositoryModelUnloadRequest>,
+    ) -> Result<Response<RepositoryModelUnloadResponse>, Status> {
+        answer(repository::unload(&self.0.registry, request.into_inner()).await)
+    }
+}
+
+fn lost(what: &'static str) -> Error {
+    Error::new(ErrorCode::Internal, what)
+}
