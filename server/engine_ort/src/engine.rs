@@ -85,8 +85,8 @@ fn open(path: &Path) -> Result<(Environment, EngineInfo), String> {
     }
     let builder = ort::init_from(&path).map_err(|error| error.to_string())?;
     let environment = builder.with_name("candor").with_telemetry(false).build().map_err(|error| error.to_string())?;
-    // Its own warnings name internals of the graph; the registry says what matters.
-    environment.set_log_level(ort::logging::LogLevel::Error);
+    // What goes wrong comes back as an error too, and a caller's wrong input is no line of the log.
+    environment.set_log_level(ort::logging::LogLevel::Fatal);
     let sha256 = library::sha256_of(&path).map_err(|error| error.to_string())?;
     let info = EngineInfo {
         name: "ort",

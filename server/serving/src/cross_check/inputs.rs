@@ -21,8 +21,8 @@ const ELEMENTS_MAX: usize = 1 << 20;
 const WHOLE_MAX: u64 = 9;
 /// One number in so many is a gap, where the model takes gaps.
 const GAP_EVERY: u64 = 16;
-/// Texts for features without categories.
-const WORDS: [&str; 4] = ["a", "b", "c", ""];
+/// Texts for features without categories: numbers, because a graph may read texts as such.
+const WORDS: [&str; 4] = ["0", "1", "2", "10"];
 
 /// All of them, golden pairs first.
 pub(super) fn questions(
