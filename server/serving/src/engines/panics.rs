@@ -15,7 +15,7 @@ thread_local! {
     static INSIDE: Cell<bool> = const { Cell::new(false) };
 }
 
-/// From now on panics inside [`caught`] go to the log at level debug, all others where they went before.
+/// From now on panics inside `caught` go to the log at level debug, all others where they went before.
 pub fn keep_panics_off_the_terminal() {
     let before = take_hook();
     set_hook(Box::new(move |info| {
