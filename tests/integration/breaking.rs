@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use candor_domain::Access;
 use candor_tests::{
-    Models, Plan, Reply, Request, TestServer,
+    Grpc, Models, Plan, Reply, Request, TestServer,
     counters::scrape,
+    grpc::proto::ModelReadyRequest,
     infer::{iris, path, simple},
     patience::timed,
     server::token_of,
@@ -102,11 +103,18 @@ fn errors_open_it_and_then_nothing_runs_and_other_models_answer() {
 #[test]
 fn readiness_says_what_a_request_would_meet() {
     let server = server(LONG);
+    let grpc = Grpc::open(server.grpc_addr());
+    let ready_by_grpc = || {
+        let request = ModelReadyRequest { name: "simple".to_owned(), version: String::new() };
+        grpc.wait(grpc.client().model_ready(request)).unwrap().into_inner().ready
+    };
+    assert!(ready_by_grpc());
     let ready = server.get("/v2/models/simple/ready").expect(200).json();
     assert_eq!((&ready["ready"], &ready["breaker"]["state"]), (&json!(true), &json!("closed")));
     break_simple(&server);
     let reply = server.get("/v2/models/simple/ready").expect(503);
     assert_eq!(reply.header("candor-reason"), Some("breaker_open"));
+    assert!(!ready_by_grpc());
     // One model's breaker takes no traffic away from the others.
     assert_eq!(server.get("/v2/health/ready").status, 200);
     let closed = server.send(&Request::post("/api/v1/models/simple/versions/1/breaker/reset")).expect(200).json();

@@ -59,6 +59,9 @@ const DISK_THREADS_MAX: usize = 4;
 /// Largest block of metadata of a call.
 const METADATA_BYTES_MAX: u32 = 16 << 10;
 
+/// Largest question about health; it names a service, and strangers may ask.
+const HEALTH_BYTES_MAX: usize = 4 << 10;
+
 /// What a door is made of.
 pub struct GrpcParts {
     /// The way of an inference.
@@ -153,7 +156,8 @@ fn server(limits: &GrpcLimits) -> Server {
 fn gate(parts: GrpcParts, closing: &watch::Receiver<bool>) -> Result<Gate, tonic_reflection::server::Error> {
     let GrpcParts { pipeline, registry, readiness, callers, limits, answers, reflection, .. } = parts;
     let limits = Arc::new(limits);
-    let health = HealthServer::new(ReadinessHealth::new(Arc::clone(&readiness), closing.clone()));
+    let health = HealthServer::new(ReadinessHealth::new(Arc::clone(&readiness), closing.clone()))
+        .max_decoding_message_size(HEALTH_BYTES_MAX);
     let inference =
         Inference::new(pipeline, registry, readiness, Arc::clone(&callers), Arc::clone(&limits), closing.clone());
     let inference = GrpcInferenceServiceServer::new(inference)

@@ -82,10 +82,14 @@ impl GrpcInferenceService for Inference {
 
     async fn model_ready(&self, request: Request<ModelReadyRequest>) -> Result<Response<ModelReadyResponse>, Status> {
         let ModelReadyRequest { name, version: wanted } = request.get_ref();
-        answer(match self.0.registry.lease(name, version(wanted)) {
-            Ok(_) => Ok(ModelReadyResponse { ready: true }),
+        let (registry, wanted) = (&self.0.registry, version(wanted));
+        let answers = registry.lease(name, wanted).and_then(|lease| registry.check_breaker(&lease, wanted.is_some()));
+        answer(match answers {
+            Ok(()) => Ok(ModelReadyResponse { ready: true }),
             // Clients of Triton expect an answer here and no error.
-            Err(error) if matches!(error.code(), ErrorCode::NotReady | ErrorCode::NotFound) => {
+            Err(error)
+                if matches!(error.code(), ErrorCode::NotReady | ErrorCode::NotFound | ErrorCode::BreakerOpen) =>
+            {
                 Ok(ModelReadyResponse { ready: false })
             }
             Err(error) => Err(error),

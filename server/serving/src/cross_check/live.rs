@@ -131,7 +131,10 @@ fn is_text(tensor: &Tensor) -> bool {
 fn bytes_of(tensor: &Tensor) -> usize {
     match (tensor.datatype().element_bytes(), tensor.data()) {
         (Some(bytes), data) => data.len().saturating_mul(bytes),
-        (None, TensorData::Bytes(strings)) => strings.total_bytes(),
+        // The end of each text is kept beside the texts.
+        (None, TensorData::Bytes(texts)) => {
+            texts.total_bytes().saturating_add(texts.len().saturating_mul(size_of::<usize>()))
+        }
         // Only texts differ in length.
         (None, _) => 0,
     }

@@ -168,5 +168,11 @@ pub(super) fn compare_all(outputs: &[&str], served: &[Tensor], second: &[Tensor]
             Some(Disagreement { output: (*output).to_owned(), row: element / a_row, served: want, second: got })
         });
     }
+    let missing = outputs.get(served.len().min(second.len())).filter(|_| served.len() != second.len());
+    all.disagreement = all.disagreement.or_else(|| {
+        let outputs = |given: &[Tensor]| format!("{} outputs", given.len());
+        let (served, second) = (outputs(served), outputs(second));
+        Some(Disagreement { output: (*missing?).to_owned(), row: 0, served, second })
+    });
     all
 }

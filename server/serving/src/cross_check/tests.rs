@@ -300,3 +300,12 @@ fn a_version_is_warned_of_once() {
     let report = check.report();
     assert_eq!((report.rows, report.disagreement), (10, Some(apart(2))), "the first is kept");
 }
+
+#[test]
+fn an_engine_that_gives_fewer_outputs_disagrees() {
+    let one = || Tensor::new(Shape::new(&[1]).unwrap(), TensorData::Fp32(vec![1.0])).unwrap();
+    let compared = report::compare_all(&["y", "label"], &[one(), one()], &[one()], 1e-4);
+    let found = compared.disagreement.unwrap();
+    assert_eq!((&*found.output, &*found.served, &*found.second), ("label", "2 outputs", "1 outputs"));
+    assert!(report::compare_all(&["y"], &[one()], &[one()], 1e-4).disagreement.is_none());
+}

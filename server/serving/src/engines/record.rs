@@ -104,7 +104,8 @@ fn read(path: &Path) -> io::Result<Vec<Entry>> {
         return Err(io::Error::other(format!("it has more than {FILE_BYTES_MAX} bytes")));
     }
     let Kept { mut engines } = serde_json::from_str(&text)?;
-    engines.truncate(ENTRIES_MAX);
+    // The newest stand last.
+    engines.drain(..engines.len().saturating_sub(ENTRIES_MAX));
     Ok(engines)
 }
 
