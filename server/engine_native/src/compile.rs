@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use candor_domain::{Datatype, Error, ErrorCode, Result, Tensor};
+use candor_domain::{Datatype, Error, ErrorCode, Result, Tensor, TensorData, tensor::RANK_MAX};
 use candor_engine_source::{datatype, told};
 use candor_onnx::{Dim, Folder, Graph, Node, Origin};
 
@@ -22,6 +22,18 @@ const KEPT_ELEMENTS_MAX: usize = 1 << 22;
 
 /// With larger constants, nodes are not run ahead: a model must not take long to load.
 const FOLDED_ELEMENTS_MAX: usize = 1 << 18;
+
+/// Bytes that steps run ahead may make altogether, those of results that are not kept included.
+const FOLDED_BYTES_MAX: usize = 256 << 20;
+
+/// Longest name of a dimension.
+const SYMBOL_BYTES_MAX: usize = 256;
+
+/// Most pairs of a node and an output.
+const NEEDS_MAX: usize = 1 << 26;
+
+/// Operators whose time is not told by what they make.
+const NEVER_AHEAD: [&str; 1] = ["TfIdfVectorizer"];
 
 /// Most operators that a refusal names.
 const NAMED_MAX: usize = 8;
@@ -46,6 +58,10 @@ pub(crate) struct Compiled {
 /// `Unsupported` with the operators that are in the way, `InvalidModel` for what contradicts the specification.
 pub(crate) fn compile(graph: &Graph, folder: &Folder, inputs: &[(String, Value)]) -> Result<Compiled> {
     let order = graph.order().map_err(|error| told(&error))?;
+    if graph.nodes.len().saturating_mul(graph.outputs.len()) > NEEDS_MAX {
+        return Err(Error::new(ErrorCode::Unsupported, "the graph has more nodes and outputs than this engine takes")
+            .expected(format!("nodes × outputs at most {NEEDS_MAX}")));
+    }
     let needs = Needs::of(graph, &order);
     let mut work = Work {
         graph,
@@ -54,6 +70,7 @@ pub(crate) fn compile(graph: &Graph, folder: &Folder, inputs: &[(String, Value)]
         constants: Vec::new(),
         steps: Vec::new(),
         slots: 0,
+        folded_bytes: 0,
     };
     let mut refusals = Vec::new();
     for at in order.into_iter().filter(|at| needs.any(*at)) {
@@ -131,6 +148,8 @@ struct Work<'a> {
     constants: Vec<Tensor>,
     steps: Vec<Step>,
     slots: usize,
+    /// What steps run ahead have made so far.
+    folded_bytes: usize,
 }
 
 impl Work<'_> {
@@ -205,7 +224,8 @@ impl Work<'_> {
             }
             Source::Input(_) | Source::Slot { .. } => false,
         };
-        if !step.inputs.iter().flatten().all(is_small) {
+        let is_spent = self.folded_bytes >= FOLDED_BYTES_MAX || NEVER_AHEAD.contains(&&*node.op_type);
+        if is_spent || !step.inputs.iter().flatten().all(is_small) {
             return false;
         }
         let Workspace { mut buffers, mut made, .. } = Workspace::default();
@@ -215,6 +235,7 @@ impl Work<'_> {
             // It will fail in each run too, and say so then.
             return false;
         }
+        self.folded_bytes = made.iter().map(bytes_of).fold(self.folded_bytes, usize::saturating_add);
         if made.len() != node.outputs.len() || made.iter().any(|tensor| tensor.data().len() > KEPT_ELEMENTS_MAX) {
             return false;
         }
@@ -230,7 +251,8 @@ impl Work<'_> {
                 step.outputs.push(None);
                 continue;
             }
-            let dims = agreed(self.declared(name), dims);
+            // What cannot be run is not carried along either: it could double with every node.
+            let dims = agreed(self.declared(name), dims).filter(|dims| dims.len() <= RANK_MAX);
             let source = Source::Slot { at: self.slots, last: false };
             step.outputs.push(Some(self.slots));
             self.slots += 1;
@@ -240,8 +262,17 @@ impl Work<'_> {
     }
 
     fn declared(&self, name: &str) -> Option<Vec<Dim>> {
-        self.graph.declared(name)?.tensor()?.1.map(<[Dim]>::to_vec)
+        self.graph.declared(name)?.tensor()?.1.map(named_briefly)
     }
+}
+
+/// Dimensions as they are declared; a name that is longer than names are is none, since each use copies it.
+pub(crate) fn named_briefly(dims: &[Dim]) -> Vec<Dim> {
+    let brief = |dim: &Dim| match dim {
+        Dim::Symbol(name) if name.len() > SYMBOL_BYTES_MAX => Dim::Unknown,
+        Dim::Fixed(_) | Dim::Symbol(_) | Dim::Unknown => dim.clone(),
+    };
+    dims.iter().map(brief).collect()
 }
 
 /// Dimensions as they are declared, unless what is made has another number of them: files say such things, and
@@ -251,6 +282,13 @@ pub(crate) fn agreed(declared: Option<Vec<Dim>>, made: Option<Vec<Dim>>) -> Opti
         (Some(declared), Some(made)) if declared.len() != made.len() => Some(made),
         (declared, made) => declared.or(made),
     }
+}
+
+/// What a tensor takes in memory.
+fn bytes_of(tensor: &Tensor) -> usize {
+    let own = if let TensorData::Bytes(strings) = tensor.data() { strings.total_bytes() } else { 0 };
+    let each = tensor.datatype().element_bytes().unwrap_or(size_of::<usize>());
+    own.saturating_add(tensor.data().len().saturating_mul(each))
 }
 
 fn known<'a>(value: &Value, constants: &'a [Tensor]) -> Known<'a> {

@@ -13,7 +13,7 @@ use candor_onnx::{
 };
 
 use crate::{
-    compile::{Compiled, Value, agreed, compile},
+    compile::{Compiled, Value, agreed, compile, named_briefly},
     kernel::Source,
     plan::Plan,
 };
@@ -112,7 +112,8 @@ fn inputs(graph: &Graph) -> Result<Vec<(String, Value)>> {
                 .at(place())
                 .got(element.to_string())
         })?;
-        let value = Value { source: Source::Input(at), datatype, dims: dims.map(<[_]>::to_vec) };
+        let value = Value { source: Source::Input(at), datatype, dims: dims.map(named_briefly) };
+        spec(&info.name, &value)?;
         Ok((info.name.clone(), value))
     };
     graph.required_inputs().enumerate().map(value).collect()
@@ -127,7 +128,7 @@ fn output(info: &ValueInfo, made: &Value) -> Result<TensorSpec> {
             .expected(made.datatype.name())
             .got(element.to_string()));
     }
-    let dims = agreed(dims.map(<[_]>::to_vec), made.dims.clone());
+    let dims = agreed(dims.map(named_briefly), made.dims.clone());
     spec(&info.name, &Value { dims, ..made.clone() })
 }
 

@@ -104,7 +104,10 @@ impl Found {
 
     fn walk(&self, roots: &[Child], gone: &[bool]) -> Result<Walk> {
         let count = self.features.len();
-        let limit = count.saturating_mul(GROWTH_MAX).max(NODES_MAX);
+        let limit = count.saturating_add(self.members.len()).saturating_mul(GROWTH_MAX).max(NODES_MAX);
+        // A node's set is written out with it.
+        let mut grown = 0_usize;
+        let size = |at: usize| self.member_ranges.get(at).map_or(1, |range| range.len().saturating_add(1));
         let mut walk = Walk::default();
         let (mut seen, mut on_path) = (gone.to_vec(), vec![false; count]);
         let mut waiting = Vec::new();
@@ -132,9 +135,11 @@ impl Found {
                     let error = Error::invalid("a branch leads back to its own node: a tree must have no circle");
                     return Err(error.at(format_args!("tree node {at}")));
                 }
-                if walk.from.len() >= limit {
+                grown = grown.saturating_add(size(at));
+                if grown > limit {
                     let what = "the trees share so much that they grow too large when they are written out";
-                    return Err(Error::new(ErrorKind::Limit, what).expected(format!("at most {limit} nodes")));
+                    return Err(Error::new(ErrorKind::Limit, what)
+                        .expected(format!("at most {limit} nodes and members of sets")));
                 }
                 *seen = true;
                 let place = walk.from.len();

@@ -316,7 +316,7 @@ fn circles_and_trees_that_grow_without_bounds_are_refused() {
     let ladder: Vec<[i64; 5]> =
         (1..=40).map(|next| if next < 40 { [0, 0, next, 0, next] } else { [0, 1, 0, 1, 1] }).collect();
     let error = shared(&[0; 40], &[0.0; 40], &ladder, 2).unwrap_err();
-    assert!(error.contains("grow too large") && error.contains("at most 65536 nodes"), "{error}");
+    assert!(error.contains("grow too large") && error.contains("at most 65536 nodes and members of sets"), "{error}");
     let twice: Vec<[i64; 5]> =
         ladder[30..].iter().map(|node| [0, node[1], node[2] - 30, node[3], node[4] - 30]).collect();
     let twice: Vec<[i64; 5]> =

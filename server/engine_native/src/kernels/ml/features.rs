@@ -1,6 +1,6 @@
 //! `FeatureVectorizer` and `ArrayFeatureExtractor`: columns put together and picked out.
 
-use candor_domain::{BytesArray, Datatype, Error, Result, Shape, Tensor, TensorData, tensor::RANK_MAX};
+use candor_domain::{Datatype, Error, Result, Shape, Tensor, TensorData, tensor::RANK_MAX};
 use candor_onnx::Dim;
 
 use super::{
@@ -9,6 +9,7 @@ use super::{
 };
 use crate::{
     kernel::{Args, Build, Built, Kernel},
+    kernels::standard::moves::Strings,
     workspace::{Buffers, Pooled},
 };
 
@@ -160,11 +161,14 @@ impl Kernel for Extractor {
         let data = match tensor.data() {
             TensorData::Bytes(held) => {
                 let rows = held.len() / width.max(1);
-                let mut picked = BytesArray::with_capacity(cells(rows, picks.len()));
+                let mut picked = Strings::of(cells(rows, picks.len()))?;
                 for row in 0..rows {
-                    picks.iter().for_each(|pick| picked.push(held.get(row * width + at(*pick)).unwrap_or_default()));
+                    let start = row.saturating_mul(width);
+                    for pick in picks {
+                        picked.push(held.get(start.saturating_add(at(*pick))).unwrap_or_default())?;
+                    }
                 }
-                TensorData::Bytes(picked)
+                TensorData::Bytes(picked.done())
             }
             TensorData::Fp32(_)
             | TensorData::Fp64(_)

@@ -1,6 +1,6 @@
 //! `LabelEncoder` and `CategoryMapper`: every element becomes what a table says.
 
-use candor_domain::{BytesArray, Datatype, Error, Result, Tensor, TensorData};
+use candor_domain::{Datatype, Error, Result, Tensor, TensorData};
 use candor_onnx::{Bytes, DataType};
 
 use candor_engine_source::told;
@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     kernel::{Args, Build, Built, Kernel},
+    kernels::standard::moves::Strings,
     workspace::{Buffers, Pooled, room},
 };
 
@@ -258,11 +259,15 @@ impl Kernel for Mapping {
                 TensorData::Int16(self.picked(values, data, mapped)?)
             }
             Values::Strings(values) => {
-                let (other, mut mapped) = (self.values.len(), BytesArray::with_capacity(data.len()));
+                let (other, mut mapped) = (self.values.len(), Strings::of(data.len())?);
+                let mut fit = Ok(());
                 self.table.find_all(data, |at| {
-                    mapped.push(values.get(at.unwrap_or(other)).unwrap_or_default());
+                    if fit.is_ok() {
+                        fit = mapped.push(values.get(at.unwrap_or(other)).unwrap_or_default());
+                    }
                 })?;
-                TensorData::Bytes(mapped)
+                fit?;
+                TensorData::Bytes(mapped.done())
             }
         };
         made.push(Tensor::new(*tensor.shape(), mapped)?);

@@ -3,10 +3,10 @@
 //!
 //! Trees, linear models and SVMs share this. It does not know where scores come from.
 
-use candor_domain::{BytesArray, Datatype, Error, ErrorCode, Result, Shape, Tensor, TensorData};
+use candor_domain::{Datatype, Error, ErrorCode, Result, Shape, Tensor, TensorData};
 use candor_onnx::extract::{Labels, PostTransform};
 
-use crate::workspace::{Buffers, room};
+use crate::{kernels::standard::moves::Strings, workspace::Buffers};
 
 /// Applies `post_transform` to all scores of one row, in place.
 pub(crate) fn transform(post: PostTransform, row: &mut [f32]) {
@@ -106,7 +106,8 @@ pub(crate) fn datatype(labels: &Labels) -> Datatype {
 /// The labels of a batch in the making: `[rows]`, `INT64` or `BYTES` as [`datatype`] says.
 pub(crate) enum Chosen<'a> {
     Ints(&'a [i64], Vec<i64>),
-    Strings(&'a [String], BytesArray),
+    /// With what was in the way, once there is too much.
+    Strings(&'a [String], Result<Strings>),
 }
 
 impl<'a> Chosen<'a> {
@@ -117,11 +118,7 @@ impl<'a> Chosen<'a> {
     pub(crate) fn of(labels: &'a Labels, rows: usize, buffers: &mut Buffers) -> Result<Self> {
         match labels {
             Labels::Ints(labels) => Ok(Self::Ints(labels, buffers.take(rows)?)),
-            Labels::Strings(labels) => {
-                // Only to refuse what is too large.
-                room(&mut Vec::<u8>::new(), rows)?;
-                Ok(Self::Strings(labels, BytesArray::with_capacity(rows)))
-            }
+            Labels::Strings(labels) => Ok(Self::Strings(labels, Ok(Strings::of(rows)?))),
         }
     }
 
@@ -129,18 +126,25 @@ impl<'a> Chosen<'a> {
     pub(crate) fn push(&mut self, class: usize) {
         match self {
             Self::Ints(labels, chosen) => chosen.push(labels.get(class).copied().unwrap_or_default()),
-            Self::Strings(labels, chosen) => chosen.push(labels.get(class).map_or(&[], |label| label.as_bytes())),
+            Self::Strings(labels, chosen) => {
+                let label = labels.get(class).map_or(&[][..], |label| label.as_bytes());
+                if let Ok(strings) = chosen
+                    && let Err(error) = strings.push(label)
+                {
+                    *chosen = Err(error);
+                }
+            }
         }
     }
 
     /// All of them.
     ///
     /// # Errors
-    /// None in practice.
+    /// `InvalidInput` when strings of all rows together are too long.
     pub(crate) fn tensor(self) -> Result<Tensor> {
         let data = match self {
             Self::Ints(_, chosen) => TensorData::Int64(chosen),
-            Self::Strings(_, chosen) => TensorData::Bytes(chosen),
+            Self::Strings(_, chosen) => TensorData::Bytes(chosen?.done()),
         };
         Tensor::new(Shape::new(&[length(data.len())])?, data)
     }

@@ -43,6 +43,9 @@ fn run_concat(args: &mut Args<'_>, buffers: &mut Buffers, number: i64) -> Result
         size = size.saturating_add(own);
     }
     let shape = dims.with(at, size).shape()?;
+    if shape.elements() == 0 {
+        return Tensor::new(shape, TensorData::zeros(first.datatype(), 0));
+    }
     // Of each input in turn, what stands in this place of the axes before.
     let part = |input: usize| -> Result<(&Tensor, usize)> {
         let tensor = args.get(input)?;

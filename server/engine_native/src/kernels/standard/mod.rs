@@ -24,7 +24,7 @@
 #[macro_use]
 mod element;
 #[macro_use]
-mod moves;
+pub(super) mod moves;
 mod arithmetic;
 mod arrange;
 mod cast;

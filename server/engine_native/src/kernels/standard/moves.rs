@@ -36,14 +36,14 @@ macro_rules! copied {
 }
 
 /// Strings in the making, within what a tensor may hold.
-pub(super) struct Strings(BytesArray);
+pub(crate) struct Strings(BytesArray);
 
 impl Strings {
     /// None yet of so many.
     ///
     /// # Errors
     /// `InvalidInput` for too many.
-    pub(super) fn of(elements: usize) -> Result<Self> {
+    pub(crate) fn of(elements: usize) -> Result<Self> {
         bounded(elements)?;
         Ok(Self(BytesArray::default()))
     }
@@ -52,7 +52,7 @@ impl Strings {
     ///
     /// # Errors
     /// `InvalidInput` when all together become too long.
-    pub(super) fn push(&mut self, string: &[u8]) -> Result<()> {
+    pub(crate) fn push(&mut self, string: &[u8]) -> Result<()> {
         if self.0.total_bytes().saturating_add(string.len()) > BYTES_MAX {
             return Err(Error::invalid("the model makes strings that are too long together")
                 .expected(format!("at most {BYTES_MAX} bytes")));
@@ -62,7 +62,7 @@ impl Strings {
     }
 
     /// The strings.
-    pub(super) fn done(self) -> BytesArray {
+    pub(crate) fn done(self) -> BytesArray {
         self.0
     }
 }

@@ -5,13 +5,13 @@
 
 use std::collections::HashMap;
 
-use candor_domain::{Datatype, Error, Result, Shape, Tensor, TensorData};
+use candor_domain::{Cancel, Datatype, Error, Result, Shape, Tensor, TensorData};
 use candor_engine_source::told;
 use candor_onnx::Dim;
 
 use super::{compare::strings, dims::Dims, element::view};
 use crate::{
-    kernel::{Args, Build, Built},
+    kernel::{Args, Build, Built, go_on},
     workspace::Buffers,
 };
 
@@ -177,7 +177,7 @@ impl Ngrams {
             let tokens = tokens.get(start..start.saturating_add(size)).unwrap_or_default();
             let first = row.saturating_mul(self.width);
             if let Some(sums) = to.get_mut(first..first.saturating_add(self.width)) {
-                self.count(tokens, sums);
+                self.count(tokens, sums, args.cancel)?;
             }
         }
         Tensor::new(shape, TensorData::Fp32(to))
@@ -195,9 +195,13 @@ impl Ngrams {
     }
 
     /// Adds what is found in a row, with every distance between tokens that is allowed.
-    fn count(&self, tokens: &[Option<u32>], sums: &mut [f32]) {
+    fn count(&self, tokens: &[Option<u32>], sums: &mut [f32], cancel: Option<&Cancel>) -> Result<()> {
         let mut shortest = self.shortest;
         for distance in 1..=self.skips.saturating_add(1).min(tokens.len()) {
+            go_on(cancel)?;
+            if shortest > 1 && distance.saturating_mul(shortest - 1) >= tokens.len() {
+                break;
+            }
             for start in 0..tokens.len() {
                 let mut at = 0;
                 let reached = tokens.get(start..).unwrap_or_default().iter().step_by(distance).zip(1..=self.longest);
@@ -215,6 +219,7 @@ impl Ngrams {
                 break;
             }
         }
+        Ok(())
     }
 
     fn add(&self, sequence: u32, sums: &mut [f32]) {

@@ -83,6 +83,11 @@ impl Side {
         let new = usize::try_from(new).map_err(|_| {
             Error::invalid("Pad makes a dimension that cannot be").got(format!("{begin} and {end} around {size}"))
         })?;
+        let is_around_nothing = old == 0 && new > 0 && !matches!(mode, Mode::Constant);
+        if is_around_nothing || (matches!(mode, Mode::Wrap) && (begin < 0 || end < 0)) {
+            return Err(Error::invalid("Pad in this mode needs elements to repeat, and crops none")
+                .got(format!("{begin} and {end} around {size}")));
+        }
         Ok(Self { old, new, begin, mode })
     }
 

@@ -13,7 +13,7 @@ use super::{
 };
 use crate::{
     kernel::{Args, Build, Built, Kernel},
-    workspace::Buffers,
+    workspace::{Buffers, room},
 };
 
 /// `ArgMax` and `ArgMin`: the first such place along an axis, or the last.
@@ -122,7 +122,8 @@ impl<T: Number> Kernel for TopK<T> {
         let (mut values, mut indices) = (T::take(buffers, shape.elements())?, buffers.take(shape.elements())?);
         values.resize(shape.elements(), T::ZERO);
         indices.resize(shape.elements(), 0_i64);
-        let mut lane: Vec<(T, i64)> = Vec::with_capacity(size);
+        let mut lane: Vec<(T, i64)> = Vec::new();
+        room(&mut lane, if from.is_empty() { 0 } else { size })?;
         let (block, top) = (size.saturating_mul(behind).max(1), k.saturating_mul(behind).max(1));
         let outs = values.chunks_exact_mut(top).zip(indices.chunks_exact_mut(top));
         for (block, (values, indices)) in from.chunks_exact(block).take(before).zip(outs) {

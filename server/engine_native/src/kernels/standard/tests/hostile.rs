@@ -37,6 +37,33 @@ fn tensors_that_are_too_large_are_errors_before_they_are_made() {
     assert!(error.contains("too long together"), "{error}");
 }
 
+#[test]
+fn strings_that_are_picked_again_and_again_are_bounded_too() {
+    let mut extractor = Op::new("ArrayFeatureExtractor", 1);
+    extractor.node.domain = "ai.onnx.ml".to_owned();
+    let many = texts(&["a"; 1 << 12]);
+    let column = tensor(&[1 << 12, 1], many.into_parts().1);
+    let error = extractor.error(&[&column, &list(&[0; 1 << 17])]);
+    assert!(error.contains("too large"), "{error}");
+    let long = "x".repeat(1 << 21);
+    let error = extractor.error(&[&tensor(&[1, 1], texts(&[&long]).into_parts().1), &list(&[0; 1 << 12])]);
+    assert!(error.contains("too long together"), "{error}");
+}
+
+#[test]
+fn what_is_empty_costs_nothing_and_gives_pad_nothing_to_repeat() {
+    let empty = floats(&[1 << 28, 0], &[]);
+    let both = Op::new("Concat", 13).int("axis", 1).run(&[&empty; 64]).unwrap();
+    assert_eq!(both.shape().dims(), [1 << 28, 0]);
+    let lanes = tensor(&[0, 1 << 28], TensorData::Fp64(Vec::new()));
+    let best = Op::new("TopK", 11).outputs(2).run(&[&lanes, &list(&[1])]).unwrap();
+    assert_eq!(best.shape().dims(), [0, 1]);
+    for mode in ["edge", "wrap", "reflect"] {
+        let error = Op::new("Pad", 19).text("mode", mode).error(&[&floats(&[0], &[]), &list(&[1, 1])]);
+        assert!(error.contains("needs elements to repeat"), "{mode}: {error}");
+    }
+}
+
 /// Numbers with which arithmetic on shapes goes wrong, and small ones with which it does not.
 const NUMBERS: [i64; 12] = [-2, -1, 0, 1, 2, 3, i64::MIN, i64::MIN + 1, i64::MAX, i64::MAX - 1, 1 << 40, 1 << 62];
 
