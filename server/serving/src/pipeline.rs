@@ -148,7 +148,6 @@ impl Pipeline {
             work.timeout().map_or(self.settings.inference_max, |own| own.min(self.settings.inference_max)),
         );
         let deadline = admitted.after(time);
-        // What the end says of the version, whoever waits tells: it sees a run that never ends, too.
         let waiter = Waiter::new(work.permit.take(), Arc::clone(&self.clock));
         let progress = waiter.progress();
         work.progress = Some(Arc::clone(&progress));
@@ -225,7 +224,7 @@ fn remember(facts: &Facts, clock: &dyn Clock, admitted: Tick, error: Error) -> E
 /// One request's state on its way.
 struct Work<C> {
     lease: Lease,
-    /// The right to call the version, unless somebody waits for this on another thread and holds it there.
+    /// The right to call the version; on the pool, `progress` has it.
     permit: Option<Permit>,
     fallback_from: Option<Version>,
     /// Where a run on the pool says how far it is.
@@ -344,8 +343,11 @@ impl<C: Codec> Work<C> {
         let observation =
             Observation { outcome, rows: self.rows, nanos: self.nanos, ended_unix_ms: self.clock.unix_ms() };
         self.lease.facts().record(&observation);
+        let ending = ending(reply.as_ref().err());
         if let Some(permit) = self.permit.take() {
-            permit.end(ending(reply.as_ref().err()), Duration::from_nanos(self.run_nanos), now);
+            permit.end(ending, Duration::from_nanos(self.run_nanos), now);
+        } else if let Some(progress) = &self.progress {
+            progress.tell(ending, now);
         }
         reply
     }

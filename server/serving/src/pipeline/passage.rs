@@ -7,7 +7,7 @@
 
 use std::{
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering::SeqCst},
     },
     time::Duration,
@@ -82,9 +82,12 @@ pub(super) fn ending(error: Option<&Error>) -> Ending {
     }
 }
 
-/// How far a run on the pool is, for whoever waits for it.
+/// How far a run on the pool is, and the right to make it, which whoever is first gives back: the pool, which has an end
+/// to tell also when nobody listens (a stream that its client does not read), or who waits, who also sees a run that
+/// never ends.
 pub(super) struct Progress {
     pub(super) cancel: Cancel,
+    permit: Mutex<Option<Permit>>,
     began: AtomicU64,
     took: AtomicU64,
 }
@@ -98,6 +101,14 @@ impl Progress {
 
     pub(super) fn end(&self, took: u64) {
         self.took.store(took, SeqCst);
+    }
+
+    /// What the end says of the version, unless that has been told.
+    pub(super) fn tell(&self, ending: Ending, now: Tick) {
+        let permit = self.permit.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(permit) = permit {
+            permit.end(ending, self.took(now), now);
+        }
     }
 
     /// How long the run took, or has taken until now; nothing if it has not begun.
@@ -114,14 +125,14 @@ impl Progress {
 /// Waits for a run on the pool, and stops it when it stops waiting.
 pub(super) struct Waiter {
     progress: Arc<Progress>,
-    permit: Option<Permit>,
     clock: Arc<dyn Clock>,
 }
 
 impl Waiter {
     pub(super) fn new(permit: Option<Permit>, clock: Arc<dyn Clock>) -> Self {
         let (began, took) = (AtomicU64::new(NOT_YET), AtomicU64::new(NOT_YET));
-        Self { progress: Arc::new(Progress { cancel: Cancel::default(), began, took }), permit, clock }
+        let progress = Progress { cancel: Cancel::default(), permit: Mutex::new(permit), began, took };
+        Self { progress: Arc::new(progress), clock }
     }
 
     pub(super) fn progress(&self) -> Arc<Progress> {
@@ -129,27 +140,21 @@ impl Waiter {
     }
 
     /// The answer has come.
-    pub(super) fn end(mut self, ending: Ending) {
-        self.tell(ending);
+    pub(super) fn end(self, ending: Ending) {
+        self.progress.tell(ending, self.clock.now());
     }
 
     /// The server's limit on time is over. Only if the run itself used up most of it is that the version's doing.
-    pub(super) fn end_late(mut self, limit: Duration) {
-        let took = self.progress.took(self.clock.now());
-        self.tell(if took >= limit / 2 { Ending::Failed } else { Ending::Unknown });
-    }
-
-    fn tell(&mut self, ending: Ending) {
-        if let Some(permit) = self.permit.take() {
-            let now = self.clock.now();
-            permit.end(ending, self.progress.took(now), now);
-        }
+    pub(super) fn end_late(self, limit: Duration) {
+        let now = self.clock.now();
+        let is_its_doing = self.progress.took(now) >= limit / 2;
+        self.progress.tell(if is_its_doing { Ending::Failed } else { Ending::Unknown }, now);
     }
 }
 
 impl Drop for Waiter {
     fn drop(&mut self) {
         self.progress.cancel.cancel();
-        self.tell(Ending::Unknown);
+        self.progress.tell(Ending::Unknown, self.clock.now());
     }
 }

@@ -247,6 +247,30 @@ fn a_trial_that_tells_nothing_leaves_its_place_to_the_next() {
 }
 
 #[test]
+fn a_trial_tells_its_end_also_when_nobody_asks_for_the_answer() {
+    let world = World::with_model(&setup(), "fail_run = \"no\"");
+    block_on(async {
+        world.break_it().await;
+        world.clock.advance(2 * OPEN);
+        let gate = world.hooks.hold_runs("m");
+        world.dear();
+        // As in a stream whose client does not read: asked for once, and neither waited for nor given up.
+        let unread = begun(&world, triggering());
+        assert!(gate.wait_for(1));
+        assert_eq!(world.state(), BreakerState::HalfOpen);
+        gate.open();
+        let ended = async {
+            while world.state() == BreakerState::HalfOpen {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), ended).await.expect("the trial has kept its place");
+        assert_eq!(world.state(), BreakerState::Open);
+        assert_eq!(unread.await.unwrap_err().code(), ErrorCode::EngineFailed);
+    });
+}
+
+#[test]
 fn the_version_that_the_manifest_names_stands_in_for_those_who_name_none() {
     let world = World::with_model(&setup(), "");
     world.manifest("[breaker]\nfallback_version = \"1\"\n");
