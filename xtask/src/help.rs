@@ -2,8 +2,7 @@
 
 /// Every command, in the order of the overview.
 #[cfg(test)]
-pub const COMMANDS: [&str; 9] =
-    ["serve", "test", "tidy", "openapi", "docs", "header", "bench", "runtime", "operators"];
+pub const COMMANDS: [&str; 9] = ["serve", "test", "tidy", "openapi", "docs", "header", "bench", "runtime", "operators"];
 
 /// What `cargo xtask` alone prints.
 pub const OVERVIEW: &str = "\

@@ -2,6 +2,13 @@
 //!
 //! The header is read as text, a C program is made that prints what a compiler thinks of it, and every compiler that
 //! is here runs it. `cargo xtask header` writes the golden file from Rust; this holds it against C.
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail loudly too"
+)]
 
 use std::{
     collections::BTreeMap,
@@ -76,7 +83,8 @@ fn read_header(text: &str) -> Header {
             continue;
         }
         let name = head.trim().to_owned();
-        let kind = if rest.trim_start().starts_with("/* FROZEN") || head.contains("FROZEN") { "frozen" } else { "open" };
+        let kind =
+            if rest.trim_start().starts_with("/* FROZEN") || head.contains("FROZEN") { "frozen" } else { "open" };
         if kind == "open" {
             let comment = rest.trim_start().starts_with("/* OPEN");
             assert!(comment, "{name} says neither FROZEN nor OPEN");
@@ -151,9 +159,8 @@ fn every_compiler_says_what_the_golden_file_says() {
         let out = Command::new(built.unwrap_or_else(|error| panic!("{}: {error}", compiler.0))).output().unwrap();
         let mut rows: Vec<String> = String::from_utf8(out.stdout).unwrap().lines().map(str::to_owned).collect();
         rows.sort();
-        let only = |a: &[String], b: &[String]| -> Vec<String> {
-            a.iter().filter(|row| !b.contains(row)).cloned().collect()
-        };
+        let only =
+            |a: &[String], b: &[String]| -> Vec<String> { a.iter().filter(|row| !b.contains(row)).cloned().collect() };
         assert_eq!(only(&rows, &expected), only(&expected, &rows), "{} sees another layout than Rust", compiler.0);
     }
 }
@@ -185,7 +192,12 @@ fn two_swapped_fields_do_not_compile() {
     let swapped = text.replace(&format!("{size}{fns}"), &format!("{fns}{size}"));
     fs::write(folder.path().join("candor_plugin.h"), swapped).unwrap();
     for compiler in compilers() {
-        let error = compile(compiler, folder.path(), "#include \"candor_plugin.h\"\nint main(void){return 0;}\n", folder.path());
+        let error = compile(
+            compiler,
+            folder.path(),
+            "#include \"candor_plugin.h\"\nint main(void){return 0;}\n",
+            folder.path(),
+        );
         let error = error.expect_err(compiler.0);
         assert!(error.contains("in_flight"), "{}: {error}", compiler.0);
     }
