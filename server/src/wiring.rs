@@ -235,6 +235,7 @@ fn listen(settings: &Settings, api: &Arc<Api>) -> Result<(Server, Vec<SocketAddr
         .workers(settings.threads.http)
         .max_connections(settings.connections_max.div_ceil(settings.threads.http))
         .backlog(BACKLOG)
+        .on_connect(candor_http_api::connected)
         .keep_alive(settings.keep_alive)
         .client_request_timeout(settings.header_read_max + CLOCK_STEP)
         // A client that closes its side has gone; work for it is dropped.

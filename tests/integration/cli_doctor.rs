@@ -20,7 +20,14 @@ use super::lifecycle::BINARY;
 /// With a free port and a limit of connections that every machine can keep.
 fn run(args: &[&str]) -> Said {
     let library = library();
-    let steady = ["--ort-library", library.to_str().unwrap(), "--set", "http.connections_max=10", "--set", "health.addr=127.0.0.1:0"];
+    let steady = [
+        "--ort-library",
+        library.to_str().unwrap(),
+        "--set",
+        "http.connections_max=10",
+        "--set",
+        "health.addr=127.0.0.1:0",
+    ];
     process::run(BINARY, &[&["doctor"], args, &steady].concat(), &[])
 }
 

@@ -131,7 +131,10 @@ fn it_is_alive_and_not_ready_until_the_end_of_a_shutdown() {
     assert_eq!(ask(health, "/v2/health/live").expect(200).json(), json!({"live": true}));
     assert_eq!(ask(health, "/v2/health/ready").expect(503).json(), json!({"ready": false}));
     let parts = ask(health, "/health/ready").expect(503).json();
-    assert_eq!(parts["components"][0], json!({"name": "server", "ready": false, "required": true, "detail": "stopping"}));
+    assert_eq!(
+        parts["components"][0],
+        json!({"name": "server", "ready": false, "required": true, "detail": "stopping"})
+    );
     gate.open();
     assert_eq!(in_flight.reply().status, 200);
     ending.join().unwrap();
@@ -148,7 +151,10 @@ fn whoever_says_nothing_or_too_much_is_turned_away() {
     silent.iter_mut().take(17).for_each(|connection| {
         until("it is closed", || connection.is_closed_by_server().then_some(()));
     });
-    assert_eq!(ask(addr, "/nowhere").expect(404).error(), format!("the health listener has {}, and nothing else", PATHS.join(", ")));
+    assert_eq!(
+        ask(addr, "/nowhere").expect(404).error(),
+        format!("the health listener has {}, and nothing else", PATHS.join(", "))
+    );
     let refused = Request::post("/v2/health/live").send(addr).expect(405);
     assert_eq!(refused.header("allow"), Some("GET, HEAD"));
     assert_eq!(Request::get("/v2/health/live").header("X", "x".repeat(20_000)).send(addr).status, 431);

@@ -206,9 +206,8 @@ impl Book {
     /// How many are ready, and who failed.
     fn standing(&self) -> Standing {
         let is = |line: &Line, state: Lifecycle| line.state == state;
-        let failed = |page: &Page| {
-            page.trouble.is_some() || page.versions.values().any(|line| is(line, Lifecycle::Failed))
-        };
+        let failed =
+            |page: &Page| page.trouble.is_some() || page.versions.values().any(|line| is(line, Lifecycle::Failed));
         let lines = self.pages.values().flat_map(|page| page.versions.values());
         Standing {
             ready: lines.filter(|line| is(line, Lifecycle::Ready)).count(),

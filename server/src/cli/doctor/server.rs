@@ -134,7 +134,8 @@ fn health_address(addr: SocketAddr, other: &str) -> Check {
     let check = bound("health", addr, other);
     if check.mark == Mark::Ok && addr.ip().is_loopback() {
         let port = addr.port();
-        let text = format!("{}; probes of Kubernetes come from outside: they need --health-addr 0.0.0.0:{port}", check.text);
+        let text =
+            format!("{}; probes of Kubernetes come from outside: they need --health-addr 0.0.0.0:{port}", check.text);
         return Check::ok("health", text);
     }
     check
