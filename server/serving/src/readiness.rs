@@ -52,7 +52,7 @@ impl Readiness {
     pub fn is_ready(&self) -> bool {
         self.registry.has_started()
             && !self.is_stopping()
-            && !(self.strict && self.registry.standing().failed.first().is_some())
+            && (!self.strict || self.registry.standing().failed.is_empty())
     }
 
     /// From now on the server says that it is not ready, while it still answers.
