@@ -10,10 +10,12 @@ use super::{
     Trouble, Word,
     input::{Input, InputsSeed},
     params::{Params, ParamsSeed},
+    quick::Cursor,
     skip::Skip,
 };
 use crate::limits::HttpLimits;
 
+#[derive(Debug)]
 pub(crate) struct Head {
     pub(crate) id: Option<String>,
     pub(crate) params: Params,
@@ -28,6 +30,8 @@ pub(crate) struct HeadSeed<'a> {
     pub(crate) limits: &'a HttpLimits,
     pub(crate) trouble: &'a Trouble,
     pub(crate) body_bytes: usize,
+    /// Where the body is read, if it is read quickly.
+    pub(crate) cursor: Option<&'a Cursor<'a>>,
 }
 
 impl<'a> HeadSeed<'a> {

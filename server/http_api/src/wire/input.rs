@@ -7,14 +7,16 @@ use candor_serving::oip::inputs;
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde_json::value::RawValue;
 
-use super::{Word, data::DataSeed, head::HeadSeed};
+use super::{Word, data::DataSeed, head::HeadSeed, scan};
 
 /// An input whose name is known; its place in the request's order is its place in the list.
+#[derive(Debug)]
 pub(crate) struct Input {
     pub(crate) index: usize,
     pub(crate) payload: Payload,
 }
 
+#[derive(Debug)]
 pub(crate) enum Payload {
     Here(Tensor),
     Behind { datatype: Datatype, shape: Shape, bytes: u64 },
@@ -149,7 +151,8 @@ impl InputSeed<'_> {
     }
 
     fn data_seed<'s>(&'s self, datatype: Datatype, shape: Shape, at: &'s dyn Fn() -> String) -> DataSeed<'s> {
-        DataSeed { datatype, shape, trouble: self.head.trouble, at, body_bytes: self.head.body_bytes }
+        let HeadSeed { trouble, body_bytes, cursor, .. } = self.head;
+        DataSeed { datatype, shape, trouble, at, body_bytes, cursor }
     }
 
     fn payload<E: de::Error>(
@@ -171,6 +174,10 @@ impl InputSeed<'_> {
             }
             (Read::Done(data), None) => data,
             (Read::Later(raw), None) => {
+                // In most bodies shape and datatype come first; in some, keys are sorted.
+                if let Some((data, [])) = scan::data(datatype, &shape, raw.get().as_bytes()) {
+                    return self.here(shape, data);
+                }
                 let at = || self.at("/data");
                 let seed = self.data_seed(datatype, shape, &at);
                 let mut parser = serde_json::Deserializer::from_str(raw.get());
@@ -180,8 +187,11 @@ impl InputSeed<'_> {
                 })?
             }
         };
-        let tensor = Tensor::new(shape, data).map_err(|error| self.raise(error, "/data"))?;
-        Ok(Payload::Here(tensor))
+        self.here(shape, data)
+    }
+
+    fn here<E: de::Error>(&self, shape: Shape, data: TensorData) -> Result<Payload, E> {
+        Tensor::new(shape, data).map(Payload::Here).map_err(|error| self.raise(error, "/data"))
     }
 }
 

@@ -9,6 +9,7 @@
 //! | `request` | an infer request: JSON, JSON and bytes, or raw |
 //! | `head`, `input`, `skip` | its JSON: head and outputs, inputs, and what means nothing here |
 //! | `data` | a `data` array, nested or flat, into typed elements |
+//! | `quick`, `scan` | the same for good bodies, in a fraction of the time: JSON, and numbers in it |
 //! | `params` | `parameters` objects |
 //! | `raw` | raw requests: a body that is one tensor |
 //! | `reply` | an infer reply |
@@ -23,9 +24,11 @@ mod describe;
 mod head;
 mod input;
 mod params;
+mod quick;
 mod raw;
 mod reply;
 mod request;
+mod scan;
 mod schema;
 mod skip;
 mod statistics;
