@@ -2,12 +2,18 @@
 
 use std::{cell::Cell, fmt};
 
-use candor_domain::{Datatype, Error, Shape, Tensor, TensorData};
+use candor_domain::{Datatype, Error, Shape, Tensor, TensorData, tensor::RANK_MAX};
 use candor_serving::oip::inputs;
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde_json::value::RawValue;
+use smallvec::SmallVec;
 
-use super::{Word, data::DataSeed, head::HeadSeed, scan};
+use super::{
+    Word,
+    data::DataSeed,
+    head::{Few, HeadSeed},
+    scan,
+};
 
 /// An input whose name is known; its place in the request's order is its place in the list.
 #[derive(Debug)]
@@ -25,22 +31,22 @@ pub(crate) enum Payload {
 pub(crate) struct InputsSeed<'a>(pub(crate) HeadSeed<'a>);
 
 impl<'de> DeserializeSeed<'de> for InputsSeed<'_> {
-    type Value = Vec<Input>;
+    type Value = Few<Input>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<Input>, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Few<Input>, D::Error> {
         deserializer.deserialize_seq(self)
     }
 }
 
 impl<'de> Visitor<'de> for InputsSeed<'_> {
-    type Value = Vec<Input>;
+    type Value = Few<Input>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an array of inputs")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Vec<Input>, A::Error> {
-        let mut inputs: Vec<Input> = Vec::with_capacity(self.0.signature.inputs.len());
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Few<Input>, A::Error> {
+        let mut inputs: Few<Input> = Few::new();
         loop {
             let position = inputs.len();
             let Some(input) = array.next_element_seed(InputSeed { head: self.0, position, known: Cell::new(None) })?
@@ -195,27 +201,30 @@ impl InputSeed<'_> {
     }
 }
 
+/// The dimensions of a shape, as they are written.
+type Dims = SmallVec<[i64; RANK_MAX]>;
+
 /// Reads a shape; bounded, because a rank is.
 struct DimsSeed<'a>(&'a InputSeed<'a>);
 
 impl<'de> DeserializeSeed<'de> for DimsSeed<'_> {
-    type Value = Vec<i64>;
+    type Value = Dims;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<i64>, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Dims, D::Error> {
         deserializer.deserialize_seq(self)
     }
 }
 
 impl<'de> Visitor<'de> for DimsSeed<'_> {
-    type Value = Vec<i64>;
+    type Value = Dims;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an array of whole numbers")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Vec<i64>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Dims, A::Error> {
         const KEPT_MAX: usize = 64;
-        let mut dims = Vec::with_capacity(4);
+        let mut dims = Dims::new();
         while dims.len() < KEPT_MAX {
             let Some(Size(dim)) = array.next_element()? else { return Ok(dims) };
             dims.push(dim);

@@ -12,7 +12,7 @@
 //! | `quick`, `scan` | the same for good bodies, in a fraction of the time: JSON, and numbers in it |
 //! | `params` | `parameters` objects |
 //! | `raw` | raw requests: a body that is one tensor |
-//! | `reply` | an infer reply |
+//! | `reply`, `write` | an infer reply; JSON into its buffer |
 //! | `describe` | metadata and configuration of models |
 //! | `control` | repository index and load |
 //! | `statistics` | counters |
@@ -32,6 +32,7 @@ mod scan;
 mod schema;
 mod skip;
 mod statistics;
+mod write;
 
 pub(crate) use data::{Element, expectation};
 

@@ -85,7 +85,12 @@ impl<'de> Cursor<'de> {
     }
 
     /// Reads what `inside` reads between two brackets.
-    fn within<T>(&self, open: u8, close: u8, inside: impl FnOnce(Members<'_, 'de>) -> Result<T, Odd>) -> Result<T, Odd> {
+    fn within<T>(
+        &self,
+        open: u8,
+        close: u8,
+        inside: impl FnOnce(Members<'_, 'de>) -> Result<T, Odd>,
+    ) -> Result<T, Odd> {
         self.expect(open)?;
         if self.depth.get() >= DEPTH_MAX {
             return Err(Odd);
@@ -131,8 +136,8 @@ impl<'de> Cursor<'de> {
     }
 }
 
-/// How many bytes there are before the first quote, backslash or control character.
-fn plain_bytes(text: &[u8]) -> usize {
+/// How many bytes of a text there are before the first quote, backslash or control character.
+pub(super) fn plain_bytes(text: &[u8]) -> usize {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGHEST: u64 = 0x8080_8080_8080_8080;
     let (chunks, _) = text.as_chunks::<8>();

@@ -16,7 +16,7 @@ use serde::de::DeserializeSeed as _;
 
 use super::{
     Trouble,
-    head::{Head, HeadSeed},
+    head::{Few, Head, HeadSeed},
     input::{Input, Payload},
     quick::Cursor,
     raw,
@@ -31,7 +31,7 @@ pub struct InferCodec {
     encoding: ReplyEncoding,
     limits: Arc<HttpLimits>,
     id: Option<String>,
-    wishes: Vec<Wish>,
+    wishes: Few<Wish>,
 }
 
 /// What the body consists of.
@@ -75,7 +75,7 @@ impl InferCodec {
                 }
             },
         };
-        Ok(Self { body, form, encoding, limits, id: None, wishes: Vec::new() })
+        Ok(Self { body, form, encoding, limits, id: None, wishes: Few::new() })
     }
 }
 
@@ -132,9 +132,9 @@ impl Codec for InferCodec {
             };
             Some(tensor.map(|tensor| ReplyOutput { name, tensor, as_bytes: wish.as_bytes }))
         });
-        let replies = replies.collect::<Result<Vec<_>>>()?;
+        let replies = replies.collect::<Result<Few<_>>>()?;
         let (id, compress_min) = (self.id.as_deref(), self.limits.compress_bytes_min);
-        let reply = reply::write(version, id, &replies, self.encoding, compress_min)?;
+        let reply = reply::write_reply(version, id, &replies, self.encoding, compress_min)?;
         Ok(ReplyBody { fallback_from: fallback_from.cloned(), ..reply })
     }
 }
@@ -168,7 +168,7 @@ fn whole_number(text: &str) -> Option<usize> {
 }
 
 /// Puts inputs in signature order and reads those that stand behind the JSON.
-fn place_inputs(signature: &Signature, inputs: Vec<Input>, mut behind: &[u8]) -> Result<Vec<Tensor>> {
+fn place_inputs(signature: &Signature, inputs: Few<Input>, mut behind: &[u8]) -> Result<Vec<Tensor>> {
     let all_bytes = behind.len();
     let mut placed = Inputs::of(signature);
     for (position, input) in inputs.into_iter().enumerate() {

@@ -77,11 +77,7 @@ fn flat<'a, T: Element>(count: usize, text: &'a [u8], sink: &mut Vec<T>) -> Opti
 
 /// Exactly `count` members with commas between them and a bracket behind the last.
 #[inline]
-fn members<'a>(
-    count: usize,
-    text: &'a [u8],
-    mut member: impl FnMut(&'a [u8]) -> Option<&'a [u8]>,
-) -> Option<&'a [u8]> {
+fn members<'a>(count: usize, text: &'a [u8], mut member: impl FnMut(&'a [u8]) -> Option<&'a [u8]>) -> Option<&'a [u8]> {
     let mut text = space(text);
     for left in (0..count).rev() {
         let (separator, rest) = space(member(text)?).split_first()?;

@@ -269,7 +269,8 @@ fn quick_is_right(model: &str, body: &[u8]) -> Result<bool, TestCaseError> {
     let codec = InferCodec::new(Bytes::from(body.to_vec()), None, ReplyEncoding::Identity, limits()).unwrap();
     let version = version(model);
     let Some(quick) = codec.read_quickly(&version.signature, body) else { return Ok(false) };
-    let slow = codec.read_and_explain(&version.signature, body).map_err(|error| TestCaseError::fail(error.to_string()))?;
+    let slow =
+        codec.read_and_explain(&version.signature, body).map_err(|error| TestCaseError::fail(error.to_string()))?;
     // What is shown of a float tells -0 from 0, and all others by their shortest digits.
     prop_assert_eq!(format!("{quick:?}"), format!("{slow:?}"));
     Ok(true)
