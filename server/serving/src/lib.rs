@@ -12,6 +12,7 @@
 //! | [`engines`] | which engine runs which version, and what ran it before |
 //! | [`features`] | what people call the columns of inputs, and what outputs are to them |
 //! | [`registry`] | which versions are in memory and in which state; leases |
+//! | [`residency`] | more models than memory: who is in memory, who leaves, who waits |
 //! | [`pipeline`] | one inference: admit, lease, decode, check, run, encode, remember |
 //! | [`oip`] | what the Open Inference Protocol means, whatever the wire |
 //! | [`callers`] | who is calling, may they, and how often |
@@ -38,6 +39,7 @@ pub mod pool;
 pub mod readiness;
 pub mod registry;
 pub mod repository;
+pub mod residency;
 pub mod tally;
 
 pub use breaker::{BreakerDefaults, BreakerTotals, BreakerView};
