@@ -23,6 +23,7 @@ mod settings;
 pub use grpc::GrpcSettings;
 pub use layers::{Layers, Problem, Report};
 pub use reference::{reference, show};
+pub(crate) use settings::parse_bytes;
 pub use settings::{LogFormat, Settings};
 
 /// Every key, its default, and why it is so.

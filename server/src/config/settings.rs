@@ -315,7 +315,7 @@ impl Reader<'_> {
 }
 
 /// `"64 MiB"`, `"2GiB"`, `"100 kB"`, `"1024"`.
-fn parse_bytes(text: &str) -> Option<u64> {
+pub(crate) fn parse_bytes(text: &str) -> Option<u64> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);

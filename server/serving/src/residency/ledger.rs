@@ -152,7 +152,14 @@ impl Ledger {
         }
     }
 
-    /// Makes a seat known, or what it needs known anew.
+    /// What a seat needs is known better now.
+    pub fn learn(&mut self, seat: SeatId, need: Need) {
+        if let Some(known) = self.seats.get_mut(&seat) {
+            known.need = need;
+        }
+    }
+
+    /// Makes a seat known.
     pub fn know(&mut self, seat: SeatId, need: Need, pinned: bool) {
         let entry = self.seats.entry(seat);
         let known = entry.or_insert_with(|| Seat { need, stage: Stage::Cold, merit: Merit::default() });
@@ -256,6 +263,12 @@ impl Ledger {
     fn is_late(&self, seat: SeatId, now: Tick) -> bool {
         let stage = self.seats.get(&seat).map(|known| known.stage);
         matches!(stage, Some(Stage::Waiting { until }) if until <= now)
+    }
+
+    /// Whether a seat waits for room.
+    #[must_use]
+    pub fn is_waiting(&self, seat: SeatId) -> bool {
+        self.seats.get(&seat).is_some_and(|known| matches!(known.stage, Stage::Waiting { .. }))
     }
 
     /// What is to be done since the last time that this was asked.

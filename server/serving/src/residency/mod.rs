@@ -8,11 +8,23 @@
 //! |---|---|
 //! | `ledger` | the byte budget as a state machine: reserve, evict, grant, release |
 //! | `policy` | which session leaves first |
+//! | [`weights`] | what each file takes, as measured |
+//! | `seat` | a session in memory, and the place of one that comes and goes |
+//! | `keeper` | the ledger with its hands: who asks, who is told, who loads |
 //! | [`replay`] | what a policy would have made of a trace of requests |
 
+mod keeper;
 pub mod ledger;
 pub mod policy;
 pub mod replay;
+mod seat;
+pub mod weights;
+
+pub use keeper::{ResidencySettings, ResidencyView};
+pub use seat::Seated;
+
+pub(crate) use keeper::{Ended, Keeper};
+pub(crate) use seat::{ABSENT, Body, Departure, Place};
 
 #[cfg(test)]
 mod tests;

@@ -18,7 +18,7 @@ pub enum Policy {
     Gdsf,
     /// By the time of the last use.
     Lru,
-    /// By the number of uses, half of which are forgotten whenever it leaves.
+    /// By the number of uses.
     Lfu,
     /// By the time of the next use, which only a replay knows.
     Clairvoyant,
@@ -36,6 +36,10 @@ pub struct Usage {
     /// When it will be used next, where that is known.
     pub next_use: Option<Tick>,
 }
+
+/// Share of its uses that a session is remembered by when it has left. All of them would reload a little less where
+/// popularity never changes, and keep for ever what was popular once (decision 0021).
+const REMEMBERED: f64 = 0.9;
 
 /// What a policy remembers of one session.
 #[derive(Debug, Clone, Copy, Default)]
@@ -87,9 +91,9 @@ impl Merit {
         self.worth = floor + self.frequency.max(1.0) * price.of_a_mib();
     }
 
-    /// It leaves; what it was asked so far counts half when it comes back.
+    /// It leaves; most of what it was asked so far counts again when it comes back.
     pub(super) fn leave(&mut self) {
-        self.frequency /= 2.0;
+        self.frequency *= REMEMBERED;
     }
 
     /// When it was used last.
