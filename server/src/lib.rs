@@ -12,7 +12,6 @@
 //! | `shutdown` | signals and the order of draining |
 //! | `clock` | the real clock |
 //! | `grpc` | the gRPC door beside the HTTP one |
-//! | `memory` | what the process holds, and what a control group allows |
 //! | `data` | the data folder: its lock, serving.json and engines.json |
 
 pub mod cli;
@@ -20,7 +19,6 @@ mod clock;
 pub mod config;
 mod data;
 mod grpc;
-mod memory;
 mod shutdown;
 mod wiring;
 

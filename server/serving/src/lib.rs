@@ -17,6 +17,7 @@
 //! | [`oip`] | what the Open Inference Protocol means, whatever the wire |
 //! | [`callers`] | who is calling, may they, and how often |
 //! | [`readiness`] | whether the server may get traffic |
+//! | [`memory`] | what the process holds of the machine's memory |
 //! | [`pool`] | named threads behind a bounded queue |
 //! | [`breaker`] | the breaker of a version, and what happened at it |
 //! | [`faults`] | faults on order, around a session's run |
@@ -33,6 +34,7 @@ pub mod facts;
 pub mod faults;
 pub mod features;
 pub mod likeness;
+pub mod memory;
 pub mod oip;
 pub mod pipeline;
 pub mod pool;

@@ -10,6 +10,7 @@
 //! | `breaker` | `[breaker]` |
 //! | `settings` | what the values mean and which are allowed |
 //! | `grpc` | the same for the gRPC door |
+//! | `residency` | `[residency]` |
 //! | `reach` | who may reach the doors without a token |
 //! | `reference` | docs/CONFIG.md and `candor config show` |
 
@@ -18,6 +19,7 @@ mod grpc;
 mod layers;
 mod reach;
 mod reference;
+mod residency;
 mod settings;
 
 pub use grpc::GrpcSettings;

@@ -15,7 +15,9 @@ use candor_http_api::{
     Contracts, HttpLimits, V1,
     contracts::{VertexPaths, fault_of_health_path, fault_of_path},
 };
-use candor_serving::{BreakerDefaults, CrossCheckSettings, EngineChoice, VersionPolicy, oip::TensorLimits};
+use candor_serving::{
+    BreakerDefaults, CrossCheckSettings, EngineChoice, VersionPolicy, oip::TensorLimits, residency::ResidencySettings,
+};
 use toml::Value;
 
 use super::{
@@ -23,6 +25,7 @@ use super::{
     grpc::GrpcSettings,
     layers::{Layers, Report, Source},
     reach::read_reach,
+    residency::read_residency,
 };
 
 /// How log lines look.
@@ -64,6 +67,7 @@ pub struct Settings {
     pub requests_per_second_max: Option<NonZeroU32>,
     pub model_bytes_max: u64,
     pub breaker: BreakerDefaults,
+    pub residency: Option<ResidencySettings>,
     pub faults_enabled: bool,
     pub tokens_file: Option<PathBuf>,
     pub strict_readiness: bool,
@@ -129,6 +133,7 @@ impl Settings {
                 .and_then(NonZeroU32::new),
             model_bytes_max: read.whole("limits.model_bytes_max", 1..=1024 * GIB),
             breaker: read_breaker(&mut read),
+            residency: read_residency(&mut read),
             faults_enabled,
             strict_readiness: read.boolean("health.strict"),
             drain_delay: Duration::from_millis(read.whole("shutdown.drain_delay_ms", 0..=DAY_MS)),

@@ -154,6 +154,8 @@ pub struct VersionView {
     pub breaker: Option<BreakerView>,
     /// The engine that runs it; `None` when it is not ready.
     pub engine: Option<EngineInfo>,
+    /// Whether its session is in memory; `None` when it is not ready.
+    pub resident: Option<bool>,
     /// What another engine says to it; `None` when it is not ready.
     pub cross_check: Option<CrossCheckReport>,
 }
@@ -346,6 +348,7 @@ impl Registry {
                 inflight: ready.map(|ready| ready.inflight()),
                 breaker: ready.and_then(|ready| self.breaker_of(ready)),
                 engine: ready.map(|ready| ready.engine.clone()),
+                resident: ready.map(|ready| ready.is_resident()),
                 cross_check: ready.map(|ready| ready.cross_check.report()),
                 totals: facts.totals(),
                 model,

@@ -66,7 +66,7 @@ impl Limits {
         };
         Self {
             cpu: all.iter().filter_map(quota).reduce(f64::min).or_else(old_quota),
-            memory: crate::memory::group_limit(root),
+            memory: candor_serving::memory::group_limit(root),
             memory_free: kib("MemAvailable"),
             memory_all: kib("MemTotal"),
         }

@@ -9,6 +9,7 @@ use candor_domain::{Clock as _, Datatype, Error, ErrorCode, ModelSource, Result,
 use candor_serving::{
     Engines, Opened,
     engines::EngineId,
+    memory,
     repository::{FoundModel, FoundVersion},
 };
 use clap::Args;
@@ -19,7 +20,7 @@ use serde_json::json;
 use crate::{
     cli::{args::CommonArgs, model::target::target, problem::Done, screen},
     clock::SystemClock,
-    memory, wiring,
+    wiring,
 };
 
 #[derive(Args)]

@@ -1,6 +1,6 @@
 //! What the process holds of the machine's memory, as the system tells it, and what a control group allows.
 //!
-//! Read by the probe, the residency and the metrics. Knows no model.
+//! Read by the probe, the configuration and the metrics. Knows no model.
 
 use std::{
     fs,
@@ -9,17 +9,17 @@ use std::{
 
 /// Bytes at one moment.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Memory {
+pub struct Memory {
     /// In physical memory, files that are mapped included.
-    pub(crate) resident: u64,
+    pub resident: u64,
     /// The most that `resident` has been since the process began or since [`reset_peak`].
-    pub(crate) peak: u64,
+    pub peak: u64,
     /// Of it, what is backed by no file.
-    pub(crate) anonymous: u64,
+    pub anonymous: u64,
 }
 
 /// What this process holds; nothing where the system does not tell.
-pub(crate) fn memory() -> Memory {
+pub fn memory() -> Memory {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let rollup = fs::read_to_string("/proc/self/smaps_rollup").unwrap_or_default();
     let resident = kib(&status, "VmRSS:");
@@ -27,7 +27,7 @@ pub(crate) fn memory() -> Memory {
 }
 
 /// Bytes of addresses that this process has taken, in memory or not.
-pub(crate) fn address_space() -> u64 {
+pub fn address_space() -> u64 {
     kib(&fs::read_to_string("/proc/self/status").unwrap_or_default(), "VmSize:")
 }
 
@@ -39,12 +39,12 @@ fn kib(text: &str, key: &str) -> u64 {
 }
 
 /// From now on the peak is counted anew. Says whether the system can do that.
-pub(crate) fn reset_peak() -> bool {
+pub fn reset_peak() -> bool {
     fs::write("/proc/self/clear_refs", "5").is_ok()
 }
 
 /// The least memory that this process's control group, or one above it, allows.
-pub(crate) fn group_limit(root: &Path) -> Option<u64> {
+pub fn group_limit(root: &Path) -> Option<u64> {
     let text = |path: PathBuf| fs::read_to_string(path).ok();
     let groups = text(root.join("proc/self/cgroup")).unwrap_or_default();
     let own = groups.lines().find_map(|line| line.strip_prefix("0::/")).unwrap_or_default();
