@@ -18,6 +18,7 @@
 //! | [`readiness`] | whether the server may get traffic |
 //! | [`pool`] | named threads behind a bounded queue |
 //! | [`breaker`] | the breaker of a version, and what happened at it |
+//! | [`overload`] | who is refused for want of room |
 //! | [`faults`] | faults on order, around a session's run |
 //! | [`facts`] | per-worker counters and histograms of each version |
 //! | [`tally`] | answers of a door by word |
@@ -33,6 +34,7 @@ pub mod faults;
 pub mod features;
 pub mod likeness;
 pub mod oip;
+pub mod overload;
 pub mod pipeline;
 pub mod pool;
 pub mod readiness;
@@ -46,6 +48,7 @@ pub use cross_check::{CrossCheckReport, CrossCheckSettings, CrossCheckState};
 pub use engines::{EngineChoice, EngineId, Engines, PassedOver};
 pub use facts::{FactsTotals, LATENCY_BUCKETS_NANOS};
 pub use faults::Faults;
+pub use overload::OverloadDefaults;
 pub use pipeline::{Call, Codec, InferRequest, Pipeline, PipelineSettings, Ran};
 pub use pool::{Pending, Pool};
 pub use readiness::Readiness;

@@ -5,6 +5,7 @@ use std::{
     collections::BTreeMap,
     panic::AssertUnwindSafe,
     sync::{Arc, PoisonError, atomic::Ordering},
+    time::Duration,
 };
 
 use candor_domain::{
@@ -23,6 +24,7 @@ use crate::{
     engines::{Chosen, EngineId, Engines, PassedOver, Remembered, joined},
     faults::Faults,
     features::{Answers, FeatureSet, RowCount},
+    overload::Room,
     repository::{Fitted, FoundModel, FoundVersion, Golden, GoldenCase, Manifest, Origin, Repository, Reshaped},
 };
 
@@ -185,6 +187,9 @@ impl Core {
         }
         let name = (&model.name, &found.version);
         let breaker = breaker::for_version(name, &self.settings.breaker, &manifest.breaker, &facts, &*self.clock);
+        let overload = (&self.settings.overload, &manifest.overload);
+        let work = per_row.map(Duration::from_nanos);
+        let room = Room::new(self.settings.inflight_max, overload.0, overload.1, work, self.settings.pool_threads);
         let cross_check = self.cross_check(model, found, &opened);
         let mut ready = ReadyVersion {
             model: model.name.clone(),
@@ -208,7 +213,8 @@ impl Core {
             breaker,
             faulty: None,
             fingerprint: found.fingerprint.clone(),
-            leases: Leases::new(self.settings.inflight_max, self.retired.clone()),
+            room,
+            leases: Leases::new(self.retired.clone()),
         };
         // Only requests meet them: another engine that is asked for its opinion hears the truth.
         let faulty = |faults: &Arc<Faults>| faults.around(&ready.model, &ready.version, Arc::clone(&ready.session));
