@@ -23,7 +23,7 @@ use candor_engine_ort::OrtEngine;
 use candor_grpc_api::GrpcParts;
 use candor_http_api::{Api, ApiParts, Gate};
 use candor_serving::{
-    Callers, EngineChoice, Engines, Faults, Pipeline, PipelineSettings, Pool, Quota, Readiness, Registry,
+    Bodies, Callers, EngineChoice, Engines, Faults, Pipeline, PipelineSettings, Pool, Quota, Readiness, Registry,
     RegistrySettings, Repository, Tally, Tokens,
 };
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
@@ -88,6 +88,7 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
     let pipeline = Arc::new(pipeline);
     let readiness = Arc::new(Readiness::new(Arc::clone(&registry), settings.strict_readiness));
     let callers = Arc::new(Callers::new(tokens, settings.requests_per_second_max.map(Quota::per_second)));
+    let bodies = Arc::new(Bodies::new(settings.bodies_bytes_max));
     let grpc_answers = Arc::new(Tally::of(&candor_grpc_api::error::CODES));
     let api = Arc::new(Api::new(ApiParts {
         pipeline: Arc::clone(&pipeline),
@@ -95,6 +96,7 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
         readiness: Arc::clone(&readiness),
         callers: Arc::clone(&callers),
         limits: settings.http_limits.clone(),
+        bodies: Arc::clone(&bodies),
         contracts: settings.contracts.clone(),
         faults,
         grpc_answers: Arc::clone(&grpc_answers),
@@ -108,6 +110,7 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
             readiness: Arc::clone(&readiness),
             callers,
             limits: settings.grpc.limits.clone(),
+            bodies,
             answers: grpc_answers,
             reflection: settings.grpc.reflection,
             threads: settings.grpc.threads,
@@ -125,6 +128,8 @@ fn registry_settings(settings: &Settings, faults: Option<Arc<Faults>>) -> Regist
         load_threads: settings.load_threads,
         inference_threads: settings.http_workers + settings.grpc.threads + settings.inference_threads,
         inflight_max: settings.inflight_max,
+        pool_threads: settings.inference_threads,
+        overload: settings.overload,
         breaker: settings.breaker,
         faults,
         engine_record: settings.data_dir.as_deref().map(DataFolder::engine_record),

@@ -18,12 +18,14 @@
 //! | [`readiness`] | whether the server may get traffic |
 //! | [`pool`] | named threads behind a bounded queue |
 //! | [`breaker`] | the breaker of a version, and what happened at it |
+//! | [`bodies`] | how much memory all bodies together may take |
 //! | [`overload`] | who is refused for want of room |
 //! | [`faults`] | faults on order, around a session's run |
 //! | [`facts`] | per-worker counters and histograms of each version |
 //! | [`tally`] | answers of a door by word |
 //! | [`likeness`] | "did you mean …?" |
 
+pub mod bodies;
 pub mod breaker;
 pub mod callers;
 mod compare;
@@ -42,6 +44,7 @@ pub mod registry;
 pub mod repository;
 pub mod tally;
 
+pub use bodies::{Bodies, Counted, Held};
 pub use breaker::{BreakerDefaults, BreakerTotals, BreakerView};
 pub use callers::{Callers, Quota, Tokens};
 pub use cross_check::{CrossCheckReport, CrossCheckSettings, CrossCheckState};

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `layers` | where each value comes from |
 //! | `breaker` | `[breaker]` |
+//! | `overload` | `[overload]`, and the memory of all bodies |
 //! | `settings` | what the values mean and which are allowed |
 //! | `grpc` | the same for the gRPC door |
 //! | `reach` | who may reach the doors without a token |
@@ -16,6 +17,7 @@
 mod breaker;
 mod grpc;
 mod layers;
+mod overload;
 mod reach;
 mod reference;
 mod settings;

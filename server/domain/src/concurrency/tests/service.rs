@@ -202,12 +202,11 @@ impl Server {
             gone.slot.end(Duration::ZERO, Tick(self.now));
         }
         while let Some(place) = self.running.iter().position(Option::is_none).filter(|_| !self.queue.is_empty()) {
-            let (rows, took) = match self.work {
-                Work::Batched { fixed, row, max } => {
-                    let rows = self.queue.len().min(max);
-                    (rows, fixed + row * rows as u64)
-                }
-                _ => (1, self.queue[0].work.max(1)),
+            let (rows, took) = if let Work::Batched { fixed, row, max } = self.work {
+                let rows = self.queue.len().min(max);
+                (rows, fixed + row * rows as u64)
+            } else {
+                (1, self.queue[0].work.max(1))
             };
             let batch = self.queue.drain(..rows).collect();
             self.running[place] = Some((took, batch));
