@@ -119,11 +119,14 @@ impl ConcurrencyLimit {
     pub fn new(settings: ConcurrencySettings, ceiling: u32, work: Option<Duration>, threads: usize) -> Self {
         let settings = settings.clamped();
         let threads = f64::from(u32::try_from(threads.max(1)).unwrap_or(u32::MAX));
-        let start = work.filter(|work| !work.is_zero()).map_or(f64::INFINITY, |work| {
-            let rest = settings.tolerance * threads * (1.0 + settings.wait.div_duration_f64(work));
-            rest + burst(rest)
-        });
-        let start = bounded(start, settings.floor, ceiling.max(1));
+        let known = work.filter(|work| !work.is_zero());
+        let wait = if settings.wait.is_zero() {
+            0.0
+        } else {
+            known.map_or(f64::INFINITY, |work| settings.wait.div_duration_f64(work))
+        };
+        let rest = settings.tolerance * threads * (1.0 + wait);
+        let start = bounded(rest + burst(rest), settings.floor, ceiling.max(1));
         Self::of(Some(settings), ceiling.max(1), start, work.unwrap_or_default())
     }
 

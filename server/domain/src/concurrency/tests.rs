@@ -81,6 +81,9 @@ fn it_begins_where_it_would_come_to_rest() {
     assert_eq!(start(Some(Duration::from_nanos(100)), 1), 4096);
     assert_eq!(start(None, 1), 4096);
     assert_eq!(start(Some(Duration::ZERO), 1), 4096);
+    // Where no waiting is allowed, it does not matter how long they work.
+    let none = ConcurrencySettings { wait: Duration::ZERO, floor: 1, ..settings };
+    assert_eq!(ConcurrencyLimit::new(none, 4096, None, 3).reading().limit, 10);
 }
 
 #[test]
