@@ -21,7 +21,7 @@ pub(super) fn read_bodies(read: &mut Reader<'_>, http: &HttpLimits, grpc: &GrpcS
         ("grpc.message_bytes_max", grpc.limits.message_bytes_max),
     ] {
         if bytes as u64 > bytes_max {
-            read.complain(KEY, &format!("must not be less than {largest} ({bytes} bytes)"));
+            read.complain(KEY, format_args!("must not be less than {largest} ({bytes} bytes)"));
         }
     }
     bytes_max
