@@ -16,6 +16,7 @@
 //! | `engines` | which engine runs a model, by whose word, and what is remembered of it |
 //! | `cross_check` | a second engine answers too, and what is told of it |
 //! | `repositories` | what was laid out for Triton, TF Serving or MLflow |
+//! | `overload` | who finds no room, and is told why; the memory of all bodies; who leaves the queue |
 //! | `breaking` | circuit breakers, fallback, faults on order |
 //! | `swaps` | one version swapped again and again under load |
 //! | `lifecycle`, `cli` | signals, draining, limits of connections; the command line |
@@ -69,6 +70,7 @@ mod health;
 mod infer;
 mod lifecycle;
 mod openapi;
+mod overload;
 mod predict;
 mod refusal;
 mod registry;
