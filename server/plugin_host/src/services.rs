@@ -79,7 +79,7 @@ impl HostTable {
     /// A table over services. Both live as long as the process: plugins are never unloaded.
     #[must_use]
     pub fn leak(services: Box<dyn Services>) -> Self {
-        let own: &'static Box<dyn Services> = Box::leak(Box::new(services));
+        let own: &'static Own = Box::leak(Box::new(Own(services)));
         Self(Box::leak(Box::new(abi::Host {
             #[allow(clippy::cast_possible_truncation, reason = "some dozens of bytes")]
             struct_size: size_of::<abi::Host>() as u32,
@@ -98,11 +98,15 @@ impl HostTable {
     }
 }
 
+/// A thin pointer's worth of services.
+struct Own(Box<dyn Services>);
+
 /// # Safety
 /// `own` must come from [`HostTable::leak`].
 unsafe fn services(own: *mut c_void) -> &'static dyn Services {
     // SAFETY: leaked there.
-    unsafe { &**own.cast_const().cast::<Box<dyn Services>>() }
+    let own: &'static Own = unsafe { &*own.cast_const().cast::<Own>() };
+    &*own.0
 }
 
 /// Runs a service; a panic of ours must not reach the plugin.

@@ -175,10 +175,10 @@ pub unsafe fn tensor(raw: &abi::Tensor) -> Result<Tensor> {
     if raw.device.type_ != abi::DEVICE_CPU || (rank > 0 && (raw.shape.is_null() || raw.strides.is_null())) {
         return Err(Error::invalid("the plugin's tensor is not whole"));
     }
-    // SAFETY: not null, and the caller answers for so many numbers.
     let (dims, strides) = if rank == 0 {
         (&[][..], &[][..])
     } else {
+        // SAFETY: not null, and the caller answers for so many numbers.
         unsafe { (slice::from_raw_parts(raw.shape, rank), slice::from_raw_parts(raw.strides, rank)) }
     };
     let shape = Shape::new(dims)?;

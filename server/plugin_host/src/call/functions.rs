@@ -257,9 +257,8 @@ pub(crate) unsafe extern "C" fn predict(
             inputs.and_then(|inputs| (*lent).predict(&String::from_utf8_lossy(model.bytes()), &inputs))
         };
         let answer = answered.map_err(|error| inner.refuse(status(error.code()), || format!("the model: {error}")))?;
-        let (names, tensors): (Vec<String>, Vec<Box<Tensor>>) =
-            answer.into_iter().map(|(name, tensor)| (name, Box::new(tensor))).unzip();
-        let view = Values::of(names.iter().map(String::as_str).zip(tensors.iter().map(Box::as_ref)));
+        let (names, tensors): (Vec<String>, Vec<Tensor>) = answer.into_iter().unzip();
+        let view = Values::of(names.iter().map(String::as_str).zip(&tensors));
         // SAFETY: forgets the lifetime; names and tensors are kept beside the view, and do not move when it does.
         let view = unsafe { std::mem::transmute::<Values<'_>, Values<'static>>(view) };
         // SAFETY: the plugin's places; the view's list stays where it is until the next call.

@@ -69,7 +69,7 @@ struct Inner {
 /// What a model answered, kept until the call is over. The values point into the tensors.
 struct Lent {
     _names: Vec<String>,
-    _tensors: Vec<Box<Tensor>>,
+    _tensors: Vec<Tensor>,
     values: Values<'static>,
 }
 

@@ -13,10 +13,9 @@ use super::support::Bench;
 
 fn answer(live: &Live) -> f32 {
     let mut call = CallContext::new(CallLimits::default());
-    match live.instance().infer(&mut call, &[]).unwrap()[0].1.data() {
-        TensorData::Fp32(y) => y[0],
-        other => panic!("{other:?}"),
-    }
+    let outputs = live.instance().infer(&mut call, &[]).unwrap();
+    let TensorData::Fp32(y) = outputs[0].1.data() else { panic!("{outputs:?}") };
+    y[0]
 }
 
 #[test]
