@@ -18,7 +18,8 @@ use anyhow::{Context as _, Result, ensure};
 use candor_domain::tensor::{Shape, Tensor, TensorData};
 use candor_measure::{machine, stats, timer::Moment};
 use candor_plugin_host::{
-    AllowList, CallContext, CallLimits, HostSettings, Instance, Live, LogLevel, MetricKind, PluginHost, Services, Values,
+    AllowList, CallContext, CallLimits, HostSettings, Instance, Live, LogLevel, MetricKind, PluginHost, Services,
+    Values,
 };
 
 const ROUNDS: usize = 400;
@@ -90,7 +91,8 @@ fn cases_of(size: usize, rust: &Arc<Live>, c: &Arc<Live>) -> Result<Vec<Case>> {
     let shape = Shape::new(&[i64::try_from(size)?])?;
     let tensor: &'static Tensor = Box::leak(Box::new(Tensor::new(shape, TensorData::Fp32(data.clone()))?));
     let direct: Box<dyn Direct> = black_box(Box::new(Noop));
-    let case = |what: &str, work: Box<dyn FnMut()>| Case { name: format!("{what}, {size} floats"), work, nanos: vec![] };
+    let case =
+        |what: &str, work: Box<dyn FnMut()>| Case { name: format!("{what}, {size} floats"), work, nanos: vec![] };
     let through = |live: &Arc<Live>| {
         let (live, values) = (Arc::clone(live), Values::of([("x", tensor)]));
         let mut call = CallContext::new(CallLimits::default());
@@ -116,8 +118,7 @@ fn cases_of(size: usize, rust: &Arc<Live>, c: &Arc<Live>) -> Result<Vec<Case>> {
 
 fn host(folder: &Path) -> Result<PluginHost> {
     let allow = AllowList { dev: true, allow: Vec::new() };
-    let settings =
-        HostSettings { allow, store: folder.join("store"), generations_max: HostSettings::GENERATIONS_MAX };
+    let settings = HostSettings { allow, store: folder.join("store"), generations_max: HostSettings::GENERATIONS_MAX };
     Ok(PluginHost::new(settings, Box::new(Silence))?)
 }
 
@@ -128,7 +129,8 @@ fn open(host: &PluginHost, folder: &Path, id: &str) -> Result<Arc<Live>> {
 /// A plugin's folder with its manifest, and where its library belongs.
 fn plugin_folder(root: &Path, name: &str, id: &str, version: &str) -> Result<(PathBuf, PathBuf)> {
     let folder = root.join(name);
-    let library = folder.join(format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH)).join(format!("lib{name}.so"));
+    let library =
+        folder.join(format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH)).join(format!("lib{name}.so"));
     fs::create_dir_all(library.parent().context("a folder")?)?;
     let manifest = format!(
         "name = '{name}'\nversion = '{version}'\nabi = '0.1'\n[[component]]\nid = '{id}'\nkinds = ['predictor']\n"

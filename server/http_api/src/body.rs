@@ -107,8 +107,18 @@ pub(crate) async fn read<'a>(
     let mut held = Held::nothing(&*api.bodies);
     let body = {
         let mut reading = pin!(collect(payload, limits.body_bytes_max, announced, &mut held));
-        // A small body has come with its head; a timer is for those that have not.
-        match poll_fn(|context| Poll::Ready(reading.as_mut().poll(context))).await {
+        // A small body has come with its head, but is handed on only when the handler waits; a timer is for those that
+        // have not.
+        let mut looks = 0;
+        let look = poll_fn(|context| match (reading.as_mut().poll(context), looks) {
+            (Poll::Pending, 0) => {
+                looks += 1;
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            (looked, _) => Poll::Ready(looked),
+        });
+        match look.await {
             Poll::Ready(body) => body?,
             Poll::Pending => {
                 tokio::time::timeout(limits.body_read_max, reading).await.map_err(|_| too_slow(limits))??
@@ -195,6 +205,10 @@ fn too_large(bytes_max: usize, limit: &str) -> Error {
 
 fn check_media_type(request: &HttpRequest, accepts: &Accepts) -> Result<()> {
     let Some(value) = header_text(request, &header::CONTENT_TYPE)? else { return Ok(()) };
+    // As nearly all write it.
+    if accepts.media_types.first() == Some(&value) {
+        return Ok(());
+    }
     let essence = value.split(';').next().unwrap_or_default().trim();
     if accepts.forms == Forms::AsJson && essence.eq_ignore_ascii_case(FORM) {
         return Ok(());
