@@ -3,7 +3,7 @@
 use std::{collections::BTreeSet, time::Duration};
 
 use actix_web::{HttpResponse, http::StatusCode, web::Data};
-use candor_domain::Lifecycle;
+use candor_domain::{BreakerState, Lifecycle};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -119,7 +119,7 @@ fn is_ready(components: &[Component]) -> bool {
 /// disk, which may hang, does so on a thread of its own and not for long.
 async fn components_of(api: &Data<Api>) -> Vec<Component> {
     let repository = repository(Data::clone(api)).await;
-    vec![server(api), startup(api), models(api), repository]
+    vec![server(api), startup(api), models(api), breakers(api), repository]
 }
 
 fn server(api: &Api) -> Component {
@@ -145,6 +145,24 @@ fn models(api: &Api) -> Component {
         detail.push_str(&format!("; failed: {}", failed.join(", ")));
     }
     Component { name: "models", ready: failed.is_empty(), required: api.readiness.is_strict(), detail }
+}
+
+/// Not required: other versions answer, and this one will be tried again.
+fn breakers(api: &Api) -> Component {
+    let open = |state: BreakerState| match state {
+        BreakerState::Closed => None,
+        BreakerState::HalfOpen | BreakerState::Open => Some(state.word().replace('_', "-")),
+    };
+    let views = api.registry.views();
+    let shut: Vec<String> = views
+        .iter()
+        .filter_map(|view| {
+            let state = open(view.breaker.as_ref()?.reading.state)?;
+            Some(format!("{} version {} ({state})", view.model, view.version))
+        })
+        .collect();
+    let detail = if shut.is_empty() { "all closed".to_owned() } else { format!("not closed: {}", shut.join(", ")) };
+    Component { name: "breakers", ready: shut.is_empty(), required: false, detail }
 }
 
 /// Not required: versions in memory answer without their files.

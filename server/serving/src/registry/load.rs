@@ -253,7 +253,7 @@ impl Core {
             clock: Arc::clone(&self.clock),
             model: model.clone(),
             found: found.clone(),
-            session: Arc::clone(&ready.session),
+            session: Arc::downgrade(&ready.session),
             signature: ready.signature.clone(),
             sha256: ready.sha256.clone(),
             check: Arc::clone(&ready.cross_check),
