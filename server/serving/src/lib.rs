@@ -12,10 +12,12 @@
 //! | [`engines`] | which engine runs which version, and what ran it before |
 //! | [`features`] | what people call the columns of inputs, and what outputs are to them |
 //! | [`registry`] | which versions are in memory and in which state; leases |
+//! | [`residency`] | more models than memory: who is in memory, who leaves, who waits |
 //! | [`pipeline`] | one inference: admit, lease, decode, check, run, encode, remember |
 //! | [`oip`] | what the Open Inference Protocol means, whatever the wire |
 //! | [`callers`] | who is calling, may they, and how often |
 //! | [`readiness`] | whether the server may get traffic |
+//! | [`memory`] | what the process holds of the machine's memory |
 //! | [`pool`] | named threads behind a bounded queue |
 //! | [`breaker`] | the breaker of a version, and what happened at it |
 //! | [`bodies`] | how much memory all bodies together may take |
@@ -35,6 +37,7 @@ pub mod facts;
 pub mod faults;
 pub mod features;
 pub mod likeness;
+pub mod memory;
 pub mod oip;
 pub mod overload;
 pub mod pipeline;
@@ -42,6 +45,7 @@ pub mod pool;
 pub mod readiness;
 pub mod registry;
 pub mod repository;
+pub mod residency;
 pub mod tally;
 
 pub use bodies::{Bodies, Counted, Held};
@@ -54,7 +58,9 @@ pub use faults::Faults;
 pub use overload::OverloadDefaults;
 pub use pipeline::{Call, Codec, InferRequest, Pipeline, PipelineSettings, Ran};
 pub use pool::{Pending, Pool};
-pub use readiness::Readiness;
-pub use registry::{IndexEntry, Lease, Meaning, Opened, ReadyVersion, Registry, RegistrySettings, VersionView};
+pub use readiness::{Component, Readiness};
+pub use registry::{
+    IndexEntry, Lease, Meaning, Opened, ReadyVersion, Registry, RegistrySettings, Standing, VersionView,
+};
 pub use repository::{Manifest, Repository, Role, VersionPolicy};
 pub use tally::Tally;
