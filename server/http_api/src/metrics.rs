@@ -326,10 +326,6 @@ fn write_view(text: &mut String, name: &str, view: &VersionView) -> std::fmt::Re
             Some(inflight) => writeln!(text, "{name}{{{labels}}} {inflight}"),
             None => Ok(()),
         },
-        "candor_model_resident" => match view.resident {
-            Some(resident) => writeln!(text, "{name}{{{labels}}} {}", u8::from(resident)),
-            None => Ok(()),
-        },
         "candor_concurrency_limit" | "candor_concurrency_in_use" => view.concurrency.map_or(Ok(()), |reading| {
             let is_limit = name == "candor_concurrency_limit";
             writeln!(text, "{name}{{{labels}}} {}", if is_limit { reading.limit } else { reading.inside })
@@ -340,6 +336,10 @@ fn write_view(text: &mut String, name: &str, view: &VersionView) -> std::fmt::Re
             // Bodies are refused before anybody knows whose they are.
             .filter(|(reason, _)| *reason != Reason::Memory)
             .try_for_each(|(reason, count)| writeln!(text, "{name}{{{labels},reason=\"{}\"}} {count}", reason.word())),
+        "candor_model_resident" => match view.resident {
+            Some(resident) => writeln!(text, "{name}{{{labels}}} {}", u8::from(resident)),
+            None => Ok(()),
+        },
         "candor_breaker_state" => match &view.breaker {
             Some(breaker) => writeln!(text, "{name}{{{labels}}} {}", breaker.reading.state as u8),
             None => Ok(()),

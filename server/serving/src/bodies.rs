@@ -91,12 +91,9 @@ impl<B: Deref<Target = Bodies>> Held<B> {
     /// # Errors
     /// `Overloaded` when there is no room for them.
     pub fn grow(&mut self, more: usize) -> Result<()> {
-        let more = more as u64;
-        let before = self.bodies.bytes.fetch_add(more, Relaxed);
-        if before.saturating_add(more) > self.bodies.bytes_max {
-            self.bodies.bytes.fetch_sub(more, Relaxed);
-            return Err(self.bodies.refuse());
-        }
+        let (more, bytes_max) = (more as u64, self.bodies.bytes_max);
+        let grown = |bytes: u64| bytes.checked_add(more).filter(|bytes| *bytes <= bytes_max);
+        self.bodies.bytes.fetch_update(Relaxed, Relaxed, grown).map_err(|_| self.bodies.refuse())?;
         self.bytes += more;
         Ok(())
     }
@@ -192,6 +189,7 @@ mod tests {
                         let mut held = Held::nothing(&*bodies);
                         let _ = held.grow(size % 400);
                         let _ = held.grow(size % 7);
+                        assert!(bodies.bytes() <= 1000, "never more than they may, not even for a moment");
                     }
                 });
             }

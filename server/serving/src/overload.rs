@@ -50,13 +50,13 @@ impl Refusals {
 
 /// How many requests of a version may be there at once: a number that stands fast over all, and the limit over those
 /// that go through the session pool.
-pub(crate) struct Room {
+pub(crate) struct Places {
     inflight_max: u32,
     limit: Arc<ConcurrencyLimit>,
 }
 
-impl Room {
-    /// Room for at most `inflight_max` requests. `work` is how long the run of a smallest request takes, as far as
+impl Places {
+    /// Places for at most `inflight_max` requests. `work` is how long the run of a smallest request takes, as far as
     /// that is known, and `threads` how many of them can run at the same time.
     pub(crate) fn new(
         inflight_max: u32,
@@ -138,7 +138,7 @@ mod tests {
         let work = Some(Duration::from_secs(1));
         let limit = |defaults: &OverloadDefaults, notes: &str| {
             let manifest = crate::repository::Manifest::parse(notes).unwrap();
-            Room::new(500, defaults, &manifest.overload, work, 1).reading().limit
+            Places::new(500, defaults, &manifest.overload, work, 1).reading().limit
         };
         assert_eq!(limit(&off, ""), 500);
         assert_eq!(limit(&off, "[overload]\nenabled = true"), 8);

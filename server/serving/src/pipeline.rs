@@ -155,7 +155,7 @@ impl Pipeline {
             let refused =
                 |passage: &Passage, error| Err(remember(passage.lease.facts(), &*self.clock, admitted, error));
             // As many may wait as may be in flight.
-            if let Err(refusal) = passage.lease.may_hold() {
+            if let Err(refusal) = passage.lease.admit(self.settings.inline_run_max) {
                 return refused(&passage, refusal);
             }
             match self.registry.seat(&mut passage.lease, self.clock.now().until(until)).await {

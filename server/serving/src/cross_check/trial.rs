@@ -1,6 +1,9 @@
 //! One version, two engines: the second loads the file too, both are asked the same, and the answers compared.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use candor_domain::{Clock, ErrorCode, RequestRules, Result, Session, Signature, Tensor, TensorSpec};
 
@@ -164,7 +167,8 @@ pub(crate) struct Subject {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) model: FoundModel,
     pub(crate) found: FoundVersion,
-    pub(crate) session: Arc<dyn Session>,
+    /// Not held while the check waits for its turn: a version that is replaced meanwhile leaves memory.
+    pub(crate) session: Weak<dyn Session>,
     pub(crate) signature: Signature,
     pub(crate) sha256: String,
     pub(crate) check: Arc<CrossCheck>,
@@ -174,9 +178,7 @@ impl Subject {
     /// Tries, takes note, and lets the second session go unless live traffic is to be checked too.
     pub(crate) fn check(self, is_ending: impl Fn() -> bool) {
         let stop = || self.check.is_over() || is_ending();
-        if stop() {
-            return;
-        }
+        let Some(session) = self.session.upgrade().filter(|_| !stop()) else { return };
         let trial = Trial {
             engines: &self.engines,
             repository: &self.repository,
@@ -185,7 +187,7 @@ impl Subject {
             model: &self.model,
             found: &self.found,
             engine: &self.check.engine,
-            session: &*self.session,
+            session: &*session,
             signature: &self.signature,
             sha256: &self.sha256,
             stop: &stop,

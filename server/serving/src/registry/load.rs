@@ -23,7 +23,7 @@ use crate::{
     cross_check::{CrossCheck, CrossCheckReport, CrossCheckSettings, CrossCheckState, Live, Outbox, Subject, Trial},
     engines::{Chosen, EngineId, Engines, PassedOver, Remembered, joined},
     features::{Answers, FeatureSet, RowCount},
-    overload::Room,
+    overload::Places,
     repository::{Fitted, FoundModel, FoundVersion, Golden, GoldenCase, Manifest, Origin, Repository, Reshaped},
     residency::{Body, ledger::Need},
 };
@@ -191,8 +191,7 @@ impl Core {
         let breaker = breaker::for_version(name, &self.settings.breaker, &manifest.breaker, &facts, &*self.clock);
         let overload = (&self.settings.overload, &manifest.overload);
         let work = per_row.map(Duration::from_nanos);
-        let queue_room =
-            Room::new(self.settings.inflight_max, overload.0, overload.1, work, self.settings.pool_threads);
+        let places = Places::new(self.settings.inflight_max, overload.0, overload.1, work, self.settings.pool_threads);
         let cross_check = self.cross_check(model, found, &opened);
         let load_ms = self.clock.now().nanos_since(began) / 1_000_000;
         let need = self.need(&opened.sha256, opened.file_bytes, Some(&EngineId::from(&opened.engine)), model);
@@ -220,8 +219,8 @@ impl Core {
             facts,
             breaker,
             fingerprint: found.fingerprint.clone(),
+            places,
             found: self.keeper.as_ref().map(|_| Arc::new(model.clone())),
-            room: queue_room,
             leases: Leases::new(self.retired.clone()),
         };
         Ok(ready)
@@ -258,7 +257,8 @@ impl Core {
             return;
         }
         // One that has left already will not be checked; it says so until it is loaded anew.
-        let Some(session) = ready.seat.seated() else { return };
+        let Some(seated) = ready.seat.seated() else { return };
+        let session: Arc<dyn Session> = seated;
         let subject = Subject {
             engines: Arc::clone(&self.engines),
             repository: self.repository.clone(),
@@ -266,7 +266,7 @@ impl Core {
             clock: Arc::clone(&self.clock),
             model: model.clone(),
             found: found.clone(),
-            session,
+            session: Arc::downgrade(&session),
             signature: ready.signature.clone(),
             sha256: ready.sha256.clone(),
             check: Arc::clone(&ready.cross_check),

@@ -247,6 +247,7 @@ impl Registry {
             tracing::warn!("{error}");
         }
         self.core.started.store(true, Ordering::SeqCst);
+        self.core.record.save();
         self.core.check_postponed();
     }
 

@@ -27,7 +27,7 @@ use crate::{
     engines::{EngineId, PassedOver},
     facts::Facts,
     features::{Answers, FeatureSet},
-    overload::{self, Room},
+    overload::{self, Places},
     repository::{Fingerprint, FoundModel, Manifest, Origin},
     residency::{ABSENT, Departure, Seated},
 };
@@ -71,9 +71,9 @@ pub struct ReadyVersion {
     pub(super) facts: Arc<Facts>,
     pub(super) breaker: Option<Arc<Breaker>>,
     pub(super) fingerprint: Fingerprint,
+    pub(super) places: Places,
     /// How it lies on disk, where its session may have to be loaded again.
     pub(super) found: Option<Arc<FoundModel>>,
-    pub(super) room: Room,
     pub(super) leases: Leases,
 }
 
@@ -194,12 +194,12 @@ impl ReadyVersion {
     /// How many of them may go through the session pool at the same time, and how many do.
     #[must_use]
     pub fn concurrency(&self) -> ConcurrencyReading {
-        self.room.reading()
+        self.places.reading()
     }
 
     /// The limit over those.
     pub(crate) fn limit(&self) -> &Arc<ConcurrencyLimit> {
-        self.room.limit()
+        self.places.limit()
     }
 
     /// Takes no new leases from now on; is freed when those that there are have gone.
@@ -278,19 +278,11 @@ impl Lease {
     /// # Errors
     /// `Overloaded` with the limit.
     pub fn admit(&self, inline_run_max: Duration) -> Result<()> {
-        self.may_hold()?;
+        self.places.check(&self.model, self.ahead)?;
         if !self.may_run_inline(inline_run_max) && self.limit().is_full() {
             return Err(overload::full(&self.model, self.limit().full()));
         }
         Ok(())
-    }
-
-    /// Refuses when more requests hold the version than may hold it at once.
-    ///
-    /// # Errors
-    /// `Overloaded` with the limit.
-    pub(crate) fn may_hold(&self) -> Result<()> {
-        self.room.check(&self.model, self.ahead)
     }
 
     fn may_run_inline(&self, inline_run_max: Duration) -> bool {

@@ -36,12 +36,12 @@ pub struct Manifest {
     /// How its breakers differ from the server's.
     #[serde(default)]
     pub breaker: BreakerNotes,
-    /// Whether it may leave memory, and what it takes there.
-    #[serde(default)]
-    pub residency: ResidencyNotes,
     /// How its concurrency limits differ from the server's.
     #[serde(default)]
     pub overload: OverloadNotes,
+    /// Whether it may leave memory, and what it takes there.
+    #[serde(default)]
+    pub residency: ResidencyNotes,
     /// Notes on inputs, by name.
     #[serde(default)]
     pub inputs: Vec<TensorNotes>,
