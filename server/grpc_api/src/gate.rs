@@ -28,6 +28,7 @@ use crate::{
     GrpcLimits,
     body::{ClosingBody, TimedBody},
     error::{place, status},
+    idle::Idleness,
     methods::{self, Kind, Method, Service},
 };
 
@@ -82,19 +83,21 @@ pub(crate) struct Gate {
     callers: Arc<Callers>,
     limits: Arc<GrpcLimits>,
     answers: Arc<Tally>,
+    cuts: Arc<Tally>,
     closing: watch::Receiver<bool>,
 }
 
 impl Gate {
-    /// A gate before `services` that counts `answers` by code.
+    /// A gate before `services` that counts `answers` by code, and `cuts` of what is cut off.
     pub(crate) fn new(
         services: Services,
         callers: Arc<Callers>,
         limits: Arc<GrpcLimits>,
         answers: Arc<Tally>,
+        cuts: Arc<Tally>,
         closing: watch::Receiver<bool>,
     ) -> Self {
-        Self { services, callers, limits, answers, closing }
+        Self { services, callers, limits, answers, cuts, closing }
     }
 
     /// The method that is asked for, and who asks.
@@ -135,7 +138,8 @@ impl Gate {
             (Kind::Unary, _) => Body::new(TimedBody::new(body, self.limits.message_read_max)),
             // Not of ours, and so unable to end by itself.
             (_, Service::ReflectionV1 | Service::ReflectionV1Alpha) => {
-                Body::new(ClosingBody::new(body, self.closing.clone()))
+                let idleness = Idleness::new(self.limits.stream_idle_max, Arc::clone(&self.cuts));
+                Body::new(ClosingBody::new(body, self.closing.clone(), idleness))
             }
             (_, Service::Inference | Service::Health) => body,
         });
@@ -303,13 +307,20 @@ mod tests {
             connections_max: 1,
             calls_per_connection_max: 1,
             stream_inflight_max: 1,
+            stream_idle_max: Duration::from_secs(60),
+            answer_read_max: Duration::from_secs(60),
+            connection_idle_max: None,
+            connection_age_max: None,
+            connection_age_grace: Duration::from_secs(60),
             keep_alive: Duration::from_secs(60),
             keep_alive_wait: Duration::from_secs(60),
         };
         let answers = Arc::new(Tally::of(&crate::error::CODES));
         let services = Services::default().with(Service::Inference, never.clone());
         let callers = Arc::new(Callers::new(None, None));
-        let mut gate = Gate::new(services, callers, Arc::new(limits), Arc::clone(&answers), watch::channel(false).1);
+        let cuts = Arc::new(Tally::of(&crate::CUTS));
+        let closing = watch::channel(false).1;
+        let mut gate = Gate::new(services, callers, Arc::new(limits), Arc::clone(&answers), cuts, closing);
         let request = Request::post("/inference.GRPCInferenceService/ModelInfer").header("grpc-timeout", "20m");
         let request = request.body(Body::empty()).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -23,7 +23,7 @@ pub struct Metric {
 }
 
 /// Every metric, in the order in which they are written; docs/METRICS.md is made from this.
-pub const METRICS: [Metric; 22] = [
+pub const METRICS: [Metric; 23] = [
     Metric { name: "candor_build_info", kind: "gauge", labels: "version", help: "Always 1; the label says what runs." },
     Metric {
         name: "candor_engine_info",
@@ -79,6 +79,12 @@ pub const METRICS: [Metric; 22] = [
         kind: "counter",
         labels: "code",
         help: "Answers of all gRPC methods by code; a stream counts when it begins.",
+    },
+    Metric {
+        name: "candor_grpc_cut_off_total",
+        kind: "counter",
+        labels: "why",
+        help: "gRPC answers, streams and connections that were cut off: answer_unread, stream_idle, connection_idle, connection_age.",
     },
     Metric {
         name: "candor_requests_total",
@@ -178,6 +184,9 @@ pub(crate) fn render(api: &Api) -> String {
                 .grpc_answers
                 .totals()
                 .try_for_each(|(code, count)| writeln!(text, "{name}{{code=\"{code}\"}} {count}")),
+            "candor_grpc_cut_off_total" => {
+                api.grpc_cuts.totals().try_for_each(|(why, count)| writeln!(text, "{name}{{why=\"{why}\"}} {count}"))
+            }
             _ => views.iter().try_for_each(|view| write_view(&mut text, name, view)),
         };
     }

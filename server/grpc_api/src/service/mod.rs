@@ -16,7 +16,7 @@ mod statistics;
 use std::sync::Arc;
 
 use candor_domain::{Error, ErrorCode, Result};
-use candor_serving::{Callers, Pipeline, Readiness, Registry, oip::describe as oip};
+use candor_serving::{Callers, Pipeline, Readiness, Registry, Tally, oip::describe as oip};
 use tokio::sync::watch;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
@@ -39,25 +39,19 @@ use crate::{
 pub(crate) struct Inference(Arc<Shared>);
 
 /// What every call needs.
-struct Shared {
-    pipeline: Arc<Pipeline>,
-    registry: Arc<Registry>,
-    readiness: Arc<Readiness>,
-    callers: Arc<Callers>,
-    limits: Arc<GrpcLimits>,
-    closing: watch::Receiver<bool>,
+pub(crate) struct Shared {
+    pub(crate) pipeline: Arc<Pipeline>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) readiness: Arc<Readiness>,
+    pub(crate) callers: Arc<Callers>,
+    pub(crate) limits: Arc<GrpcLimits>,
+    pub(crate) cuts: Arc<Tally>,
+    pub(crate) closing: watch::Receiver<bool>,
 }
 
 impl Inference {
-    pub(crate) fn new(
-        pipeline: Arc<Pipeline>,
-        registry: Arc<Registry>,
-        readiness: Arc<Readiness>,
-        callers: Arc<Callers>,
-        limits: Arc<GrpcLimits>,
-        closing: watch::Receiver<bool>,
-    ) -> Self {
-        Self(Arc::new(Shared { pipeline, registry, readiness, callers, limits, closing }))
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self(Arc::new(shared))
     }
 }
 
