@@ -1,5 +1,5 @@
 //! The data folder: locked by one server at a time; `serving.json` says where that server is, `engines.json` which
-//! engine ran which file.
+//! engine ran which file, `weights.json` what each takes.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -69,6 +69,12 @@ impl DataFolder {
     #[must_use]
     pub(crate) fn engine_record(folder: &Path) -> PathBuf {
         folder.join("engines.json")
+    }
+
+    /// The file of `folder` that says what models take, which `candor probe` writes.
+    #[must_use]
+    pub(crate) fn weights(folder: &Path) -> PathBuf {
+        folder.join("weights.json")
     }
 
     /// Whether [`open`](Self::open) would succeed in a folder that is there. Makes, changes and holds nothing.

@@ -26,7 +26,7 @@ use candor_health_api::HealthDoor;
 use candor_http_api::{Api, ApiParts, Gate};
 use candor_serving::{
     Callers, EngineChoice, Engines, Faults, Pipeline, PipelineSettings, Pool, Quota, Readiness, Registry,
-    RegistrySettings, Repository, Tally, Tokens,
+    RegistrySettings, Repository, Tally, Tokens, residency::ResidencySettings,
 };
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
@@ -163,6 +163,11 @@ fn registry_settings(settings: &Settings, faults: Option<Arc<Faults>>) -> Regist
         faults,
         engine_record: settings.data_dir.as_deref().map(DataFolder::engine_record),
         cross_check: settings.cross_check.clone(),
+        residency: settings.residency.clone().map(|residency| {
+            let weights = settings.data_dir.as_deref().map(DataFolder::weights);
+            ResidencySettings { weights, ..residency }
+        }),
+        trim: Some(candor_engine_ort::trim),
     }
 }
 

@@ -51,6 +51,7 @@ mod cli_help;
 mod cli_infer;
 mod cli_model;
 mod cli_paths;
+mod cli_probe;
 mod cli_scan;
 mod compression;
 mod contracts;

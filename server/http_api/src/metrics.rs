@@ -6,7 +6,10 @@
 use std::fmt::Write as _;
 
 use candor_domain::{BreakerState, EngineInfo, Outcome, Phase};
-use candor_serving::{CrossCheckReport, LATENCY_BUCKETS_NANOS, VersionView, cross_check::LiveCounts};
+use candor_serving::{
+    CrossCheckReport, LATENCY_BUCKETS_NANOS, VersionView, cross_check::LiveCounts, facts::HistogramTotals, memory,
+    residency::ResidencyView,
+};
 
 use crate::{Api, responses::WorkerTotals};
 
@@ -23,7 +26,7 @@ pub struct Metric {
 }
 
 /// Every metric, in the order in which they are written; docs/METRICS.md is made from this.
-pub const METRICS: [Metric; 23] = [
+pub const METRICS: &[Metric] = &[
     Metric { name: "candor_build_info", kind: "gauge", labels: "version", help: "Always 1; the label says what runs." },
     Metric {
         name: "candor_engine_info",
@@ -152,6 +155,54 @@ pub const METRICS: [Metric; 23] = [
         labels: "model, version, outcome",
         help: "Samples of live traffic for a second engine by outcome: agreed, disagreed, failed, dropped.",
     },
+    Metric {
+        name: "candor_model_resident",
+        kind: "gauge",
+        labels: "model, version",
+        help: "1 if the session of a ready version is in memory, 0 if a request for it would wait for that.",
+    },
+    Metric {
+        name: "candor_process_resident_bytes",
+        kind: "gauge",
+        labels: "",
+        help: "Physical memory that the process holds, as the system tells it.",
+    },
+    Metric {
+        name: "candor_residency_budget_bytes",
+        kind: "gauge",
+        labels: "",
+        help: "Memory that models may take; absent where that is not bounded.",
+    },
+    Metric {
+        name: "candor_residency_reserved_bytes",
+        kind: "gauge",
+        labels: "",
+        help: "Memory that is reserved for models in it, being loaded, and leaving; never above the budget.",
+    },
+    Metric {
+        name: "candor_residency_sessions",
+        kind: "gauge",
+        labels: "state",
+        help: "Sessions by state: resident, loading, leaving, waiting (for room).",
+    },
+    Metric {
+        name: "candor_residency_evictions_total",
+        kind: "counter",
+        labels: "",
+        help: "Sessions that left memory for want of room, or because nobody used them.",
+    },
+    Metric {
+        name: "candor_cold_starts_total",
+        kind: "counter",
+        labels: "",
+        help: "Loads that were begun because a request wanted a session that was not in memory.",
+    },
+    Metric {
+        name: "candor_cold_start_seconds",
+        kind: "histogram",
+        labels: "",
+        help: "Time that requests waited for a session that was not in memory.",
+    },
 ];
 
 /// The text of one scrape.
@@ -159,7 +210,7 @@ pub(crate) fn render(api: &Api) -> String {
     let views = api.registry.views();
     let ready = api.registry.has_started() && !api.readiness.is_stopping();
     let mut text = String::with_capacity(4096 + views.len() * 8192);
-    for metric in &METRICS {
+    for metric in METRICS {
         let Metric { name, kind, help, .. } = metric;
         let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
         let _ = match *name {
@@ -187,6 +238,10 @@ pub(crate) fn render(api: &Api) -> String {
             "candor_grpc_cut_off_total" => {
                 api.grpc_cuts.totals().try_for_each(|(why, count)| writeln!(text, "{name}{{why=\"{why}\"}} {count}"))
             }
+            "candor_process_resident_bytes" => writeln!(text, "{name} {}", memory::memory().resident),
+            residency if is_residency(residency) => {
+                api.registry.residency().map_or(Ok(()), |view| write_residency(&mut text, name, &view))
+            }
             _ => views.iter().try_for_each(|view| write_view(&mut text, name, view)),
         };
     }
@@ -199,6 +254,30 @@ fn write_workers(text: &mut String, name: &str, api: &Api, of: fn(&WorkerTotals)
         .iter()
         .zip(0..)
         .try_for_each(|(totals, worker)| writeln!(text, "{name}{{worker=\"{worker}\"}} {}", of(totals)))
+}
+
+fn is_residency(name: &str) -> bool {
+    name.starts_with("candor_residency_") || name.starts_with("candor_cold_start")
+}
+
+fn write_residency(text: &mut String, name: &str, view: &ResidencyView) -> std::fmt::Result {
+    let totals = &view.totals;
+    match name {
+        "candor_residency_budget_bytes" if view.budget_bytes == u64::MAX => Ok(()),
+        "candor_residency_budget_bytes" => writeln!(text, "{name} {}", view.budget_bytes),
+        "candor_residency_reserved_bytes" => writeln!(text, "{name} {}", totals.reserved_bytes),
+        "candor_residency_sessions" => [
+            ("resident", totals.resident),
+            ("loading", totals.loading),
+            ("leaving", totals.leaving),
+            ("waiting", totals.waiting),
+        ]
+        .into_iter()
+        .try_for_each(|(state, count)| writeln!(text, "{name}{{state=\"{state}\"}} {count}")),
+        "candor_residency_evictions_total" => writeln!(text, "{name} {}", totals.evictions),
+        "candor_cold_starts_total" => writeln!(text, "{name} {}", view.cold_starts),
+        _ => write_buckets(text, name, "", &view.waits),
+    }
 }
 
 fn write_view(text: &mut String, name: &str, view: &VersionView) -> std::fmt::Result {
@@ -215,6 +294,10 @@ fn write_view(text: &mut String, name: &str, view: &VersionView) -> std::fmt::Re
         "candor_rows_total" => writeln!(text, "{name}{{{labels}}} {}", view.totals.rows),
         "candor_requests_in_flight" => match view.inflight {
             Some(inflight) => writeln!(text, "{name}{{{labels}}} {inflight}"),
+            None => Ok(()),
+        },
+        "candor_model_resident" => match view.resident {
+            Some(resident) => writeln!(text, "{name}{{{labels}}} {}", u8::from(resident)),
             None => Ok(()),
         },
         "candor_breaker_state" => match &view.breaker {
@@ -253,17 +336,23 @@ fn write_cross_check(text: &mut String, name: &str, labels: &str, report: &Cross
 }
 
 fn write_histogram(text: &mut String, name: &str, labels: &str, view: &VersionView, phase: Phase) -> std::fmt::Result {
-    let histogram = view.totals.phase(phase);
-    let phase = phase.word();
+    let labels = format!("{labels},phase=\"{}\"", phase.word());
+    write_buckets(text, name, &labels, &view.totals.phase(phase))
+}
+
+/// A histogram with these labels, or with none.
+fn write_buckets(text: &mut String, name: &str, labels: &str, histogram: &HistogramTotals) -> std::fmt::Result {
+    let comma = if labels.is_empty() { "" } else { "," };
     let mut below = 0;
     for (bound, count) in LATENCY_BUCKETS_NANOS.into_iter().zip(histogram.buckets) {
         below += count;
-        writeln!(text, "{name}_bucket{{{labels},phase=\"{phase}\",le=\"{}\"}} {below}", seconds(bound))?;
+        writeln!(text, "{name}_bucket{{{labels}{comma}le=\"{}\"}} {below}", seconds(bound))?;
     }
     let count = histogram.count();
-    writeln!(text, "{name}_bucket{{{labels},phase=\"{phase}\",le=\"+Inf\"}} {count}")?;
-    writeln!(text, "{name}_sum{{{labels},phase=\"{phase}\"}} {}", seconds(histogram.nanos))?;
-    writeln!(text, "{name}_count{{{labels},phase=\"{phase}\"}} {count}")
+    writeln!(text, "{name}_bucket{{{labels}{comma}le=\"+Inf\"}} {count}")?;
+    let braced = if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
+    writeln!(text, "{name}_sum{braced} {}", seconds(histogram.nanos))?;
+    writeln!(text, "{name}_count{braced} {count}")
 }
 
 #[allow(
@@ -291,7 +380,7 @@ pub fn reference() -> String {
          closed lists, never from requests. Histograms have buckets from 10 µs to 30 s.\n\n\
          | metric | type | labels | meaning |\n|---|---|---|---|\n",
     );
-    for Metric { name, kind, labels, help } in &METRICS {
+    for Metric { name, kind, labels, help } in METRICS {
         let _ = writeln!(text, "| `{name}` | {kind} | {} | {help} |", if labels.is_empty() { "–" } else { labels });
     }
     text

@@ -12,10 +12,12 @@
 //! | [`engines`] | which engine runs which version, and what ran it before |
 //! | [`features`] | what people call the columns of inputs, and what outputs are to them |
 //! | [`registry`] | which versions are in memory and in which state; leases |
+//! | [`residency`] | more models than memory: who is in memory, who leaves, who waits |
 //! | [`pipeline`] | one inference: admit, lease, decode, check, run, encode, remember |
 //! | [`oip`] | what the Open Inference Protocol means, whatever the wire |
 //! | [`callers`] | who is calling, may they, and how often |
 //! | [`readiness`] | whether the server may get traffic |
+//! | [`memory`] | what the process holds of the machine's memory |
 //! | [`pool`] | named threads behind a bounded queue |
 //! | [`breaker`] | the breaker of a version, and what happened at it |
 //! | [`faults`] | faults on order, around a session's run |
@@ -32,12 +34,14 @@ pub mod facts;
 pub mod faults;
 pub mod features;
 pub mod likeness;
+pub mod memory;
 pub mod oip;
 pub mod pipeline;
 pub mod pool;
 pub mod readiness;
 pub mod registry;
 pub mod repository;
+pub mod residency;
 pub mod tally;
 
 pub use breaker::{BreakerDefaults, BreakerTotals, BreakerView};

@@ -1,6 +1,6 @@
 //! Arguments that several subcommands share, and the configuration that they make.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{
     Args, ColorChoice,
@@ -93,6 +93,15 @@ impl ConfigArgs {
 }
 
 impl CommonArgs {
+    /// The same as words of a command line, for a process that is to see what this one sees.
+    pub(super) fn words(&self) -> Vec<OsString> {
+        let named = [("--engine", &self.engine), ("--ort-library", &self.ort_library)];
+        let named = named.into_iter().filter_map(|(flag, value)| Some([flag.into(), value.as_ref()?.into()]));
+        let config = self.config.iter().map(|file| ["--config".into(), file.into()]);
+        let assignments = self.assignments.iter().map(|assignment| ["--set".into(), assignment.into()]);
+        named.chain(config).chain(assignments).flatten().collect()
+    }
+
     fn layers_with(&self, flags: &[(&str, &Option<String>)]) -> Layers {
         let mut layers = Layers::default();
         if let Some(file) = &self.config {

@@ -11,6 +11,7 @@
 //! | `settings` | what the values mean and which are allowed |
 //! | `grpc`, `health` | the same for the gRPC door and the health listener |
 //! | `threads` | one budget of threads |
+//! | `residency` | `[residency]` |
 //! | `reach` | who may reach the doors without a token |
 //! | `reference` | docs/CONFIG.md and `candor config show` |
 
@@ -20,6 +21,7 @@ mod health;
 mod layers;
 mod reach;
 mod reference;
+mod residency;
 mod settings;
 mod threads;
 
@@ -27,6 +29,7 @@ pub use grpc::GrpcSettings;
 pub use health::HealthSettings;
 pub use layers::{Layers, Problem, Report};
 pub use reference::{reference, show};
+pub(crate) use settings::parse_bytes;
 pub use settings::{LogFormat, Settings};
 pub use threads::Threads;
 

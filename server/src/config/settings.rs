@@ -15,7 +15,9 @@ use candor_http_api::{
     Contracts, HttpLimits, V1,
     contracts::{VertexPaths, fault_of_health_path, fault_of_path},
 };
-use candor_serving::{BreakerDefaults, CrossCheckSettings, EngineChoice, VersionPolicy, oip::TensorLimits};
+use candor_serving::{
+    BreakerDefaults, CrossCheckSettings, EngineChoice, VersionPolicy, oip::TensorLimits, residency::ResidencySettings,
+};
 use toml::Value;
 
 use super::{
@@ -24,6 +26,7 @@ use super::{
     health::HealthSettings,
     layers::{Layers, Report, Source},
     reach::read_reach,
+    residency::read_residency,
     threads::Threads,
 };
 
@@ -64,6 +67,7 @@ pub struct Settings {
     pub requests_per_second_max: Option<NonZeroU32>,
     pub model_bytes_max: u64,
     pub breaker: BreakerDefaults,
+    pub residency: Option<ResidencySettings>,
     pub faults_enabled: bool,
     pub tokens_file: Option<PathBuf>,
     pub strict_readiness: bool,
@@ -126,6 +130,7 @@ impl Settings {
                 .and_then(NonZeroU32::new),
             model_bytes_max: read.whole("limits.model_bytes_max", 1..=1024 * GIB),
             breaker: read_breaker(&mut read),
+            residency: read_residency(&mut read),
             faults_enabled,
             strict_readiness: read.boolean("health.strict"),
             health: HealthSettings::read(&mut read),
@@ -305,7 +310,7 @@ impl Reader<'_> {
 }
 
 /// `"64 MiB"`, `"2GiB"`, `"100 kB"`, `"1024"`.
-fn parse_bytes(text: &str) -> Option<u64> {
+pub(crate) fn parse_bytes(text: &str) -> Option<u64> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);

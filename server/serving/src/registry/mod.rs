@@ -11,12 +11,14 @@
 //! | `version` | a ready version and its leases |
 //! | `load` | from files to ready: read, open, verify, warm up, measure |
 //! | `change` | load, unload, poll: what a model's versions become |
+//! | `cold` | room for a session before it is loaded; bringing back one that had to leave |
 //! | `breakers` | the breakers of versions in memory, shown and closed by hand |
 //! | `book` | the state of every version ever seen, for the index and for messages |
 
 mod book;
 mod breakers;
 mod change;
+mod cold;
 mod load;
 mod version;
 
@@ -26,15 +28,16 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 use arc_swap::ArcSwap;
 use candor_domain::{Clock, EngineInfo, Error, ErrorCode, ModelName, Result, Version};
-use crossbeam_channel::{Sender, unbounded};
+use crossbeam_channel::{Sender, bounded, unbounded};
 
 pub use book::{IndexEntry, Standing};
+pub(crate) use cold::Came;
 pub use load::{Meaning, Opened};
 pub use version::{Lease, ReadyVersion};
 
@@ -46,6 +49,7 @@ use crate::{
     faults::Faults,
     pool::{Pending, Pool},
     repository::{Repository, VersionPolicy},
+    residency::{Departure, Keeper, ResidencySettings, weights::Weights},
 };
 use book::{Book, OpenBook};
 use version::Retired;
@@ -71,6 +75,10 @@ pub struct RegistrySettings {
     pub cross_check: CrossCheckSettings,
     /// What a thread does before each load, such as to step back behind those that answer.
     pub before_load: fn(),
+    /// Bounds the memory that sessions take; without it every ready version stays in memory.
+    pub residency: Option<ResidencySettings>,
+    /// Gives free memory back to the system, after sessions have been freed.
+    pub trim: Option<fn() -> bool>,
 }
 
 impl Default for RegistrySettings {
@@ -86,6 +94,8 @@ impl Default for RegistrySettings {
             breaker: BreakerDefaults::default(),
             faults: None,
             before_load: || (),
+            residency: None,
+            trim: None,
         }
     }
 }
@@ -117,6 +127,13 @@ struct Core {
     clock: Arc<dyn Clock>,
     settings: RegistrySettings,
     retired: Sender<Retired>,
+    departures: Sender<Departure>,
+    keeper: Option<Arc<Keeper>>,
+    weights: Weights,
+    /// Bytes that were freed since the last trimming.
+    untrimmed: AtomicU64,
+    /// Ends the thread that tells the keeper the time.
+    _ticker: Option<Sender<()>>,
     started: AtomicBool,
 }
 
@@ -142,6 +159,8 @@ pub struct VersionView {
     pub breaker: Option<BreakerView>,
     /// The engine that runs it; `None` when it is not ready.
     pub engine: Option<EngineInfo>,
+    /// Whether its session is in memory; `None` when it is not ready.
+    pub resident: Option<bool>,
     /// What another engine says to it; `None` when it is not ready.
     pub cross_check: Option<CrossCheckReport>,
 }
@@ -161,7 +180,15 @@ impl Registry {
         let checks = &settings.cross_check;
         let is_checked = checks.is_on() && engines.present().count() > 1;
         let checker = is_checked.then(|| Checker::start(checks.queue_max)).transpose()?;
-        let (retired, departures) = unbounded::<Retired>();
+        let (retired, leaving) = unbounded::<Retired>();
+        let (departures, departing) = unbounded::<Departure>();
+        let (reloads, wanted) = unbounded();
+        let keeper = settings
+            .residency
+            .clone()
+            .map(|residency| Arc::new(Keeper::new(residency, Arc::clone(&clock), reloads, departures.clone())));
+        let (ticker, stop) = bounded::<()>(0);
+        let weights = settings.residency.as_ref().and_then(|residency| residency.weights.clone());
         let core = Arc::new(Core {
             snapshot: ArcSwap::default(),
             book: Mutex::default(),
@@ -175,19 +202,14 @@ impl Registry {
             clock,
             settings,
             retired,
+            departures,
+            _ticker: keeper.as_ref().map(|_| ticker),
+            keeper,
+            weights: Weights::new(weights),
+            untrimmed: AtomicU64::new(0),
             started: AtomicBool::new(false),
         });
-        let weak = Arc::downgrade(&core);
-        // Ends when the last sender is gone: the core's and those of the versions.
-        std::thread::Builder::new().name("candor-unload".into()).spawn(move || {
-            for retired in departures {
-                let farewell = retired.farewell();
-                retired.free();
-                if let (Some(core), Some((model, version))) = (weak.upgrade(), farewell) {
-                    core.book().departed(&model, &version);
-                }
-            }
-        })?;
+        cold::start_threads(&core, leaving, departing, wanted, stop)?;
         Ok(Self { core, loads, _checker: checker })
     }
 
@@ -343,6 +365,7 @@ impl Registry {
                 inflight: ready.map(|ready| ready.inflight()),
                 breaker: ready.and_then(|ready| self.breaker_of(ready)),
                 engine: ready.map(|ready| ready.engine.clone()),
+                resident: ready.map(|ready| ready.is_resident()),
                 cross_check: ready.map(|ready| ready.cross_check.report()),
                 totals: facts.totals(),
                 model,

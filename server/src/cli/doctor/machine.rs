@@ -61,9 +61,6 @@ impl Limits {
             let read = |name: &str| number(&text(&top.join("cpu").join(name))?);
             Some(read("cpu.cfs_quota_us").filter(|quota| *quota > 0.0)? / read("cpu.cfs_period_us")?)
         };
-        let bytes = |path: PathBuf| text(&path)?.trim().parse::<u64>().ok();
-        // The first version of control groups says "no limit" with a number near the largest.
-        let old_bytes = || bytes(top.join("memory/memory.limit_in_bytes")).filter(|bytes| *bytes < 1 << 60);
         let meminfo = text(&root.join("proc/meminfo")).unwrap_or_default();
         let kib = |key: &str| {
             let line = meminfo.lines().find_map(|line| line.strip_prefix(key))?;
@@ -71,7 +68,7 @@ impl Limits {
         };
         Self {
             cpu: all.iter().filter_map(quota).reduce(f64::min).or_else(old_quota),
-            memory: all.iter().filter_map(|folder| bytes(folder.join("memory.max"))).min().or_else(old_bytes),
+            memory: candor_serving::memory::group_limit(root),
             memory_free: kib("MemAvailable"),
             memory_all: kib("MemTotal"),
         }
