@@ -197,6 +197,8 @@ impl<'a> Servers<'a> {
                 "127.0.0.1:0",
                 "--grpc-addr",
                 "off",
+                "--health-addr",
+                "off",
                 "--data",
                 &folder,
                 "--log-level",

@@ -99,6 +99,7 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
     let callers = Arc::new(Callers::new(tokens, settings.requests_per_second_max.map(Quota::per_second)));
     let bodies = Arc::new(Bodies::new(settings.bodies_bytes_max));
     let grpc_answers = Arc::new(Tally::of(&candor_grpc_api::error::CODES));
+    let grpc_cuts = Arc::new(Tally::of(&candor_grpc_api::CUTS));
     let api = Arc::new(Api::new(ApiParts {
         pipeline: Arc::clone(&pipeline),
         registry: Arc::clone(&registry),
@@ -109,6 +110,7 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
         contracts: settings.contracts.clone(),
         faults,
         grpc_answers: Arc::clone(&grpc_answers),
+        grpc_cuts: Arc::clone(&grpc_cuts),
     }));
     let (server, addrs) = listen(settings, &api)?;
     let grpc = GrpcParts {
@@ -119,6 +121,7 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
         limits: settings.grpc.limits.clone(),
         bodies,
         answers: grpc_answers,
+        cuts: grpc_cuts,
         reflection: settings.grpc.reflection,
         threads: settings.threads.grpc,
     };

@@ -1,5 +1,6 @@
 //! A request's body that is counted as it comes, within the memory of all bodies, and must arrive in its time, against
-//! callers who trickle; and one that ends when the door closes, for streams that would keep it open.
+//! callers who trickle; and one that ends when the door closes or nothing comes, for streams that would
+//! keep it open.
 //!
 //! What has come of a message is counted here until the message is whole; from then on `service` counts it.
 
@@ -17,7 +18,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::{sync::watch, time::Sleep};
 use tonic::{Status, body::Body};
 
-use crate::{closing::closed, error::status};
+use crate::{closing::closed, error::status, idle::Idleness};
 
 /// What has come of a message that is not whole yet. Only the call whose message it is ever looks at it.
 #[derive(Debug, Clone)]
@@ -117,16 +118,17 @@ impl HttpBody for TimedBody {
     }
 }
 
-/// A body that ends when the door closes.
+/// A body that ends when the door closes, or when nothing comes for too long.
 pub(crate) struct ClosingBody {
     body: Body,
     closed: Pin<Box<dyn Future<Output = ()> + Send>>,
+    idleness: Idleness,
 }
 
 impl ClosingBody {
-    /// `body`, until the door closes.
-    pub(crate) fn new(body: Body, closing: watch::Receiver<bool>) -> Self {
-        Self { body, closed: Box::pin(closed(closing)) }
+    /// `body`, until the door closes or it is idle.
+    pub(crate) fn new(body: Body, closing: watch::Receiver<bool>, idleness: Idleness) -> Self {
+        Self { body, closed: Box::pin(closed(closing)), idleness }
     }
 }
 
@@ -136,8 +138,12 @@ impl HttpBody for ClosingBody {
 
     fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         if let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(context) {
+            self.idleness.end();
             return Poll::Ready(frame);
         }
-        self.closed.as_mut().poll(context).map(|()| None)
+        if self.closed.as_mut().poll(context).is_ready() {
+            return Poll::Ready(None);
+        }
+        self.idleness.poll(context).map(|status| Some(Err(status)))
     }
 }

@@ -28,6 +28,7 @@ use crate::{
     GrpcLimits,
     body::{Arriving, ClosingBody, CountedBody, TimedBody},
     error::{place, status},
+    idle::Idleness,
     methods::{self, Kind, Method, Service},
 };
 
@@ -83,20 +84,22 @@ pub(crate) struct Gate {
     limits: Arc<GrpcLimits>,
     bodies: Arc<Bodies>,
     answers: Arc<Tally>,
+    cuts: Arc<Tally>,
     closing: watch::Receiver<bool>,
 }
 
 impl Gate {
-    /// A gate before `services` that counts `answers` by code.
+    /// A gate before `services` that counts `answers` by code, and `cuts` of what is cut off.
     pub(crate) fn new(
         services: Services,
         callers: Arc<Callers>,
         limits: Arc<GrpcLimits>,
         bodies: Arc<Bodies>,
         answers: Arc<Tally>,
+        cuts: Arc<Tally>,
         closing: watch::Receiver<bool>,
     ) -> Self {
-        Self { services, callers, limits, bodies, answers, closing }
+        Self { services, callers, limits, bodies, answers, cuts, closing }
     }
 
     /// The method that is asked for, and who asks.
@@ -140,7 +143,8 @@ impl Gate {
             (Kind::Unary, _) => Body::new(TimedBody::new(body, self.limits.message_read_max)),
             // Not of ours, and so unable to end by itself.
             (_, Service::ReflectionV1 | Service::ReflectionV1Alpha) => {
-                Body::new(ClosingBody::new(body, self.closing.clone()))
+                let idleness = Idleness::new(self.limits.stream_idle_max, Arc::clone(&self.cuts));
+                Body::new(ClosingBody::new(body, self.closing.clone(), idleness))
             }
             (_, Service::Inference | Service::Health) => body,
         });
@@ -308,15 +312,20 @@ mod tests {
             connections_max: 1,
             calls_per_connection_max: 1,
             stream_inflight_max: 1,
+            stream_idle_max: Duration::from_secs(60),
+            answer_read_max: Duration::from_secs(60),
+            connection_idle_max: None,
+            connection_age_max: None,
+            connection_age_grace: Duration::from_secs(60),
             keep_alive: Duration::from_secs(60),
             keep_alive_wait: Duration::from_secs(60),
         };
         let answers = Arc::new(Tally::of(&crate::error::CODES));
         let services = Services::default().with(Service::Inference, never.clone());
         let callers = Arc::new(Callers::new(None, None));
-        let bodies = Arc::new(Bodies::new(1024));
+        let (bodies, cuts) = (Arc::new(Bodies::new(1024)), Arc::new(Tally::of(&crate::CUTS)));
         let (limits, closing) = (Arc::new(limits), watch::channel(false).1);
-        let mut gate = Gate::new(services, callers, limits, bodies, Arc::clone(&answers), closing);
+        let mut gate = Gate::new(services, callers, limits, bodies, Arc::clone(&answers), cuts, closing);
         let request = Request::post("/inference.GRPCInferenceService/ModelInfer").header("grpc-timeout", "20m");
         let request = request.body(Body::empty()).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

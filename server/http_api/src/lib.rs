@@ -53,6 +53,7 @@ pub struct Api {
     faults: Option<Arc<Faults>>,
     responses: responses::Responses,
     grpc_answers: Arc<Tally>,
+    grpc_cuts: Arc<Tally>,
     documents: handlers::docs::Documents,
 }
 
@@ -76,14 +77,26 @@ pub struct ApiParts {
     pub faults: Option<Arc<Faults>>,
     /// Answers of the gRPC door by code, for the metrics.
     pub grpc_answers: Arc<Tally>,
+    /// What the gRPC door has cut off, for the metrics.
+    pub grpc_cuts: Arc<Tally>,
 }
 
 impl Api {
     /// The shared state of this door.
     #[must_use]
     pub fn new(parts: ApiParts) -> Self {
-        let ApiParts { pipeline, registry, readiness, callers, limits, bodies, contracts, faults, grpc_answers } =
-            parts;
+        let ApiParts {
+            pipeline,
+            registry,
+            readiness,
+            callers,
+            limits,
+            bodies,
+            contracts,
+            faults,
+            grpc_answers,
+            grpc_cuts,
+        } = parts;
         let documents = handlers::docs::Documents::new(&contracts);
         let (limits, responses) = (Arc::new(limits), responses::Responses::default());
         Self {
@@ -97,6 +110,7 @@ impl Api {
             faults,
             responses,
             grpc_answers,
+            grpc_cuts,
             documents,
         }
     }

@@ -102,6 +102,12 @@ pub const METRICS: &[Metric] = &[
         help: "Answers of all gRPC methods by code; a stream counts when it begins.",
     },
     Metric {
+        name: "candor_grpc_cut_off_total",
+        kind: "counter",
+        labels: "why",
+        help: "gRPC answers, streams and connections that were cut off: answer_unread, stream_idle, connection_idle, connection_age.",
+    },
+    Metric {
         name: "candor_requests_total",
         kind: "counter",
         labels: "model, version, outcome",
@@ -268,6 +274,9 @@ pub(crate) fn render(api: &Api) -> String {
                 .grpc_answers
                 .totals()
                 .try_for_each(|(code, count)| writeln!(text, "{name}{{code=\"{code}\"}} {count}")),
+            "candor_grpc_cut_off_total" => {
+                api.grpc_cuts.totals().try_for_each(|(why, count)| writeln!(text, "{name}{{why=\"{why}\"}} {count}"))
+            }
             "candor_process_resident_bytes" => writeln!(text, "{name} {}", memory::memory().resident),
             residency if is_residency(residency) => {
                 api.registry.residency().map_or(Ok(()), |view| write_residency(&mut text, name, &view))

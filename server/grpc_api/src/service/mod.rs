@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use candor_domain::{Error, ErrorCode, Result};
-use candor_serving::{Bodies, Callers, Counted, Held, Pipeline, Readiness, Registry, oip::describe as oip};
+use candor_serving::{Bodies, Callers, Counted, Held, Pipeline, Readiness, Registry, Tally, oip::describe as oip};
 use tokio::sync::watch;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
@@ -47,6 +47,7 @@ pub(crate) struct Shared {
     pub(crate) callers: Arc<Callers>,
     pub(crate) limits: Arc<GrpcLimits>,
     pub(crate) bodies: Arc<Bodies>,
+    pub(crate) cuts: Arc<Tally>,
     pub(crate) closing: watch::Receiver<bool>,
 }
 
