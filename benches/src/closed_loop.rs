@@ -79,7 +79,7 @@ impl Wrk {
         let body = self.body(case, format)?;
         let (connections, duration) = (format!("-c{}", load.connections), format!("-d{seconds}s"));
         let mut command = Command::new("wrk");
-        command.args(["-t1", &connections, &duration, "--timeout", "10s", "-s"]);
+        command.args(["-t1", &connections, &duration, "--timeout", "30s", "-s"]);
         command.arg(self.folder.path().join("closed_loop.lua")).args(load.headers.iter().flat_map(|line| ["-H", line]));
         command.arg(format!("http://{addr}{}", case.path(format)));
         command.arg("--").arg(body).args(match case.head_bytes(format) {
@@ -93,7 +93,7 @@ impl Wrk {
             .spawn()
             .context("cannot start wrk; it is a Debian package of that name")?;
         // What it writes fits into a pipe, so it can end before it is read.
-        let status = wait_at_most(&mut wrk, Duration::from_secs(u64::from(seconds) + 20))?;
+        let status = wait_at_most(&mut wrk, Duration::from_secs(u64::from(seconds) + 60))?;
         let mut text = String::new();
         if let (Some(mut out), Some(mut complaints)) = (wrk.stdout.take(), wrk.stderr.take()) {
             out.read_to_string(&mut text).context("cannot read what wrk wrote")?;

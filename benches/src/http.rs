@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use crate::cases::{Case, Format};
 
 /// Longest wait for one reply outside of load.
-const REPLY_MAX: Duration = Duration::from_secs(10);
+const REPLY_MAX: Duration = Duration::from_secs(30);
 
 /// A whole request.
 pub fn request(addr: SocketAddr, case: &Case, format: Format) -> Vec<u8> {

@@ -102,8 +102,7 @@ pub struct Outcome {
 /// Sends the request as the schedule says.
 pub fn run(addr: SocketAddr, case: &Case, format: Format, schedule: Schedule) -> Result<Outcome> {
     let request = http::request(addr, case, format);
-    let connect = |_| Connection::open(addr);
-    let mut connections = (0..schedule.connections).map(connect).collect::<Result<Vec<_>>>()?;
+    let mut connections: Vec<Connection> = Vec::new();
     let moments = schedule.moments();
     let arrivals = moments.len();
     ensure!(arrivals > 0, "nothing arrives at {} per second in {:?}", schedule.rate, schedule.span);
@@ -112,7 +111,7 @@ pub fn run(addr: SocketAddr, case: &Case, format: Format, schedule: Schedule) ->
     let began = Moment::now();
     let nanos = || u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
     let patience = schedule.span + GRACE;
-    let mut was_free = true;
+    let (mut was_free, most) = (true, usize::try_from(schedule.connections)?);
     while latencies.len() < arrivals && began.elapsed() < patience {
         let mut idle = true;
         for connection in &mut connections {
@@ -132,6 +131,12 @@ pub fn run(addr: SocketAddr, case: &Case, format: Format, schedule: Schedule) ->
             }
         }
         was_free = connections.iter().any(Connection::is_free);
+        let is_due = coming.peek().is_some_and(|due| *due <= nanos());
+        if is_due && !was_free && connections.len() < most {
+            // One more, and not before: a server closes connections on which no request comes.
+            connections.push(Connection::open(addr)?);
+            was_free = true;
+        }
         if idle {
             // Lets others run where this core is shared; returns at once where it is not.
             thread::yield_now();
