@@ -100,7 +100,7 @@ fn all_problems_of_a_configuration_stand_in_one_report() {
             &[
                 "error: the configuration has 7 problems:",
                 "http.workres: unknown key; did you mean `http.workers`?",
-                "http.workers = -1: must be a whole number from 0 to 1024 (default 0)",
+                "http.workers = -1: must be a whole number from 0 to 512 (default 0)",
                 "limits.body_bytes_max = \"many\"",
                 "\"64 MiB\"",
                 "log.format = \"xml\": must be \"text\" or \"json\"",

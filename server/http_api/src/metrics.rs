@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 use candor_domain::{BreakerState, EngineInfo, Outcome, Phase};
 use candor_serving::{CrossCheckReport, LATENCY_BUCKETS_NANOS, VersionView, cross_check::LiveCounts};
 
-use crate::Api;
+use crate::{Api, responses::WorkerTotals};
 
 /// A metric's name, type and help.
 pub struct Metric {
@@ -23,7 +23,7 @@ pub struct Metric {
 }
 
 /// Every metric, in the order in which they are written; docs/METRICS.md is made from this.
-pub const METRICS: [Metric; 19] = [
+pub const METRICS: [Metric; 22] = [
     Metric { name: "candor_build_info", kind: "gauge", labels: "version", help: "Always 1; the label says what runs." },
     Metric {
         name: "candor_engine_info",
@@ -55,6 +55,24 @@ pub const METRICS: [Metric; 19] = [
         kind: "counter",
         labels: "status",
         help: "Responses of all routes by status code.",
+    },
+    Metric {
+        name: "candor_http_worker_requests_total",
+        kind: "counter",
+        labels: "worker",
+        help: "Requests that each HTTP thread answered; they should rise alike.",
+    },
+    Metric {
+        name: "candor_http_worker_connections",
+        kind: "gauge",
+        labels: "worker",
+        help: "Connections that each HTTP thread has open.",
+    },
+    Metric {
+        name: "candor_http_worker_connections_total",
+        kind: "counter",
+        labels: "worker",
+        help: "Connections that each HTTP thread was given.",
     },
     Metric {
         name: "candor_grpc_responses_total",
@@ -153,6 +171,9 @@ pub(crate) fn render(api: &Api) -> String {
                 .totals()
                 .into_iter()
                 .try_for_each(|(status, count)| writeln!(text, "{name}{{status=\"{status}\"}} {count}")),
+            "candor_http_worker_requests_total" => write_workers(&mut text, name, api, |worker| worker.responses),
+            "candor_http_worker_connections" => write_workers(&mut text, name, api, |worker| worker.open),
+            "candor_http_worker_connections_total" => write_workers(&mut text, name, api, |worker| worker.opened),
             "candor_grpc_responses_total" => api
                 .grpc_answers
                 .totals()
@@ -161,6 +182,14 @@ pub(crate) fn render(api: &Api) -> String {
         };
     }
     text
+}
+
+fn write_workers(text: &mut String, name: &str, api: &Api, of: fn(&WorkerTotals) -> u64) -> std::fmt::Result {
+    let workers = api.responses.by_worker();
+    workers
+        .iter()
+        .zip(0..)
+        .try_for_each(|(totals, worker)| writeln!(text, "{name}{{worker=\"{worker}\"}} {}", of(totals)))
 }
 
 fn write_view(text: &mut String, name: &str, view: &VersionView) -> std::fmt::Result {

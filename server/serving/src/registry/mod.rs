@@ -25,7 +25,7 @@ use std::{
     io,
     path::PathBuf,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
 };
@@ -34,7 +34,7 @@ use arc_swap::ArcSwap;
 use candor_domain::{Clock, EngineInfo, Error, ErrorCode, ModelName, Result, Version};
 use crossbeam_channel::{Sender, unbounded};
 
-pub use book::IndexEntry;
+pub use book::{IndexEntry, Standing};
 pub use load::{Meaning, Opened};
 pub use version::{Lease, ReadyVersion};
 
@@ -47,7 +47,7 @@ use crate::{
     pool::{Pending, Pool},
     repository::{Repository, VersionPolicy},
 };
-use book::Book;
+use book::{Book, OpenBook};
 use version::Retired;
 
 /// How the registry behaves.
@@ -69,6 +69,8 @@ pub struct RegistrySettings {
     pub engine_record: Option<PathBuf>,
     /// When another engine answers too.
     pub cross_check: CrossCheckSettings,
+    /// What a thread does before each load, such as to step back behind those that answer.
+    pub before_load: fn(),
 }
 
 impl Default for RegistrySettings {
@@ -83,6 +85,7 @@ impl Default for RegistrySettings {
             cross_check: CrossCheckSettings::default(),
             breaker: BreakerDefaults::default(),
             faults: None,
+            before_load: || (),
         }
     }
 }
@@ -102,6 +105,8 @@ pub struct Registry {
 struct Core {
     snapshot: ArcSwap<Snapshot>,
     book: Mutex<Book>,
+    /// What the book comes to, for those who must not wait for it.
+    standing: ArcSwap<Standing>,
     turns: Mutex<HashMap<ModelName, Arc<Mutex<()>>>>,
     engines: Arc<Engines>,
     record: EngineRecord,
@@ -160,6 +165,7 @@ impl Registry {
         let core = Arc::new(Core {
             snapshot: ArcSwap::default(),
             book: Mutex::default(),
+            standing: ArcSwap::default(),
             turns: Mutex::default(),
             engines: Arc::new(engines),
             checks: checker.as_ref().map(|checker| checker.outbox().clone()),
@@ -242,6 +248,11 @@ impl Registry {
     }
 
     fn on_load_pool<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<Pending<T>> {
+        let before_load = self.core.settings.before_load;
+        let work = move || {
+            before_load();
+            work()
+        };
         self.loads.submit(work).map_err(|_| {
             Error::new(ErrorCode::Overloaded, "too many loads are waiting")
                 .expected(format!("at most {LOADS_QUEUED_MAX}"))
@@ -315,6 +326,12 @@ impl Registry {
         self.core.book().index(&[])
     }
 
+    /// How many versions are ready and which models failed, without a look at the disk and without a lock.
+    #[must_use]
+    pub fn standing(&self) -> Arc<Standing> {
+        self.core.standing.load_full()
+    }
+
     /// Counters of every version that was ever ready, in order of name and version.
     #[must_use]
     pub fn views(&self) -> Vec<VersionView> {
@@ -371,8 +388,8 @@ impl Registry {
 }
 
 impl Core {
-    fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    fn book(&self) -> OpenBook<'_> {
+        OpenBook::new(self.book.lock().unwrap_or_else(PoisonError::into_inner), &self.standing)
     }
 
     /// Names in the repository, which the book remembers so that no request need look at the disk.
