@@ -281,7 +281,7 @@ mod tests {
         assert!(quick.wants_any(&Part::LAYERS) && !quick.peers);
         assert!(plan(&["--models", "nothing"]).unwrap_err().contains("iris"));
         let plain = plan(&[]).unwrap();
-        assert_eq!((plain.repeats, plain.connections, plain.record), (5, 8, None));
+        assert_eq!((plain.repeats, plain.connections, plain.record.as_deref()), (5, 8, None));
         assert_eq!(plain.models, ["iris", "breast_cancer", "cnn", "minilm"]);
         assert!(plain.wants(Part::Features) && !plain.wants(Part::Peers));
         assert!(plan(&["--peers"]).unwrap().wants(Part::Peers));

@@ -35,6 +35,8 @@ pub struct Server {
     pub addr: SocketAddr,
     /// Where it listens for gRPC, if it does.
     pub grpc: Option<SocketAddr>,
+    /// Where it answers for its health alone, if it does.
+    pub health: Option<SocketAddr>,
     /// From the start of the process until it said where it is, models loaded.
     pub started_in: Duration,
     child: Child,
@@ -45,8 +47,8 @@ pub struct Server {
 struct Serving {
     pid: u32,
     http: SocketAddr,
-    #[serde(default)]
     grpc: Option<SocketAddr>,
+    health: Option<SocketAddr>,
 }
 
 impl Server {
@@ -59,7 +61,8 @@ impl Server {
         Self::spawn(command, folder, |server| {
             let Ok(text) = fs::read(&path) else { return Ok(false) };
             let serving: Serving = serde_json::from_slice(&text).context("serving.json is broken")?;
-            (server.pid, server.addr, server.grpc) = (serving.pid, serving.http, serving.grpc);
+            (server.pid, server.addr) = (serving.pid, serving.http);
+            (server.grpc, server.health) = (serving.grpc, serving.health);
             Ok(true)
         })
     }
@@ -93,7 +96,8 @@ impl Server {
         let began = Moment::now();
         let child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut server = Self { pid: child.id(), addr: nowhere, grpc: None, started_in: START_MAX, child, folder };
+        let mut server =
+            Self { pid: child.id(), addr: nowhere, grpc: None, health: None, started_in: START_MAX, child, folder };
         while !is_there(&mut server)? {
             let ended = server.child.try_wait().context("cannot watch a server")?;
             if ended.is_some() || began.elapsed() > START_MAX {

@@ -57,6 +57,7 @@ pub fn serve(folder: &Path, models: &Path, keys: &[String]) -> Result<()> {
         format!("repository.dir={}", models.display()),
         "http.addr=127.0.0.1:0".to_owned(),
         "grpc.addr=off".to_owned(),
+        "health.addr=off".to_owned(),
     ];
     for key in fixed.iter().chain(keys) {
         layers.add_assignment(key);

@@ -35,6 +35,7 @@ impl Stage<'_> {
         Server::start(&self.house.server(), &self.pinning, |folder| {
             let (repository, folder) = (repository.to_string_lossy(), folder.to_string_lossy());
             let mut words = vec!["serve", &*repository, "--http-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0"];
+            words.extend(["--health-addr", "127.0.0.1:0"]);
             words.extend(["--data", &*folder, "--log-level", "warn", "--set", &workers, "--set", &grpc_threads]);
             words.extend(keys.iter().flat_map(|key| ["--set", key]).chain(further.iter().copied()));
             words.into_iter().map(str::to_owned).collect()

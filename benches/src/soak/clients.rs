@@ -70,7 +70,7 @@ pub static KINDS: [Kind; 17] = [
     kind("CNN on the pool", 2, 30, &[Status(200), Status(503)], |scene, client| {
         client.post(&scene.cnn, Format::Binary)
     }),
-    kind("CNN, flood", 24, 3, &[Status(200), Status(503)], |scene, client| client.post(&scene.cnn, Format::Binary)),
+    kind("CNN, flood", 16, 10, &[Status(200), Status(503)], |scene, client| client.post(&scene.cnn, Format::Binary)),
     kind("load and unload digits", 1, 40, &[Status(200)], |scene, client| load_or_unload(scene, client, "digits")),
     kind("load and unload a large model", 1, 500, &[Status(200)], |scene, client| {
         load_or_unload(scene, client, "minilm")
@@ -85,7 +85,7 @@ pub static KINDS: [Kind; 17] = [
     kind("breast_cancer, which is replaced", 2, 5, &[Status(200)], |scene, client| {
         client.post(&scene.breast_cancer, Format::Json)
     }),
-    kind("clients that leave", 4, 5, &[Left], leave),
+    kind("clients that leave", 4, 40, &[Left], leave),
     kind("bodies that trickle", 4, 10, &[Status(200), Status(408), Closed], trickle_body),
     kind("heads that trickle", 2, 10, &[Status(408), Closed], trickle_head),
     kind("clients that do not read", 2, 10, &[Left, Closed], do_not_read),
@@ -158,7 +158,7 @@ fn operate(client: &mut Client, model: &str, verb: &str) -> Result<Ending> {
 }
 
 fn load_or_unload(_: &Scene, client: &mut Client, model: &str) -> Result<Ending> {
-    operate(client, model, if client.turn % 2 == 0 { "unload" } else { "load" })
+    operate(client, model, if client.turn.is_multiple_of(2) { "unload" } else { "load" })
 }
 
 /// Changes a word in the manifest, which makes the version new, and asks for it.
@@ -190,7 +190,7 @@ fn trickle_body(scene: &Scene, client: &mut Client) -> Result<Ending> {
     connection.stream().write_all(head).context("cannot send")?;
     let piece_bytes = if client.below(2) == 0 { 1 } else { 16 };
     for piece in body.chunks(piece_bytes) {
-        thread::sleep(Duration::from_millis(50));
+        thread::sleep(Duration::from_millis(100));
         if connection.stream().write_all(piece).is_err() {
             break;
         }

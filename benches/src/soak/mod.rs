@@ -40,10 +40,10 @@ use verdict::Verdict;
 /// Limits that clients can reach. The grace is what the end is held to.
 const KEYS: [&str; 8] = [
     "http.header_read_ms_max=1000",
-    "limits.body_read_ms_max=2000",
+    "limits.body_read_ms_max=5000",
     "limits.body_bytes_max=2 MiB",
     "limits.decompressed_bytes_max=2 MiB",
-    "limits.inflight_per_model_max=16",
+    "limits.inflight_per_model_max=8",
     "limits.inference_queue_max=32",
     "shutdown.grace_ms=10000",
     "grpc.message_bytes_max=2 MiB",
@@ -61,6 +61,7 @@ const MODELS: [&str; 6] = ["iris", "breast_cancer", "digits", "simple_identity",
 struct Scene {
     http: std::net::SocketAddr,
     grpc: std::net::SocketAddr,
+    health: std::net::SocketAddr,
     repository: PathBuf,
     /// One row of each, and 32 of iris.
     iris: Case,
@@ -112,6 +113,7 @@ fn scene(server: &Server, repository: &Path) -> Result<Scene> {
     Ok(Scene {
         http: server.addr,
         grpc: server.grpc.context("the server does not listen for gRPC")?,
+        health: server.health.context("the server has no health listener")?,
         repository: repository.to_owned(),
         iris: case("iris", 1)?,
         iris_long: case("iris", 32)?,
@@ -132,7 +134,8 @@ fn strain(scene: &Scene, server: &Server, length: Duration) -> Result<(Endings, 
                 threads.push(scope.spawn(move || act(scene, kind, at)));
             }
         }
-        let health = scope.spawn(|| watch::health(scene.http, &scene.over));
+        let health = scope.spawn(|| watch::health(scene.health, true, &scene.over));
+        let door = scope.spawn(|| watch::health(scene.http, false, &scene.over));
         let memory = watch::memory(server.pid, length);
         scene.over.store(true, Relaxed);
         let began = Moment::now();
@@ -153,7 +156,8 @@ fn strain(scene: &Scene, server: &Server, length: Duration) -> Result<(Endings, 
             complaints.extend(said);
         }
         let health = health.join().map_err(|_| anyhow!("the watch panicked"))?;
-        Ok((endings, complaints, watch::Watched { health, memory: memory? }))
+        let door = door.join().map_err(|_| anyhow!("the watch panicked"))?;
+        Ok((endings, complaints, watch::Watched { health, door, memory: memory? }))
     })
 }
 

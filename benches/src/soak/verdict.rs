@@ -8,7 +8,7 @@ use super::{
     Endings, GRACE,
     clients::{Ending, KINDS},
     streams,
-    watch::{self, HEALTH_MAX, Watched},
+    watch::{self, HEALTH_MAX, Health, Watched},
 };
 use crate::{http, stats::figure, timer::Moment};
 
@@ -96,24 +96,14 @@ impl Verdict {
                 .collect();
             let _ = writeln!(text, "| {} | {} | {} |", kind.name, kind.threads, ends.join(", "));
         }
-        let health = &self.watched.health;
         let (start, rise) = self.memory().unwrap_or_default();
         let most = self.watched.memory.iter().map(|(_, mib)| *mib).fold(0.0, f64::max);
         let (asked, counted) = self.successes();
         let _ = writeln!(text, "\n| watched | |\n|---|---|");
         for (what, is) in [
             ("length", format!("{:.1} minutes", self.length.as_secs_f64() / 60.0)),
-            (
-                "health",
-                format!(
-                    "{} times asked, {} late, {} failed; longest {} ms (the watch itself woke {} ms late at most)",
-                    health.asked,
-                    health.late,
-                    health.failed.len(),
-                    figure(health.longest.as_secs_f64() * 1e3),
-                    figure(health.overslept.as_secs_f64() * 1e3)
-                ),
-            ),
+            ("health listener", told(&self.watched.health)),
+            ("health at the main door", told(&self.watched.door)),
             (
                 "memory",
                 format!(
@@ -152,18 +142,17 @@ impl Verdict {
                 wrong.push(format!("{}: did nothing", kind.name));
             }
         }
-        let health = &self.watched.health;
+        let Watched { health, door, .. } = &self.watched;
         if health.late > 0 || health.asked == 0 {
-            wrong.push(format!(
-                "health: {} of {} answers took longer than {} ms",
-                health.late,
-                health.asked,
-                HEALTH_MAX.as_millis()
-            ));
+            let limit = HEALTH_MAX.as_millis();
+            wrong.push(format!("health: {} of {} answers took longer than {limit} ms", health.late, health.asked));
         }
-        wrong.extend(
-            health.failed.first().map(|first| format!("health: {} failed, the first: {first}", health.failed.len())),
-        );
+        for (place, health) in [("the health listener", health), ("the main door", door)] {
+            let first = health.failed.first();
+            wrong.extend(
+                first.map(|first| format!("health at {place}: {} failed, the first: {first}", health.failed.len())),
+            );
+        }
         match self.memory() {
             None => wrong.push("memory: not watched".to_owned()),
             Some((start, rise)) if rise > start * RISE_SHARE_MAX + RISE_MIB_MAX => {
@@ -189,6 +178,18 @@ impl Verdict {
     }
 }
 
+fn told(health: &Health) -> String {
+    format!(
+        "{} times asked, {} later than {} ms, {} failed; longest {} ms (the watch itself woke {} ms late at most)",
+        health.asked,
+        health.late,
+        HEALTH_MAX.as_millis(),
+        health.failed.len(),
+        figure(health.longest.as_secs_f64() * 1e3),
+        figure(health.overslept.as_secs_f64() * 1e3)
+    )
+}
+
 fn word(ending: Ending) -> String {
     match ending {
         Ending::Status(status) => status.to_string(),
@@ -201,7 +202,6 @@ fn word(ending: Ending) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::soak::watch::Health;
 
     fn verdict() -> Verdict {
         let endings = KINDS.iter().map(|kind| ((kind.name, kind.allowed[0]), 1)).collect();
@@ -212,7 +212,7 @@ mod tests {
             length: Duration::from_secs(100),
             endings,
             complaints: Vec::new(),
-            watched: Watched { health, memory },
+            watched: Watched { health, door: Health::default(), memory },
             counters: parsed(&format!("# HELP x\n{iris}candor_ready 1\n")),
             stopped: Ok(Duration::from_secs(1)),
             log: String::new(),
@@ -222,8 +222,9 @@ mod tests {
     #[test]
     fn what_holds_has_nothing_wrong_and_what_does_not_is_told() {
         assert_eq!(verdict().wrong(), Vec::<String>::new());
-        let breaks: [(fn(&mut Verdict), &str); 7] = [
-            (|one| drop(one.endings.insert(("iris, well-behaved", Ending::Status(500)), 3)), "3 × 500"),
+        type Break = fn(&mut Verdict);
+        let breaks: [(Break, &str); 7] = [
+            (|one| one.endings.extend([(("iris, well-behaved", Ending::Status(500)), 3)]), "3 × 500"),
             (|one| one.endings.retain(|(name, _), _| *name != "gRPC streams"), "did nothing"),
             (|one| one.watched.health.late = 1, "health: 1 of 10"),
             (|one| one.watched.memory.iter_mut().for_each(|(at, mib)| *mib += *at), "memory: rose by"),

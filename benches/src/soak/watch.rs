@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::{http, timer::Moment, usage::memory_mib};
 
@@ -16,7 +16,10 @@ pub const HEALTH_MAX: Duration = Duration::from_millis(100);
 
 /// What was seen.
 pub struct Watched {
+    /// At the health listener, which is what an orchestrator asks.
     pub health: Health,
+    /// At the door where everybody knocks.
+    pub door: Health,
     pub memory: Vec<(f64, f64)>,
 }
 
@@ -31,33 +34,35 @@ pub struct Health {
     pub overslept: Duration,
 }
 
-/// Asks ten times a second, over a connection that is kept and over new ones in turn.
-pub fn health(addr: SocketAddr, over: &AtomicBool) -> Health {
+/// Asks ten times a second, over new connections each time, or over one that is kept every other time.
+pub fn health(addr: SocketAddr, always_new: bool, over: &AtomicBool) -> Health {
     const EVERY: Duration = Duration::from_millis(100);
     let request = format!("GET /v2/health/live HTTP/1.1\r\nHost: {addr}\r\n\r\n");
     let mut health = Health::default();
-    let mut kept = http::Connection::open(addr).ok();
+    let mut kept = None;
     while !over.load(Relaxed) {
         let asleep = Moment::now();
         thread::sleep(EVERY);
         health.overslept = health.overslept.max(asleep.elapsed().saturating_sub(EVERY));
         let asked = Moment::now();
-        let answer = match kept.as_mut().filter(|_| health.asked % 2 == 0) {
-            Some(connection) => connection.send(request.as_bytes()),
-            None => http::Connection::open(addr).and_then(|mut connection| connection.send(request.as_bytes())),
-        };
+        let mut connection = Ok(kept.take().filter(|_| health.asked % 2 == 0 && !always_new));
+        if let Ok(None) = connection {
+            connection = http::Connection::open(addr).map(Some);
+        }
+        let answer = connection.and_then(|connection| {
+            let mut connection = connection.context("no connection")?;
+            let answer = connection.send(request.as_bytes())?;
+            kept = (!answer.closes && !always_new).then_some(connection);
+            Ok(answer)
+        });
         let took = asked.elapsed();
         health.asked += 1;
         health.longest = health.longest.max(took);
         health.late += u64::from(took > HEALTH_MAX);
-        let problem = match answer {
-            Ok(answer) if answer.status == 200 => None,
-            Ok(answer) => Some(format!("status {}", answer.status)),
-            Err(error) => Some(format!("{error:#}")),
-        };
-        if let Some(problem) = problem {
-            health.failed.push(problem);
-            kept = http::Connection::open(addr).ok();
+        match answer {
+            Ok(answer) if answer.status == 200 => {}
+            Ok(answer) => health.failed.push(format!("status {}", answer.status)),
+            Err(error) => health.failed.push(format!("{error:#}")),
         }
     }
     health
