@@ -37,6 +37,7 @@ if __name__ == "__main__":
     sys.argv[1:] = ["--address", "127.0.0.1", "--port", str(common.PORT), "--timeout", "60000", "--log-level", "warning"]
     server = Server()
     batching = {"max_batch_size": 32, "max_wait_time": 5} if common.BATCHES else {}
-    for name in common.MODELS:
-        server.register_runtime({f"/v2/models/{name}/infer": [Runtime(worker(name), num=1, **batching)]})
+    server.register_runtime(
+        {f"/v2/models/{name}/infer": [Runtime(worker(name), num=1, **batching)] for name in common.MODELS}
+    )
     server.run()
