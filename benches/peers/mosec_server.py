@@ -33,11 +33,15 @@ def worker(name: str):
     return Infer
 
 
+# Each worker runs in a process of its own, which finds its class here by name.
+WORKERS = {name: worker(name) for name in common.MODELS}
+globals().update((each.__name__, each) for each in WORKERS.values())
+
 if __name__ == "__main__":
     sys.argv[1:] = ["--address", "127.0.0.1", "--port", str(common.PORT), "--timeout", "60000", "--log-level", "warning"]
     server = Server()
     batching = {"max_batch_size": 32, "max_wait_time": 5} if common.BATCHES else {}
     server.register_runtime(
-        {f"/v2/models/{name}/infer": [Runtime(worker(name), num=1, **batching)] for name in common.MODELS}
+        {f"/v2/models/{name}/infer": [Runtime(each, num=1, **batching)] for name, each in WORKERS.items()}
     )
     server.run()
