@@ -18,6 +18,9 @@
 //! | `repositories` | what was laid out for Triton, TF Serving or MLflow |
 //! | `breaking` | circuit breakers, fallback, faults on order |
 //! | `swaps` | one version swapped again and again under load |
+//! | `memory` | what loads, failed loads and unloads leave behind |
+//! | `residency` | more models than memory |
+//! | `cli_probe` | what models take; what policies make of a trace |
 //! | `lifecycle`, `cli` | signals, draining, limits of connections; the command line |
 //! | `cli_help`, `cli_model`, `cli_infer`, `cli_doctor` | what the subcommands say, as snapshots |
 //! | `cli_paths` | folders that are easily mistaken for each other |
@@ -65,11 +68,13 @@ mod grpc_limits;
 mod grpc_stream;
 mod infer;
 mod lifecycle;
+mod memory;
 mod openapi;
 mod predict;
 mod refusal;
 mod registry;
 mod repositories;
+mod residency;
 mod slow;
 mod swaps;
 mod wrong_requests;

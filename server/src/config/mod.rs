@@ -25,6 +25,7 @@ mod settings;
 pub use grpc::GrpcSettings;
 pub use layers::{Layers, Problem, Report};
 pub use reference::{reference, show};
+pub use residency::Residency;
 pub(crate) use settings::parse_bytes;
 pub use settings::{LogFormat, Settings};
 

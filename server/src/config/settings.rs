@@ -15,9 +15,7 @@ use candor_http_api::{
     Contracts, HttpLimits, V1,
     contracts::{VertexPaths, fault_of_health_path, fault_of_path},
 };
-use candor_serving::{
-    BreakerDefaults, CrossCheckSettings, EngineChoice, VersionPolicy, oip::TensorLimits, residency::ResidencySettings,
-};
+use candor_serving::{BreakerDefaults, CrossCheckSettings, EngineChoice, VersionPolicy, oip::TensorLimits};
 use toml::Value;
 
 use super::{
@@ -25,7 +23,7 @@ use super::{
     grpc::GrpcSettings,
     layers::{Layers, Report, Source},
     reach::read_reach,
-    residency::read_residency,
+    residency::{AT_START, Residency, read_residency},
 };
 
 /// How log lines look.
@@ -67,7 +65,7 @@ pub struct Settings {
     pub requests_per_second_max: Option<NonZeroU32>,
     pub model_bytes_max: u64,
     pub breaker: BreakerDefaults,
-    pub residency: Option<ResidencySettings>,
+    pub residency: Residency,
     pub faults_enabled: bool,
     pub tokens_file: Option<PathBuf>,
     pub strict_readiness: bool,
@@ -109,7 +107,7 @@ impl Settings {
             version_policy: read
                 .parsed("repository.version_policy", VersionPolicy::parse)
                 .unwrap_or(VersionPolicy::Latest(1)),
-            load_all_at_start: read.word("repository.load_at_start", &[("all", true), ("none", false)]),
+            load_all_at_start: read.word("repository.load_at_start", &AT_START),
             poll: Some(read.whole("repository.poll_s", 0..=DAY_MS / 1000)).filter(|s| *s > 0).map(Duration::from_secs),
             load_threads: read.threads("repository.load_threads", 0..=256, 2),
             engine: read.word("engine.choice", &EngineChoice::WORDS),

@@ -264,6 +264,31 @@ fn unused_sessions_leave_after_their_time_and_come_back() {
 }
 
 #[test]
+fn a_lazy_model_is_loaded_once_by_the_first_who_ask_and_not_after_an_unload() {
+    let mut house = House::new(100, &[]);
+    house.world.put("a/1", "a", 1);
+    house.world.write("b/1/model.onnx", "no model");
+    let settings = RegistrySettings { lazy: true, ..RegistrySettings::default() };
+    let engines = Engines::one(Arc::new(NullEngine::with_hooks(house.world.hooks.clone())));
+    let repository = Repository::open(house.world.folder.path(), 1 << 20).unwrap();
+    let registry = Arc::new(Registry::start(engines, repository, house.clock.clone(), settings).unwrap());
+    registry.start_empty();
+    let sessions = Pool::start("pool", 1, 8).unwrap();
+    let pipeline_settings = house.pipeline.settings().clone();
+    house.pipeline = Pipeline::new(registry, sessions, house.clock.clone(), pipeline_settings);
+    run(async {
+        let told = futures_join((0..8).map(|_| Box::pin(house.ask("a"))).collect()).await;
+        assert!(told.into_iter().all(|told| told.unwrap() == 1));
+    });
+    assert_eq!(house.world.hooks.loads("a"), 1);
+    let error = run(house.ask("b")).unwrap_err();
+    assert!(error.to_string().contains("could not be loaded"), "{error}");
+    assert_eq!(run(house.ask("nobody")).unwrap_err().code(), ErrorCode::NotFound);
+    house.registry().unload(name("a")).unwrap().wait_blocking().unwrap().unwrap();
+    assert_eq!(run(house.ask("a")).unwrap_err().code(), ErrorCode::NotReady, "somebody has decided that");
+}
+
+#[test]
 fn unloading_and_dropping_give_everything_back() {
     let house = House::new(100, &[("a", 50), ("b", 50)]);
     for model in ["a", "b"] {
