@@ -29,6 +29,8 @@
 //! | `grpc_infer`, `grpc_stream` | inference over gRPC: golden pairs, errors, streams |
 //! | `grpc_access`, `grpc_limits` | every gRPC method with every kind of token; sizes, deadlines, leaving, connections |
 //! | `grpc_control` | health, reflection, repository, addresses |
+//! | `health` | the health listener: while all else is busy, and until the end |
+//! | `threads` | who steps back, and how connections spread over workers |
 //! | `counting` | statistics and metrics rise by what was sent |
 #![allow(
     clippy::unwrap_used,
@@ -66,6 +68,7 @@ mod grpc_control;
 mod grpc_infer;
 mod grpc_limits;
 mod grpc_stream;
+mod health;
 mod infer;
 mod lifecycle;
 mod memory;
@@ -77,4 +80,5 @@ mod repositories;
 mod residency;
 mod slow;
 mod swaps;
+mod threads;
 mod wrong_requests;

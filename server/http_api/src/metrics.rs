@@ -11,7 +11,7 @@ use candor_serving::{
     residency::ResidencyView,
 };
 
-use crate::Api;
+use crate::{Api, responses::WorkerTotals};
 
 /// A metric's name, type and help.
 pub struct Metric {
@@ -26,7 +26,7 @@ pub struct Metric {
 }
 
 /// Every metric, in the order in which they are written; docs/METRICS.md is made from this.
-pub const METRICS: [Metric; 27] = [
+pub const METRICS: &[Metric] = &[
     Metric { name: "candor_build_info", kind: "gauge", labels: "version", help: "Always 1; the label says what runs." },
     Metric {
         name: "candor_engine_info",
@@ -58,6 +58,24 @@ pub const METRICS: [Metric; 27] = [
         kind: "counter",
         labels: "status",
         help: "Responses of all routes by status code.",
+    },
+    Metric {
+        name: "candor_http_worker_requests_total",
+        kind: "counter",
+        labels: "worker",
+        help: "Requests that each HTTP thread answered; they should rise alike.",
+    },
+    Metric {
+        name: "candor_http_worker_connections",
+        kind: "gauge",
+        labels: "worker",
+        help: "Connections that each HTTP thread has open.",
+    },
+    Metric {
+        name: "candor_http_worker_connections_total",
+        kind: "counter",
+        labels: "worker",
+        help: "Connections that each HTTP thread was given.",
     },
     Metric {
         name: "candor_grpc_responses_total",
@@ -186,7 +204,7 @@ pub(crate) fn render(api: &Api) -> String {
     let views = api.registry.views();
     let ready = api.registry.has_started() && !api.readiness.is_stopping();
     let mut text = String::with_capacity(4096 + views.len() * 8192);
-    for metric in &METRICS {
+    for metric in METRICS {
         let Metric { name, kind, help, .. } = metric;
         let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
         let _ = match *name {
@@ -204,6 +222,9 @@ pub(crate) fn render(api: &Api) -> String {
                 .totals()
                 .into_iter()
                 .try_for_each(|(status, count)| writeln!(text, "{name}{{status=\"{status}\"}} {count}")),
+            "candor_http_worker_requests_total" => write_workers(&mut text, name, api, |worker| worker.responses),
+            "candor_http_worker_connections" => write_workers(&mut text, name, api, |worker| worker.open),
+            "candor_http_worker_connections_total" => write_workers(&mut text, name, api, |worker| worker.opened),
             "candor_grpc_responses_total" => api
                 .grpc_answers
                 .totals()
@@ -216,6 +237,14 @@ pub(crate) fn render(api: &Api) -> String {
         };
     }
     text
+}
+
+fn write_workers(text: &mut String, name: &str, api: &Api, of: fn(&WorkerTotals) -> u64) -> std::fmt::Result {
+    let workers = api.responses.by_worker();
+    workers
+        .iter()
+        .zip(0..)
+        .try_for_each(|(totals, worker)| writeln!(text, "{name}{{worker=\"{worker}\"}} {}", of(totals)))
 }
 
 fn is_residency(name: &str) -> bool {
@@ -342,7 +371,7 @@ pub fn reference() -> String {
          closed lists, never from requests. Histograms have buckets from 10 µs to 30 s.\n\n\
          | metric | type | labels | meaning |\n|---|---|---|---|\n",
     );
-    for Metric { name, kind, labels, help } in &METRICS {
+    for Metric { name, kind, labels, help } in METRICS {
         let _ = writeln!(text, "| `{name}` | {kind} | {} | {help} |", if labels.is_empty() { "–" } else { labels });
     }
     text

@@ -112,6 +112,7 @@ routes! {
     GET  "/v2/health/live"                                Public  health::live;
     GET  "/v2/health/ready"                               Public  health::ready;
     GET  "/health"                                        Public  health::live;
+    GET  "/health/live"                                   Public  health::live;
     GET  "/health/ready"                                  Public  health::components;
     GET  "/ping"                                          Public  health::ping, if Invocations;
 

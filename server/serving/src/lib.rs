@@ -52,7 +52,9 @@ pub use facts::{FactsTotals, LATENCY_BUCKETS_NANOS};
 pub use faults::Faults;
 pub use pipeline::{Call, Codec, InferRequest, Pipeline, PipelineSettings, Ran};
 pub use pool::{Pending, Pool};
-pub use readiness::Readiness;
-pub use registry::{IndexEntry, Lease, Meaning, Opened, ReadyVersion, Registry, RegistrySettings, VersionView};
+pub use readiness::{Component, Readiness};
+pub use registry::{
+    IndexEntry, Lease, Meaning, Opened, ReadyVersion, Registry, RegistrySettings, Standing, VersionView,
+};
 pub use repository::{Manifest, Repository, Role, VersionPolicy};
 pub use tally::Tally;

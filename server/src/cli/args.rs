@@ -27,6 +27,9 @@ pub(super) struct ConfigArgs {
     /// Address for gRPC, or "off" [default: 127.0.0.1:8001].
     #[arg(long, value_name = "HOST:PORT")]
     grpc_addr: Option<String>,
+    /// Address of the health listener, or "off" [default: 127.0.0.1:8082].
+    #[arg(long, value_name = "HOST:PORT")]
+    health_addr: Option<String>,
     /// Folder for what the server writes: a lock, serving.json with its address, engines.json.
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
@@ -77,6 +80,7 @@ impl ConfigArgs {
             ("[MODELS_DIR]", &self.models_dir),
             ("--http-addr", &self.http_addr),
             ("--grpc-addr", &self.grpc_addr),
+            ("--health-addr", &self.health_addr),
             ("--data", &self.data),
             ("--tokens-file", &self.tokens_file),
             ("--poll-s", &self.poll_s),

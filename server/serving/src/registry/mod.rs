@@ -29,7 +29,7 @@ use std::{
     io,
     path::PathBuf,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
@@ -38,7 +38,7 @@ use arc_swap::ArcSwap;
 use candor_domain::{Clock, EngineInfo, Error, ErrorCode, ModelName, Result, Version};
 use crossbeam_channel::{Sender, bounded, unbounded};
 
-pub use book::IndexEntry;
+pub use book::{IndexEntry, Standing};
 pub(crate) use cold::Came;
 pub use load::{Meaning, Opened};
 pub use version::{Lease, ReadyVersion};
@@ -53,7 +53,7 @@ use crate::{
     repository::{Repository, VersionPolicy},
     residency::{Departure, Keeper, ResidencySettings, weights::Weights},
 };
-use book::Book;
+use book::{Book, OpenBook};
 use first::FirstLoads;
 use version::Retired;
 
@@ -76,6 +76,8 @@ pub struct RegistrySettings {
     pub engine_record: Option<PathBuf>,
     /// When another engine answers too.
     pub cross_check: CrossCheckSettings,
+    /// What a thread does before each load, such as to step back behind those that answer.
+    pub before_load: fn(),
     /// Bounds the memory that sessions take; without it every ready version stays in memory.
     pub residency: Option<ResidencySettings>,
     /// Whether a request loads a model that nobody has tried to load yet.
@@ -96,6 +98,7 @@ impl Default for RegistrySettings {
             cross_check: CrossCheckSettings::default(),
             breaker: BreakerDefaults::default(),
             faults: None,
+            before_load: || (),
             residency: None,
             lazy: false,
             trim: None,
@@ -118,6 +121,8 @@ pub struct Registry {
 struct Core {
     snapshot: ArcSwap<Snapshot>,
     book: Mutex<Book>,
+    /// What the book comes to, for those who must not wait for it.
+    standing: ArcSwap<Standing>,
     turns: Mutex<HashMap<ModelName, Arc<Mutex<()>>>>,
     engines: Arc<Engines>,
     record: EngineRecord,
@@ -194,6 +199,7 @@ impl Registry {
         let core = Arc::new(Core {
             snapshot: ArcSwap::default(),
             book: Mutex::default(),
+            standing: ArcSwap::default(),
             turns: Mutex::default(),
             engines: Arc::new(engines),
             checks: checker.as_ref().map(|checker| checker.outbox().clone()),
@@ -272,6 +278,11 @@ impl Registry {
     }
 
     fn on_load_pool<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<Pending<T>> {
+        let before_load = self.core.settings.before_load;
+        let work = move || {
+            before_load();
+            work()
+        };
         self.loads.submit(work).map_err(|_| {
             Error::new(ErrorCode::Overloaded, "too many loads are waiting")
                 .expected(format!("at most {LOADS_QUEUED_MAX}"))
@@ -345,6 +356,12 @@ impl Registry {
         self.core.book().index(&[])
     }
 
+    /// How many versions are ready and which models failed, without a look at the disk and without a lock.
+    #[must_use]
+    pub fn standing(&self) -> Arc<Standing> {
+        self.core.standing.load_full()
+    }
+
     /// Counters of every version that was ever ready, in order of name and version.
     #[must_use]
     pub fn views(&self) -> Vec<VersionView> {
@@ -402,8 +419,8 @@ impl Registry {
 }
 
 impl Core {
-    fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    fn book(&self) -> OpenBook<'_> {
+        OpenBook::new(self.book.lock().unwrap_or_else(PoisonError::into_inner), &self.standing)
     }
 
     /// Names in the repository, which the book remembers so that no request need look at the disk.

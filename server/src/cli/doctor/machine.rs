@@ -19,7 +19,9 @@ use crate::{
 
 pub(super) fn look(settings: Option<&Settings>) -> Vec<Check> {
     let limits = Limits::read(Path::new("/"));
-    let mut checks = vec![processors(&limits), memory(&limits, settings)];
+    let mut checks = vec![processors(&limits)];
+    checks.extend(settings.map(threads));
+    checks.push(memory(&limits, settings));
     checks.push(open_files(settings));
     if let Some(settings) = settings {
         checks.push(disk(&settings.repository_dir));
@@ -83,6 +85,15 @@ fn processors(limits: &Limits) -> Check {
     }
 }
 
+fn threads(settings: &Settings) -> Check {
+    let text = settings.threads.line(!settings.grpc.addrs.is_empty());
+    match settings.threads.oversubscribed() {
+        Some(why) => Check::warn("threads", format!("{text}; {why}"))
+            .fix("leave execution.threads at 0, which takes engine.intra_op_threads into account"),
+        None => Check::ok("threads", text),
+    }
+}
+
 fn memory(limits: &Limits, settings: Option<&Settings>) -> Check {
     let all = limits.memory.into_iter().chain(limits.memory_all).min();
     let Some(all) = all else { return Check::ok("memory", "unknown on this system") };
@@ -90,7 +101,7 @@ fn memory(limits: &Limits, settings: Option<&Settings>) -> Check {
     let free = limits.memory_free.map(|free| format!(", {} free", size(free.min(all)))).unwrap_or_default();
     let text = format!("{}{by}{free}", size(all));
     let body = settings.map_or(0, |settings| settings.http_limits.body_bytes_max as u64);
-    let inferences = settings.map_or(0, |settings| (settings.http_workers + settings.inference_threads) as u64);
+    let inferences = settings.map_or(0, |settings| (settings.threads.http + settings.threads.pool) as u64);
     if body.saturating_mul(inferences) > all {
         return Check::warn("memory", format!("{text}; {inferences} bodies of {} at once would not fit", size(body)))
             .fix("lower limits.body_bytes_max and limits.decompressed_bytes_max");
