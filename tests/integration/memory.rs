@@ -5,11 +5,14 @@
 //! through its last 500 cycles rises by; one cycle says nothing, because memory is taken in pages and given back in
 //! larger pieces.
 
-use std::{env, process::Command, sync::Arc};
+use std::{env, process::Command, sync::Arc, time::Duration};
 
 use candor_domain::{Engine, Lifecycle, ManualClock, ModelName, Tensor};
 use candor_engine_ort::{OrtEngine, trim};
-use candor_serving::{Engines, Registry, RegistrySettings, Repository, memory::memory};
+use candor_serving::{
+    Call, Codec, Engines, InferRequest, Pipeline, PipelineSettings, Pool, Ran, ReadyVersion, Registry,
+    RegistrySettings, Repository, memory::memory, residency::ResidencySettings,
+};
 use candor_tests::{Models, models::sample, server::library, until};
 
 const CYCLES: usize = 1000;
@@ -61,6 +64,26 @@ fn grown(cycles: usize, mut cycle: impl FnMut()) -> f64 {
     rise
 }
 
+/// Sends zeros, wants nothing back.
+struct Zeros;
+
+impl Codec for Zeros {
+    type Reply = ();
+
+    fn body_bytes(&self) -> usize {
+        0
+    }
+
+    fn decode(&mut self, version: &ReadyVersion) -> candor_domain::Result<InferRequest> {
+        let inputs = version.signature.inputs.iter().map(zeros).collect();
+        Ok(InferRequest { inputs, outputs: vec![0], timeout: None })
+    }
+
+    fn encode(self, _: Ran<'_>) -> candor_domain::Result<()> {
+        Ok(())
+    }
+}
+
 struct House {
     _models: Models,
     registry: Registry,
@@ -68,9 +91,13 @@ struct House {
 
 impl House {
     fn new(models: Models) -> Self {
+        Self::with(models, None)
+    }
+
+    fn with(models: Models, residency: Option<ResidencySettings>) -> Self {
         let engine: Arc<dyn Engine> = Arc::new(OrtEngine::try_new(Some(&library()), &[], 1).unwrap());
         let repository = Repository::open(models.root(), 1 << 30).unwrap();
-        let settings = RegistrySettings { trim: Some(trim), ..RegistrySettings::default() };
+        let settings = RegistrySettings { trim: Some(trim), residency, ..RegistrySettings::default() };
         let registry = Registry::start(Engines::one(engine), repository, Arc::new(ManualClock::default()), settings);
         Self { _models: models, registry: registry.unwrap() }
     }
@@ -111,6 +138,35 @@ fn a_thousand_loads_runs_and_unloads_leave_nothing_behind() {
     if is_alone("a_thousand_loads_runs_and_unloads_leave_nothing_behind") {
         let house = House::new(Models::copies(&["digits"]));
         let rise = grown(CYCLES, || house.cycle());
+        assert!(rise < SLOPE_MAX, "{rise:.0} bytes a cycle");
+    }
+}
+
+#[test]
+fn a_thousand_evictions_and_returns_leave_nothing_behind() {
+    if is_alone("a_thousand_evictions_and_returns_leave_nothing_behind") {
+        let room = "[residency]\nbytes = 10_000_000\n";
+        let models = Models::copies(&["digits", "simple_identity"]);
+        let models = models.with_file("digits/model.toml", room).with_file("simple_identity/model.toml", room);
+        let wait = Duration::from_secs(60);
+        // One of the two fits.
+        let settings = ResidencySettings { budget: 15_000_000, idle_ttl: None, load_wait_max: wait, weights: None };
+        let house = House::with(models, Some(settings));
+        house.load("digits").unwrap();
+        house.load("simple_identity").unwrap();
+        let registry = Arc::new(house.registry);
+        let sessions = Pool::start("pool", 1, 8).unwrap();
+        let settings =
+            PipelineSettings { inline_body_bytes_max: 1, inline_run_max: Duration::ZERO, inference_max: wait };
+        let pipeline = Pipeline::new(registry, sessions, Arc::new(ManualClock::default()), settings);
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+        let rise = grown(CYCLES, || {
+            for model in ["digits", "simple_identity"] {
+                runtime.block_on(pipeline.infer(Call { model, version: None }, Zeros)).unwrap();
+            }
+        });
+        let evictions = pipeline.registry().residency().unwrap().totals.evictions;
+        assert!(evictions >= 2 * CYCLES as u64 - 2, "{evictions}");
         assert!(rise < SLOPE_MAX, "{rise:.0} bytes a cycle");
     }
 }

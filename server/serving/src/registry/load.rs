@@ -251,7 +251,7 @@ impl Core {
             return;
         }
         // One that has left already will not be checked; it says so until it is loaded anew.
-        let Some(session) = ready.seat.seated() else { return };
+        let Some(session) = ready.seat.for_check() else { return };
         let subject = Subject {
             engines: Arc::clone(&self.engines),
             repository: self.repository.clone(),

@@ -25,7 +25,7 @@ use crate::{
     facts::Facts,
     features::{Answers, FeatureSet},
     repository::{Fingerprint, FoundModel, Manifest, Origin},
-    residency::{ABSENT, Departure, Seated},
+    residency::{ABSENT, Departure, Seated, Visited},
 };
 
 use super::cold::Moving;
@@ -81,11 +81,15 @@ pub(super) enum Seat {
 }
 
 impl Seat {
-    /// The session, if it is in memory.
-    pub(super) fn seated(&self) -> Option<Arc<Seated>> {
+    /// The session for a check that may wait long for its turn: one that comes and goes is not kept by it, or the
+    /// checks of a first round would hold what the next loads wait for.
+    pub(super) fn for_check(&self) -> Option<Arc<dyn Session>> {
         match self {
-            Self::Fixed(seated) => Some(Arc::clone(seated)),
-            Self::Moving(moving) => moving.place.seated.load_full(),
+            Self::Fixed(seated) => Some(Arc::clone(seated) as Arc<dyn Session>),
+            Self::Moving(moving) => {
+                let seated = moving.place.seated.load_full()?;
+                Some(Arc::new(Visited(Arc::downgrade(&seated))))
+            }
         }
     }
 

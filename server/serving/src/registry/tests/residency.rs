@@ -326,3 +326,31 @@ fn a_storm_of_requests_over_few_places_loses_none_and_keeps_the_budget() {
     });
     assert_eq!(answered.load(Ordering::SeqCst), 400);
 }
+
+/// A check that waits for the end of the first round must not keep in memory what the round's other loads wait for.
+#[test]
+fn a_first_round_over_more_than_fits_ends_though_each_version_waits_for_its_check() {
+    let folder = tempfile::tempdir().unwrap();
+    let hooks = Hooks::default();
+    let residency = ResidencySettings { budget: 50, idle_ttl: None, load_wait_max: PATIENCE, weights: None };
+    let settings = RegistrySettings {
+        load_threads: 2,
+        residency: Some(residency),
+        cross_check: crate::CrossCheckSettings { at_load: true, ..crate::CrossCheckSettings::default() },
+        ..RegistrySettings::default()
+    };
+    let engines = Engines::one(Arc::new(NullEngine::with_hooks(hooks.clone()).named("one", "1")))
+        .with(Arc::new(NullEngine::new().named("two", "1")));
+    let repository = Repository::open(folder.path(), 1 << 20).unwrap();
+    let registry = Registry::start(engines, repository, Arc::new(ManualClock::default()), settings).unwrap();
+    let idle = World::new();
+    let world = World { folder, hooks, registry, puts: idle.puts.clone() };
+    for model in ["a", "b", "c", "d"] {
+        world.put(&format!("{model}/1"), model, 1);
+        world.write(&format!("{model}/model.toml"), "[residency]\nbytes = 50\n");
+    }
+    run(world.registry.load_all()).unwrap();
+    assert_eq!(world.registry.ready_models().len(), 4);
+    world.registry.settle_checks();
+    assert!(world.registry.residency().unwrap().totals.reserved_bytes <= 50);
+}
