@@ -168,10 +168,11 @@ fn registry_settings(settings: &Settings, faults: Option<Arc<Faults>>) -> Regist
         faults,
         engine_record: settings.data_dir.as_deref().map(DataFolder::engine_record),
         cross_check: settings.cross_check.clone(),
-        residency: settings.residency.clone().map(|residency| {
+        residency: settings.residency.bound.clone().map(|residency| {
             let weights = settings.data_dir.as_deref().map(DataFolder::weights);
             ResidencySettings { weights, ..residency }
         }),
+        lazy: settings.residency.lazy,
         trim: Some(candor_engine_ort::trim),
     }
 }

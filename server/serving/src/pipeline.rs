@@ -108,6 +108,11 @@ impl Pipeline {
         Self { registry, sessions, clock, settings }
     }
 
+    #[cfg(test)]
+    pub(crate) fn settings(&self) -> &PipelineSettings {
+        &self.settings
+    }
+
     /// The registry behind it.
     #[must_use]
     pub fn registry(&self) -> &Registry {
@@ -126,7 +131,10 @@ impl Pipeline {
     /// Everything that can be wrong with a request, a model or the moment, by [`ErrorCode`].
     pub async fn infer<C: Codec>(&self, call: Call<'_>, codec: C) -> Result<C::Reply> {
         let admitted = self.clock.now();
-        let mut passage = Passage::enter(&self.registry, &call, &*self.clock, admitted)?;
+        let mut passage = match Passage::enter(&self.registry, &call, &*self.clock, admitted) {
+            Ok(passage) => passage,
+            Err(refusal) => Box::pin(self.first(refusal, &call, admitted)).await?,
+        };
         if !passage.lease.sit() {
             // Boxed, so that the future of requests that find their session in memory is small.
             passage = Box::pin(self.seated(passage, &call, admitted)).await?;
@@ -146,6 +154,15 @@ impl Pipeline {
         }
         // Boxed, so that the future of requests that stay here is small.
         Box::pin(self.infer_on_pool(work)).await
+    }
+
+    /// Waits for the first load of a model, where a request may ask for that; else it is refused.
+    async fn first(&self, refusal: Error, call: &Call<'_>, admitted: Tick) -> Result<Passage> {
+        let until = self.clock.now().until(admitted.after(self.settings.inference_max));
+        if refusal.code() == ErrorCode::NotReady && self.registry.first_load(call.model, until).await? {
+            return Passage::enter(&self.registry, call, &*self.clock, self.clock.now());
+        }
+        Err(refusal)
     }
 
     /// Waits for a session that is not in memory, for another version's if this one is replaced meanwhile.

@@ -31,6 +31,7 @@ pub use grpc::GrpcSettings;
 pub use health::HealthSettings;
 pub use layers::{Layers, Problem, Report};
 pub use reference::{reference, show};
+pub use residency::Residency;
 pub(crate) use settings::parse_bytes;
 pub use settings::{LogFormat, Settings};
 pub use threads::Threads;

@@ -17,7 +17,6 @@ use candor_http_api::{
 };
 use candor_serving::{
     BreakerDefaults, CrossCheckSettings, EngineChoice, OverloadDefaults, VersionPolicy, oip::TensorLimits,
-    residency::ResidencySettings,
 };
 use toml::Value;
 
@@ -28,7 +27,7 @@ use super::{
     layers::{Layers, Report, Source},
     overload::{read_bodies, read_overload},
     reach::read_reach,
-    residency::read_residency,
+    residency::{AT_START, Residency, read_residency},
     threads::Threads,
 };
 
@@ -71,7 +70,7 @@ pub struct Settings {
     pub breaker: BreakerDefaults,
     pub overload: OverloadDefaults,
     pub bodies_bytes_max: u64,
-    pub residency: Option<ResidencySettings>,
+    pub residency: Residency,
     pub faults_enabled: bool,
     pub tokens_file: Option<PathBuf>,
     pub strict_readiness: bool,
@@ -112,7 +111,7 @@ impl Settings {
             version_policy: read
                 .parsed("repository.version_policy", VersionPolicy::parse)
                 .unwrap_or(VersionPolicy::Latest(1)),
-            load_all_at_start: read.word("repository.load_at_start", &[("all", true), ("none", false)]),
+            load_all_at_start: read.word("repository.load_at_start", &AT_START),
             poll: Some(read.whole("repository.poll_s", 0..=DAY_MS / 1000)).filter(|s| *s > 0).map(Duration::from_secs),
             engine: read.word("engine.choice", &EngineChoice::WORDS),
             ort_library: read.path("engine.ort_library"),

@@ -1,9 +1,6 @@
 //! One version, two engines: the second loads the file too, both are asked the same, and the answers compared.
 
-use std::{
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::{sync::Arc, time::Duration};
 
 use candor_domain::{Clock, ErrorCode, RequestRules, Result, Session, Signature, Tensor, TensorSpec};
 
@@ -12,6 +9,7 @@ use crate::{
     engines::{EngineId, Engines, caught},
     registry::Opened,
     repository::{FoundModel, FoundVersion, Repository},
+    residency::Visited,
 };
 
 /// No further question is asked after this long.
@@ -167,8 +165,8 @@ pub(crate) struct Subject {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) model: FoundModel,
     pub(crate) found: FoundVersion,
-    /// Not held while the check waits for its turn: a version that is replaced meanwhile leaves memory.
-    pub(crate) session: Weak<dyn Session>,
+    /// Keeps nothing in memory: a version that is replaced before the check's turn leaves.
+    pub(crate) session: Visited,
     pub(crate) signature: Signature,
     pub(crate) sha256: String,
     pub(crate) check: Arc<CrossCheck>,
@@ -178,7 +176,9 @@ impl Subject {
     /// Tries, takes note, and lets the second session go unless live traffic is to be checked too.
     pub(crate) fn check(self, is_ending: impl Fn() -> bool) {
         let stop = || self.check.is_over() || is_ending();
-        let Some(session) = self.session.upgrade().filter(|_| !stop()) else { return };
+        if stop() {
+            return;
+        }
         let trial = Trial {
             engines: &self.engines,
             repository: &self.repository,
@@ -187,7 +187,7 @@ impl Subject {
             model: &self.model,
             found: &self.found,
             engine: &self.check.engine,
-            session: &*session,
+            session: &self.session,
             signature: &self.signature,
             sha256: &self.sha256,
             stop: &stop,

@@ -257,8 +257,7 @@ impl Core {
             return;
         }
         // One that has left already will not be checked; it says so until it is loaded anew.
-        let Some(seated) = ready.seat.seated() else { return };
-        let session: Arc<dyn Session> = seated;
+        let Some(session) = ready.seat.for_check() else { return };
         let subject = Subject {
             engines: Arc::clone(&self.engines),
             repository: self.repository.clone(),
@@ -266,7 +265,7 @@ impl Core {
             clock: Arc::clone(&self.clock),
             model: model.clone(),
             found: found.clone(),
-            session: Arc::downgrade(&session),
+            session,
             signature: ready.signature.clone(),
             sha256: ready.sha256.clone(),
             check: Arc::clone(&ready.cross_check),

@@ -12,6 +12,7 @@
 //! | `load` | from files to ready: read, open, verify, warm up, measure |
 //! | `change` | load, unload, poll: what a model's versions become |
 //! | `cold` | room for a session before it is loaded; bringing back one that had to leave |
+//! | `first` | models that are loaded when they are first asked for |
 //! | `breakers` | the breakers of versions in memory, shown and closed by hand |
 //! | `book` | the state of every version ever seen, for the index and for messages |
 
@@ -19,6 +20,7 @@ mod book;
 mod breakers;
 mod change;
 mod cold;
+mod first;
 mod load;
 mod version;
 
@@ -53,6 +55,7 @@ use crate::{
     residency::{Departure, Keeper, ResidencySettings, weights::Weights},
 };
 use book::{Book, OpenBook};
+use first::FirstLoads;
 use version::Retired;
 
 /// How the registry behaves.
@@ -82,6 +85,8 @@ pub struct RegistrySettings {
     pub before_load: fn(),
     /// Bounds the memory that sessions take; without it every ready version stays in memory.
     pub residency: Option<ResidencySettings>,
+    /// Whether a request loads a model that nobody has tried to load yet.
+    pub lazy: bool,
     /// Gives free memory back to the system, after sessions have been freed.
     pub trim: Option<fn() -> bool>,
 }
@@ -102,6 +107,7 @@ impl Default for RegistrySettings {
             faults: None,
             before_load: || (),
             residency: None,
+            lazy: false,
             trim: None,
         }
     }
@@ -137,6 +143,7 @@ struct Core {
     departures: Sender<Departure>,
     keeper: Option<Arc<Keeper>>,
     weights: Weights,
+    first_loads: FirstLoads,
     /// Bytes that were freed since the last trimming.
     untrimmed: AtomicU64,
     /// Ends the thread that tells the keeper the time.
@@ -215,6 +222,7 @@ impl Registry {
             _ticker: keeper.as_ref().map(|_| ticker),
             keeper,
             weights: Weights::new(weights),
+            first_loads: FirstLoads::default(),
             untrimmed: AtomicU64::new(0),
             started: AtomicBool::new(false),
         });

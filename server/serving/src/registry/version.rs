@@ -29,7 +29,7 @@ use crate::{
     features::{Answers, FeatureSet},
     overload::{self, Places},
     repository::{Fingerprint, FoundModel, Manifest, Origin},
-    residency::{ABSENT, Departure, Seated},
+    residency::{ABSENT, Departure, Seated, Visited},
 };
 
 use super::cold::Moving;
@@ -86,12 +86,14 @@ pub(super) enum Seat {
 }
 
 impl Seat {
-    /// The session, if it is in memory.
-    pub(super) fn seated(&self) -> Option<Arc<Seated>> {
-        match self {
-            Self::Fixed(seated) => Some(Arc::clone(seated)),
-            Self::Moving(moving) => moving.place.seated.load_full(),
-        }
+    /// The session for a check that may wait long for its turn: one that comes and goes is not kept by it, or the
+    /// checks of a first round would hold what the next loads wait for.
+    pub(super) fn for_check(&self) -> Option<Visited> {
+        let seated = match self {
+            Self::Fixed(seated) => Arc::clone(seated),
+            Self::Moving(moving) => moving.place.seated.load_full()?,
+        };
+        Some(Visited(Arc::downgrade(&seated)))
     }
 
     /// The session on its way out, if nobody else holds it.
