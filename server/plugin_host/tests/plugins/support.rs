@@ -24,7 +24,7 @@ pub struct Heard {
     pub lines: Mutex<Vec<(LogLevel, String)>>,
 }
 
-struct Ears(Arc<Heard>);
+pub struct Ears(pub Arc<Heard>);
 
 impl Services for Ears {
     fn log(&self, level: LogLevel, message: &str) {
