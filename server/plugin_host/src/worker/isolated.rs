@@ -26,7 +26,7 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 
 use super::{
     control::{self, Bell, Frame, Order},
-    memory::{Item, Memory},
+    memory::{Item, Memory, Named},
 };
 use crate::{
     host::Verified,
@@ -167,12 +167,19 @@ impl Isolated {
         self.started.load(Ordering::Relaxed)
     }
 
+    /// The process that is ready now, if there is one.
+    #[must_use]
+    pub fn worker_id(&self) -> Option<u32> {
+        let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
+        worker.as_ref().map(|worker| worker.child.id())
+    }
+
     /// Runs on tensors, and gives tensors.
     ///
     /// # Errors
     /// What the plugin said; `DeadlineExceeded` when it was stopped; `NotReady` when its process died or lied;
     /// `BreakerOpen` after it did so too often; `TooLarge` for inputs that do not fit.
-    pub fn infer(&self, inputs: &[(&str, &Tensor)], cancel: Option<&Cancel>) -> Result<Vec<(String, Tensor)>> {
+    pub fn infer(&self, inputs: &[(&str, &Tensor)], cancel: Option<&Cancel>) -> Result<Named> {
         let before = self.clock.now();
         let permit = self.breaker.enter(before).map_err(|refusal| {
             let seconds = u32::try_from(refusal.retry_after.as_secs()).unwrap_or(u32::MAX).max(1);
@@ -200,8 +207,9 @@ impl Isolated {
         slot: &mut Option<Worker>,
         inputs: &[(&str, &Tensor)],
         cancel: Option<&Cancel>,
-    ) -> Result<Vec<(String, Tensor)>, Fault> {
-        let mut worker = match slot.take() {
+    ) -> Result<Named, Fault> {
+        // One that died since the last call has taken no request with it.
+        let mut worker = match slot.take().and_then(Worker::alive) {
             Some(worker) => worker,
             None => self.start().map_err(|refusal| {
                 let what = format!("a new process for plugin {} could not be started: {refusal}", self.name);
@@ -223,7 +231,7 @@ impl Isolated {
         answer
     }
 
-    fn call(&self, worker: &mut Worker, inputs: &[(&str, &Tensor)]) -> Result<Vec<(String, Tensor)>, Fault> {
+    fn call(&self, worker: &mut Worker, inputs: &[(&str, &Tensor)]) -> Result<Named, Fault> {
         let nanos = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
         worker.calls += 1;
         let mut lead = worker.calls.to_le_bytes().to_vec();
@@ -263,7 +271,7 @@ impl Isolated {
     }
 
     /// Reads what the worker answered, and believes none of it unchecked.
-    fn read(&self, worker: &mut Worker) -> Result<Vec<(String, Tensor)>, Fault> {
+    fn read(&self, worker: &mut Worker) -> Result<Named, Fault> {
         let lies = |worker: &mut Worker, what: String| {
             worker.kill();
             let what = format!("plugin {} answered what cannot be: {what}", self.name);
@@ -290,7 +298,7 @@ impl Isolated {
     }
 
     fn died(&self, worker: &mut Worker) -> Error {
-        let how = worker.child.wait().map_or_else(|error| error.to_string(), |status| ended(status));
+        let how = worker.child.wait().map_or_else(|error| error.to_string(), ended);
         let what = format!("the process of plugin {} ended during the call: {how}", self.name);
         Error::new(ErrorCode::NotReady, what).retry_after_s(1).hint("the next call gets a new process")
     }
@@ -375,6 +383,11 @@ fn ended(status: ExitStatus) -> String {
 }
 
 impl Worker {
+    /// Itself, if it is not dead.
+    fn alive(mut self) -> Option<Self> {
+        matches!(self.child.try_wait(), Ok(None)).then_some(self)
+    }
+
     /// Ends it at once.
     fn kill(&mut self) {
         // Failing means that it is gone.

@@ -47,6 +47,9 @@ impl Drop for Memory {
     }
 }
 
+/// Tensors with their names.
+pub type Named = Vec<(String, Tensor)>;
+
 /// One direction.
 #[derive(Clone, Copy)]
 pub struct Region<'m> {
@@ -212,7 +215,7 @@ impl Region<'_> {
     ///
     /// # Errors
     /// `EngineFailed` for a message that cannot be.
-    pub fn take(&self) -> Result<(Vec<u8>, Vec<(String, Tensor)>)> {
+    pub fn take(&self) -> Result<(Vec<u8>, Named)> {
         let cut = || lie("its head is cut");
         let len = self.read(0, 4).and_then(|len| Some(u32::from_le_bytes(len.try_into().ok()?))).ok_or_else(cut)?;
         let len = usize::try_from(len)

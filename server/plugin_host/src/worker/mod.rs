@@ -21,4 +21,5 @@ mod memory;
 mod serve;
 
 pub use isolated::{Isolated, WorkerProgram, WorkerSettings};
+pub use memory::Named;
 pub use serve::serve;

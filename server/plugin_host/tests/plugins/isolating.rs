@@ -166,6 +166,23 @@ fn one_that_keeps_dying_is_left_alone_for_a_while() {
     assert_eq!(apart.isolated.started(), 4);
 }
 
+#[test]
+fn one_that_died_between_two_calls_is_replaced_before_the_next() {
+    let bench = Bench::new();
+    let apart = odd(&bench, &[], settings());
+    let id = apart.isolated.worker_id().unwrap();
+    let pid = rustix::process::Pid::from_raw(i32::try_from(id).unwrap()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    // Dead, and not yet buried: its state is Z.
+    let dead = || fs::read_to_string(format!("/proc/{id}/stat")).unwrap().contains(") Z ");
+    while !dead() {
+        std::thread::yield_now();
+    }
+    assert!(apart.ask("x").is_ok());
+    assert_eq!(apart.isolated.started(), 2);
+    assert_ne!(apart.isolated.worker_id(), Some(id));
+}
+
 /// What would end the server, or cannot share a process, may run in one of its own.
 #[test]
 fn what_needs_isolation_is_taken_there() {
