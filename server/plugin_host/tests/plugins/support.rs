@@ -148,3 +148,18 @@ pub fn c_example(bench: &Bench) -> PathBuf {
     set_mode(&library(&folder, "c_scale"), 0o755);
     folder
 }
+
+/// The library that panics, which cargo has built beside these tests.
+pub fn panicking(bench: &Bench) -> PathBuf {
+    let folder = bench.temp.path().join("panicking");
+    let built = Path::new(env!("CARGO_BIN_EXE_plugin-worker-under-test")).with_file_name("examples/libpanicking.so");
+    fs::create_dir_all(library(&folder, "panicking").parent().unwrap()).unwrap();
+    fs::copy(&built, library(&folder, "panicking")).unwrap_or_else(|error| panic!("{}: {error}", built.display()));
+    set_mode(&library(&folder, "panicking"), 0o755);
+    let version = env!("CARGO_PKG_VERSION");
+    let text = format!(
+        "name = 'panicking'\nversion = '{version}'\nabi = '0.1'\n[[component]]\nid = 'test.panicking'\nkinds = ['predictor']\n"
+    );
+    fs::write(folder.join("plugin.toml"), text).unwrap();
+    folder
+}
