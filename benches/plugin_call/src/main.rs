@@ -8,6 +8,7 @@
 use std::{
     fs,
     hint::black_box,
+    os::fd::AsFd as _,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
     process::Command,
@@ -16,14 +17,19 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use candor_domain::tensor::{Shape, Tensor, TensorData};
-use candor_measure::{machine, stats, timer::Moment};
+use candor_measure::{
+    machine, stats,
+    timer::{Moment, RealClock},
+};
 use candor_plugin_host::{
-    AllowList, CallContext, CallLimits, HostSettings, Instance, Live, LogLevel, MetricKind, PluginHost, Services,
-    Values,
+    AllowList, CallContext, CallLimits, HostSettings, Instance, Isolated, Live, LogLevel, MetricKind, PluginHost,
+    Services, Values, WorkerProgram, WorkerSettings, worker,
 };
 
 const ROUNDS: usize = 400;
 const CALLS: u32 = 250;
+const CALLS_APART: u32 = 10;
+const WORKER: &str = "worker";
 const SIZES: [usize; 2] = [4, 150_528];
 
 struct Silence;
@@ -53,11 +59,15 @@ impl Direct for Noop {
 
 struct Case {
     name: String,
+    calls: u32,
     work: Box<dyn FnMut()>,
     nanos: Vec<f64>,
 }
 
 fn main() -> Result<()> {
+    if std::env::args().nth(1).as_deref() == Some(WORKER) {
+        return Ok(worker::serve(std::io::stdin().as_fd().try_clone_to_owned()?)?);
+    }
     let folder = tempfile::tempdir()?;
     let host = host(folder.path())?;
     let rust = open(&host, &rust_folder(folder.path())?, "bench.noop")?;
@@ -65,19 +75,20 @@ fn main() -> Result<()> {
     let mut cases = Vec::new();
     for size in SIZES {
         cases.extend(cases_of(size, &rust, &c)?);
+        cases.push(isolated(size, &host, &folder.path().join("noop"))?);
     }
     for _ in 0..ROUNDS {
         for case in &mut cases {
             let start = Moment::now();
-            for _ in 0..CALLS {
+            for _ in 0..case.calls {
                 (case.work)();
             }
-            let nanos = start.elapsed().as_secs_f64() * 1e9 / f64::from(CALLS);
+            let nanos = start.elapsed().as_secs_f64() * 1e9 / f64::from(case.calls);
             case.nanos.push(nanos);
         }
     }
     println!("{}; {}; load {}", machine::describe(), machine::compiler(), machine::load_average());
-    println!("ns per call over {ROUNDS} rounds of {CALLS} calls\n");
+    println!("ns per call over {ROUNDS} rounds of {CALLS} calls ({CALLS_APART} in a process of its own)\n");
     println!("| case | min | p50 |\n|---|---|---|");
     for case in &cases {
         let summary = stats::Summary::of(&case.nanos).context("nothing was measured")?;
@@ -91,8 +102,12 @@ fn cases_of(size: usize, rust: &Arc<Live>, c: &Arc<Live>) -> Result<Vec<Case>> {
     let shape = Shape::new(&[i64::try_from(size)?])?;
     let tensor: &'static Tensor = Box::leak(Box::new(Tensor::new(shape, TensorData::Fp32(data.clone()))?));
     let direct: Box<dyn Direct> = black_box(Box::new(Noop));
-    let case =
-        |what: &str, work: Box<dyn FnMut()>| Case { name: format!("{what}, {size} floats"), work, nanos: vec![] };
+    let case = |what: &str, work: Box<dyn FnMut()>| Case {
+        name: format!("{what}, {size} floats"),
+        calls: CALLS,
+        work,
+        nanos: vec![],
+    };
     let through = |live: &Arc<Live>| {
         let (live, values) = (Arc::clone(live), Values::of([("x", tensor)]));
         let mut call = CallContext::new(CallLimits::default());
@@ -114,6 +129,17 @@ fn cases_of(size: usize, rust: &Arc<Live>, c: &Arc<Live>) -> Result<Vec<Case>> {
         case("plugin in Rust, tensors made of the outputs", Box::new(move || inferred(&whole))),
         case("copying the input once", Box::new(move || black_box(&mut copy).copy_from_slice(black_box(&from)))),
     ])
+}
+
+/// The same library in a process of its own: inputs copied there, outputs copied back.
+fn isolated(size: usize, host: &PluginHost, folder: &Path) -> Result<Case> {
+    let program = WorkerProgram { program: std::env::current_exe()?, arguments: vec![WORKER.to_owned()] };
+    let around = (Arc::new(Silence) as Arc<dyn Services>, Arc::new(RealClock::start()) as _);
+    let apart: Isolated = host.isolate(folder, ("bench.noop", "{}"), program, WorkerSettings::default(), around)?;
+    let tensor = Tensor::new(Shape::new(&[i64::try_from(size)?])?, TensorData::Fp32(vec![1.5; size]))?;
+    let work = move || assert!(apart.infer(&[("x", &tensor)], None).is_ok_and(|outputs| outputs.len() == 1));
+    let name = format!("plugin in Rust in a process of its own, {size} floats");
+    Ok(Case { name, calls: CALLS_APART, work: Box::new(work), nanos: vec![] })
 }
 
 fn host(folder: &Path) -> Result<PluginHost> {

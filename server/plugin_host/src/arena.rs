@@ -38,12 +38,11 @@ impl Arena {
     /// Takes everything back.
     pub fn reset(&mut self) {
         if self.blocks.len() > 1 {
-            let kept = |block: &Vec<Line>| block.len() * ALIGN <= self.kept_bytes_max;
-            // One block that would have been large enough, if it may be kept.
+            // One block that would have been large enough, if so much may be kept.
             let lines = self.blocks.iter().map(Vec::len).sum::<usize>();
-            let whole = vec![Line([0; ALIGN]); lines];
+            let lines = if lines * ALIGN <= self.kept_bytes_max { lines } else { FIRST_LINES };
             self.blocks.clear();
-            self.blocks.push(if kept(&whole) { whole } else { vec![Line([0; ALIGN]); FIRST_LINES] });
+            self.blocks.push(vec![Line([0; ALIGN]); lines]);
         }
         (self.block, self.used, self.given) = (0, 0, 0);
     }

@@ -15,6 +15,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use candor_domain::Clock;
 use candor_plugin_abi as abi;
 
 use crate::{
@@ -29,6 +30,7 @@ use crate::{
     refusal::{Reason, Refusal, Verdict},
     services::{HostTable, Services},
     tables::{self, CheckedModule},
+    worker::{Isolated, WorkerProgram, WorkerSettings},
 };
 
 /// How plugins are hosted.
@@ -158,6 +160,23 @@ impl PluginHost {
         Ok(generation)
     }
 
+    /// Opens a component of a plugin in a process of its own. Nothing of the plugin runs in this one.
+    ///
+    /// # Errors
+    /// The first reason against it, on either side.
+    pub fn isolate(
+        &self,
+        folder: &Path,
+        component: (&str, &str),
+        program: WorkerProgram,
+        settings: WorkerSettings,
+        (services, clock): (Arc<dyn Services>, Arc<dyn Clock>),
+    ) -> Verdict<Isolated> {
+        let verified = self.verify(folder)?;
+        let library = self.store.keep(&verified.library)?;
+        Isolated::open((&verified, library), component, (program, settings), services, clock)
+    }
+
     /// Takes a module that is compiled into this program.
     ///
     /// # Errors
@@ -166,7 +185,7 @@ impl PluginHost {
         let _one = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
         negotiate::versions(&tables::head(module))?;
         let module = tables::check(module)?;
-        self.init(name, &module)?;
+        init(name, &module, self.table)?;
         Ok(self.add(name, Generation { number: 1, sha256: String::new(), version: version.to_owned(), module }))
     }
 
@@ -211,28 +230,28 @@ impl PluginHost {
         }
         let module = tables::check(loaded.module()).map_err(place)?;
         tables::agree(&verified.manifest, &head, &module).map_err(place)?;
-        self.init(name, &module)?;
+        init(name, &module, self.table)?;
         let (sha256, version) = (verified.library.sha256.clone(), verified.manifest.version.clone());
         tracing::info!(plugin = %name, version, sha256, generation = number, "plugin loaded");
         Ok(Generation { number, sha256, version, module })
     }
+}
 
-    /// Calls `init` once for each library of the process.
-    fn init(&self, name: &str, module: &CheckedModule) -> Verdict<()> {
-        static DONE: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
-        let Some(init) = module.init else { return Ok(()) };
-        let first = module.components.first().map_or(0, |component| std::ptr::from_ref(component.table).addr());
-        let mut done = DONE.lock().unwrap_or_else(PoisonError::into_inner);
-        if done.contains(&first) {
-            return Ok(());
-        }
-        // SAFETY: a function of a checked module, called once and before anything else of it; the host lives for ever.
-        let status = unsafe { init(self.table.raw()) };
-        if status != abi::OK {
-            let what = format!("its `init` failed ({})", abi::status_word(status));
-            return Err(Refusal::new(Reason::Failed, what).at(name));
-        }
-        done.insert(first);
-        Ok(())
+/// Calls `init` once for each library of the process.
+pub(crate) fn init(name: &str, module: &CheckedModule, host: HostTable) -> Verdict<()> {
+    static DONE: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
+    let Some(init) = module.init else { return Ok(()) };
+    let first = module.components.first().map_or(0, |component| std::ptr::from_ref(component.table).addr());
+    let mut done = DONE.lock().unwrap_or_else(PoisonError::into_inner);
+    if done.contains(&first) {
+        return Ok(());
     }
+    // SAFETY: a function of a checked module, called once and before anything else of it; the host lives for ever.
+    let status = unsafe { init(host.raw()) };
+    if status != abi::OK {
+        let what = format!("its `init` failed ({})", abi::status_word(status));
+        return Err(Refusal::new(Reason::Failed, what).at(name));
+    }
+    done.insert(first);
+    Ok(())
 }

@@ -11,6 +11,7 @@
 //! | `library`, [`tables`] | the system's loader; a module's tables, checked |
 //! | [`plugin`], [`live`], [`instance`] | generations; a component in use; one instance and its thread contract |
 //! | [`call`], `arena`, [`values`] | one call; memory for outputs; tensors there and back |
+//! | [`worker`] | the same library in a process of its own |
 //! | [`services`] | log, metrics, clock, the model that is lent |
 //! | [`refusal`] | why a plugin is not loaded |
 
@@ -30,6 +31,7 @@ pub mod refusal;
 pub mod services;
 pub mod tables;
 pub mod values;
+pub mod worker;
 
 pub use allow::{AllowList, Pin};
 pub use call::{CallContext, CallLimits};
@@ -41,3 +43,4 @@ pub use plugin::{Generation, Plugin};
 pub use refusal::{Reason, Refusal, Verdict};
 pub use services::{LentModel, LogLevel, MetricKind, Services};
 pub use values::Values;
+pub use worker::{Isolated, WorkerProgram, WorkerSettings};

@@ -5,7 +5,7 @@
 //! come the tables. It does not know why a library is trusted.
 #![allow(unsafe_code, reason = "loading runs a library's constructors, and its symbol is believed to be a module")]
 
-use std::{path::Path, ptr};
+use std::path::Path;
 
 use candor_plugin_abi as abi;
 use libloading::os::unix::{self, RTLD_LOCAL, RTLD_NOW};
@@ -55,5 +55,5 @@ pub fn load(path: &Path) -> Verdict<Loaded> {
         return Err(refuse("the loaded library's module lies nowhere".to_owned()));
     }
     // SAFETY: not null, aligned, static, and at least as large as its head said, which negotiation has checked.
-    Ok(Loaded(unsafe { &*ptr::from_ref(&*module) }))
+    Ok(Loaded(unsafe { &*module }))
 }

@@ -35,6 +35,47 @@ pub enum MetricKind {
     Histogram,
 }
 
+impl LogLevel {
+    pub(crate) fn of(code: i32) -> Self {
+        match code {
+            abi::LOG_ERROR => Self::Error,
+            abi::LOG_WARN => Self::Warn,
+            abi::LOG_INFO => Self::Info,
+            abi::LOG_DEBUG => Self::Debug,
+            _ => Self::Trace,
+        }
+    }
+
+    pub(crate) const fn code(self) -> i32 {
+        match self {
+            Self::Error => abi::LOG_ERROR,
+            Self::Warn => abi::LOG_WARN,
+            Self::Info => abi::LOG_INFO,
+            Self::Debug => abi::LOG_DEBUG,
+            Self::Trace => abi::LOG_TRACE,
+        }
+    }
+}
+
+impl MetricKind {
+    pub(crate) fn of(code: i32) -> Option<Self> {
+        match code {
+            abi::METRIC_COUNTER => Some(Self::Counter),
+            abi::METRIC_GAUGE => Some(Self::Gauge),
+            abi::METRIC_HISTOGRAM => Some(Self::Histogram),
+            _ => None,
+        }
+    }
+
+    pub(crate) const fn code(self) -> i32 {
+        match self {
+            Self::Counter => abi::METRIC_COUNTER,
+            Self::Gauge => abi::METRIC_GAUGE,
+            Self::Histogram => abi::METRIC_HISTOGRAM,
+        }
+    }
+}
+
 /// What a host does for its plugins. Called from any thread, the plugins' own among them.
 pub trait Services: Send + Sync {
     /// A line for the log.
@@ -115,25 +156,14 @@ fn quietly<T>(fallback: T, work: impl FnOnce() -> T) -> T {
 }
 
 unsafe extern "C" fn log(own: *mut c_void, level: i32, message: abi::Str) {
-    let level = match level {
-        abi::LOG_ERROR => LogLevel::Error,
-        abi::LOG_WARN => LogLevel::Warn,
-        abi::LOG_INFO => LogLevel::Info,
-        abi::LOG_DEBUG => LogLevel::Debug,
-        _ => LogLevel::Trace,
-    };
+    let level = LogLevel::of(level);
     // SAFETY: the plugin hands back our own pointer, and a text that lives during the call.
     let (services, message) = unsafe { (services(own), message.bytes()) };
     quietly((), || services.log(level, &String::from_utf8_lossy(message)));
 }
 
 unsafe extern "C" fn metric(own: *mut c_void, name: abi::Str, kind: i32, value: f64, labels: abi::Str) {
-    let kind = match kind {
-        abi::METRIC_COUNTER => MetricKind::Counter,
-        abi::METRIC_GAUGE => MetricKind::Gauge,
-        abi::METRIC_HISTOGRAM => MetricKind::Histogram,
-        _ => return,
-    };
+    let Some(kind) = MetricKind::of(kind) else { return };
     // SAFETY: as in `log`.
     let (services, name, labels) = unsafe { (services(own), name.bytes(), labels.bytes()) };
     quietly((), || services.metric(kind, &String::from_utf8_lossy(name), value, &String::from_utf8_lossy(labels)));

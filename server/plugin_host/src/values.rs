@@ -3,11 +3,10 @@
 //! It does not know calls.
 #![allow(unsafe_code, reason = "the interface's tensors are pointers")]
 
-use std::{marker::PhantomData, ptr, slice};
+use std::{borrow::Cow, marker::PhantomData, ptr, slice};
 
 use candor_domain::{
     error::{Error, ErrorCode, Result},
-    for_each_datatype,
     tensor::{BytesArray, Datatype, Shape, Tensor, TensorData},
 };
 use candor_plugin_abi as abi;
@@ -138,18 +137,26 @@ fn wrong(what: String) -> Error {
 /// # Errors
 /// `EngineFailed` for booleans that are neither 0 nor 1.
 pub fn copied(of: Datatype, elements: usize, bytes: &[u8]) -> Result<TensorData> {
-    let mut data = TensorData::zeros(of, if of == Datatype::Bytes { 0 } else { elements });
+    // SAFETY: a slice of so many bytes.
+    unsafe { copied_from(of, elements, bytes.as_ptr(), bytes.len()) }
+}
+
+/// As [`copied`], from bytes that somebody else may be writing.
+///
+/// # Safety
+/// `from` must be readable for `len` bytes.
+pub unsafe fn copied_from(of: Datatype, elements: usize, from: *const u8, len: usize) -> Result<TensorData> {
+    if of.element_bytes().and_then(|size| size.checked_mul(elements)) != Some(len) {
+        return Err(wrong(format!("{len} bytes are no {elements} elements of {of}")));
+    }
+    let mut data = TensorData::zeros(of, elements);
     macro_rules! fill {
         ($($variant:ident)+) => {
             match &mut data {
-                $(TensorData::$variant(vector) => {
-                    let len = size_of_val(vector.as_slice());
-                    if bytes.len() != len {
-                        return Err(wrong(format!("{} bytes are no {elements} elements", bytes.len())));
-                    }
-                    // SAFETY: as many bytes as the vector has, and every bit pattern is a number.
-                    unsafe { vector.as_mut_ptr().cast::<u8>().copy_from_nonoverlapping(bytes.as_ptr(), len) };
-                })+
+                // SAFETY: as many bytes as the vector has, and every bit pattern is a number.
+                $(TensorData::$variant(vector) => unsafe {
+                    vector.as_mut_ptr().cast::<u8>().copy_from_nonoverlapping(from, len);
+                },)+
                 TensorData::Bytes(_) => return Err(wrong("strings are no bytes of numbers".to_owned())),
             }
         };
@@ -160,8 +167,37 @@ pub fn copied(of: Datatype, elements: usize, bytes: &[u8]) -> Result<TensorData>
     {
         return Err(wrong(format!("a boolean is {other}, which is neither 0 nor 1")));
     }
-    debug_assert_eq!(for_each_datatype!(&data, vector => vector.len()), elements);
     Ok(data)
+}
+
+/// The bytes of elements in C order; strings as the end of each, then their bytes.
+#[must_use]
+pub fn bytes(data: &TensorData) -> Cow<'_, [u8]> {
+    macro_rules! view {
+        ($($variant:ident)+) => {
+            match data {
+                // SAFETY: so many bytes, and every number is bytes.
+                $(TensorData::$variant(vector) => Cow::Borrowed(unsafe {
+                    slice::from_raw_parts(vector.as_ptr().cast::<u8>(), size_of_val(vector.as_slice()))
+                }),)+
+                TensorData::Bytes(array) => string_bytes(array),
+            }
+        };
+    }
+    view!(Bool Uint8 Uint16 Uint32 Uint64 Int8 Int16 Int32 Int64 Fp16 Bf16 Fp32 Fp64)
+}
+
+/// Strings as the end of each, then their bytes.
+#[must_use]
+pub fn string_bytes(array: &BytesArray) -> Cow<'static, [u8]> {
+    let mut bytes = Vec::with_capacity(array.len() * 8 + array.total_bytes());
+    let mut end = 0_u64;
+    for string in array.iter() {
+        end += string.len() as u64;
+        bytes.extend(end.to_le_bytes());
+    }
+    array.iter().for_each(|string| bytes.extend(string));
+    Cow::Owned(bytes)
 }
 
 /// A tensor that a plugin hands over, copied. It must be in C order.

@@ -128,6 +128,11 @@ impl CallContext {
         Arc::clone(&self.inner().cancel)
     }
 
+    /// Lets the plugin look at another flag, which must stay where it is for as long as this is used.
+    pub(crate) fn borrow_cancel(&mut self, flag: &AtomicU32) {
+        self.inner().call.cancel = flag.as_ptr().cast_const();
+    }
+
     /// When it is too late, on the clock of the services; 0 if never.
     pub fn set_deadline_ns(&mut self, deadline_ns: u64) {
         self.inner().call.deadline_ns = deadline_ns;

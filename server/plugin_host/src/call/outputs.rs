@@ -111,6 +111,12 @@ impl<'c> Output<'c> {
         unsafe { slice::from_raw_parts(self.0.data, len) }
     }
 
+    /// Its elements, if they are strings.
+    #[must_use]
+    pub fn strings(&self) -> Option<&'c BytesArray> {
+        (self.0.datatype == Datatype::Bytes).then_some(&self.0.strings)
+    }
+
     /// Its elements, if they are single-precision numbers.
     #[must_use]
     pub fn floats(&self) -> Option<&'c [f32]> {

@@ -11,7 +11,7 @@ use candor_domain::{
 };
 use candor_plugin_host::{AllowList, CallContext, CallLimits, LentModel, Live, LogLevel, Plugin, Reason, Values};
 
-use super::support::{Bench, c_example, floats, library, pin, rust_example};
+use super::support::{Bench, c_example, floats, library, panicking, pin, rust_example};
 
 fn odd(bench: &Bench, flags: &[&str]) -> Arc<Live> {
     let folder = bench.odd(flags);
@@ -135,6 +135,30 @@ impl LentModel for Linear {
             return Ok(vec![("y".to_owned(), floats(&[1], &[2.0 * x[0] - x[1] + 0.5 * x[2]]))]);
         }
         Err(Error::invalid("no floats"))
+    }
+}
+
+/// A library has a standard library of its own, and this program's panic hook never hears of its panics.
+#[test]
+fn a_panic_in_a_library_becomes_a_status_and_a_line_in_the_log() {
+    let bench = Bench::new();
+    let folder = panicking(&bench);
+    let allow = vec![pin(&library(&folder, "panicking"), "panicking")];
+    let plugin = bench.host(AllowList { dev: false, allow }).load(&folder).unwrap();
+    let live = plugin.open("test.panicking", "{}").unwrap();
+    let mut call = CallContext::new(CallLimits::default());
+    for round in 0..3 {
+        let error = live.healthy().unwrap().infer(&mut call, &[]).unwrap_err();
+        assert!(error.to_string().contains("it panicked: there were 0 inputs"), "{error}");
+        let line = "there were 0 inputs";
+        let lines = bench.heard.lines.lock().unwrap();
+        let told = lines
+            .iter()
+            .filter(|(level, text)| *level == LogLevel::Error && text.contains("panicking.rs:") && text.ends_with(line))
+            .count();
+        assert_eq!(told, round + 1, "{lines:?}");
+        drop(lines);
+        assert!(live.healthy().unwrap().infer(&mut call, &[("x", &floats(&[1], &[1.0]))]).is_ok());
     }
 }
 

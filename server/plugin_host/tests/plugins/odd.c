@@ -4,7 +4,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <dirent.h>
+#include <unistd.h>
+
 #include "candor_plugin.h"
+
+static const candor_host *the_host;
 
 #ifdef MARK /* leaves a file behind as soon as anything of this library runs */
 static void leave_mark(const char *name) {
@@ -74,7 +79,7 @@ struct candor_instance {
 };
 
 static candor_status create(const candor_host *host, candor_call *call, candor_str config, candor_instance **out) {
-  (void)host;
+  the_host = host;
 #ifdef CREATE_FAILS
   (void)config, (void)out;
   return fail(call, CANDOR_INVALID, "not today");
@@ -155,6 +160,44 @@ static candor_status run(candor_instance *instance, candor_call *call, const can
     if (instance->overlaps) return fail(call, CANDOR_INTERNAL, "two calls at once");
   }
   if (asked(in, n, "abort")) abort();
+  if (asked(in, n, "crash")) *(volatile int *)8 = 1;
+  if (asked(in, n, "exit")) _exit(3);
+  if (asked(in, n, "hang")) {
+    for (volatile int forever = 1; forever;) {
+    }
+  }
+  if (asked(in, n, "leak")) {
+    for (;;) {
+      char *leaked = malloc(1 << 20);
+      if (!leaked) abort();
+      memset(leaked, 1, 1 << 20);
+    }
+  }
+  if (asked(in, n, "flood")) {
+    for (int line = 0; line < 20000; line++) the_host->log(the_host->self, CANDOR_LOG_INFO, CANDOR_STR("flood"));
+  }
+  if (asked(in, n, "ring")) { /* answers before the answer is there, and then does not answer */
+    DIR *folder = opendir("/proc/self/fd");
+    for (struct dirent *entry; (entry = readdir(folder));) {
+      char target[64] = {0};
+      uint64_t one_ring = 1;
+      if (readlinkat(dirfd(folder), entry->d_name, target, sizeof target - 1) < 0) continue;
+      if (strstr(target, "eventfd") && write(atoi(entry->d_name), &one_ring, sizeof one_ring) < 0) abort();
+    }
+    for (volatile int forever = 1; forever;) {
+    }
+  }
+  if (asked(in, n, "privileges")) {
+    FILE *file = fopen("/proc/self/status", "r");
+    char text[128];
+    int64_t found = -1;
+    while (file && fgets(text, sizeof text, file)) {
+      if (strncmp(text, "NoNewPrivs:", 11) == 0) found = atoi(text + 11);
+    }
+    candor_status status = call->fns->output(call, CANDOR_STR("y"), f32, 1, &one, &y);
+    if (status == CANDOR_OK) *(float *)y.data = (float)found + (getenv("PATH") ? 100.0f : 0.0f);
+    return status;
+  }
 #ifdef UNDEFINED
   if (n == 99) return nobody_has_this();
 #endif

@@ -24,7 +24,7 @@ pub struct Heard {
     pub lines: Mutex<Vec<(LogLevel, String)>>,
 }
 
-struct Ears(Arc<Heard>);
+pub struct Ears(pub Arc<Heard>);
 
 impl Services for Ears {
     fn log(&self, level: LogLevel, message: &str) {
@@ -146,5 +146,20 @@ pub fn c_example(bench: &Bench) -> PathBuf {
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     assert!(done.stderr.is_empty(), "it compiles with a warning: {}", String::from_utf8_lossy(&done.stderr));
     set_mode(&library(&folder, "c_scale"), 0o755);
+    folder
+}
+
+/// The library that panics, which cargo has built beside these tests.
+pub fn panicking(bench: &Bench) -> PathBuf {
+    let folder = bench.temp.path().join("panicking");
+    let built = Path::new(env!("CARGO_BIN_EXE_plugin-worker-under-test")).with_file_name("examples/libpanicking.so");
+    fs::create_dir_all(library(&folder, "panicking").parent().unwrap()).unwrap();
+    fs::copy(&built, library(&folder, "panicking")).unwrap_or_else(|error| panic!("{}: {error}", built.display()));
+    set_mode(&library(&folder, "panicking"), 0o755);
+    let version = env!("CARGO_PKG_VERSION");
+    let text = format!(
+        "name = 'panicking'\nversion = '{version}'\nabi = '0.1'\n[[component]]\nid = 'test.panicking'\nkinds = ['predictor']\n"
+    );
+    fs::write(folder.join("plugin.toml"), text).unwrap();
     folder
 }
