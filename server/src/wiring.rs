@@ -23,8 +23,8 @@ use candor_engine_ort::OrtEngine;
 use candor_grpc_api::GrpcParts;
 use candor_http_api::{Api, ApiParts, Gate};
 use candor_serving::{
-    Callers, EngineChoice, Engines, Faults, Pipeline, PipelineSettings, Pool, Quota, Readiness, Registry,
-    RegistrySettings, Repository, Tally, Tokens,
+    Callers, EngineChoice, Engines, Faults, Pipeline, PipelineSettings, Quota, Readiness, Registry, RegistrySettings,
+    Repository, Scheduler, Tally, Tokens,
 };
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
@@ -78,7 +78,7 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
     let registry_settings = registry_settings(settings, faults.clone());
     let registry = Registry::start(engines, repository, Arc::clone(&clock), registry_settings);
     let registry = Arc::new(registry.map_err(no_thread)?);
-    let sessions = Pool::start("candor-infer", settings.inference_threads, settings.inference_queue_max);
+    let sessions = Scheduler::start("candor-infer", settings.scheduling.clone(), Arc::clone(&clock));
     let pipeline_settings = PipelineSettings {
         inline_body_bytes_max: settings.inline_body_bytes_max,
         inline_run_max: settings.inline_run_max,
@@ -123,8 +123,9 @@ fn registry_settings(settings: &Settings, faults: Option<Arc<Faults>>) -> Regist
     RegistrySettings {
         version_policy: settings.version_policy.clone(),
         load_threads: settings.load_threads,
-        inference_threads: settings.http_workers + settings.grpc.threads + settings.inference_threads,
+        inference_threads: settings.http_workers + settings.grpc.threads + settings.scheduling.threads,
         inflight_max: settings.inflight_max,
+        batching: settings.batching.clone(),
         breaker: settings.breaker,
         faults,
         engine_record: settings.data_dir.as_deref().map(DataFolder::engine_record),

@@ -16,6 +16,8 @@
 //! | [`oip`] | what the Open Inference Protocol means, whatever the wire |
 //! | [`callers`] | who is calling, may they, and how often |
 //! | [`readiness`] | whether the server may get traffic |
+//! | [`scheduler`] | threads that run inferences, and who of those that wait is next |
+//! | [`batching`] | requests of one version run together |
 //! | [`pool`] | named threads behind a bounded queue |
 //! | [`breaker`] | the breaker of a version, and what happened at it |
 //! | [`faults`] | faults on order, around a session's run |
@@ -23,6 +25,7 @@
 //! | [`tally`] | answers of a door by word |
 //! | [`likeness`] | "did you mean …?" |
 
+pub mod batching;
 pub mod breaker;
 pub mod callers;
 mod compare;
@@ -38,8 +41,10 @@ pub mod pool;
 pub mod readiness;
 pub mod registry;
 pub mod repository;
+pub mod scheduler;
 pub mod tally;
 
+pub use batching::{BatchNote, BatchTotals, BatchingSettings, BatchingView, Delay, SizeTotals};
 pub use breaker::{BreakerDefaults, BreakerTotals, BreakerView};
 pub use callers::{Callers, Quota, Tokens};
 pub use cross_check::{CrossCheckReport, CrossCheckSettings, CrossCheckState};
@@ -51,4 +56,5 @@ pub use pool::{Pending, Pool};
 pub use readiness::Readiness;
 pub use registry::{IndexEntry, Lease, Meaning, Opened, ReadyVersion, Registry, RegistrySettings, VersionView};
 pub use repository::{Manifest, Repository, Role, VersionPolicy};
+pub use scheduler::{Scheduler, SchedulerSettings};
 pub use tally::Tally;

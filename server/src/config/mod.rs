@@ -7,12 +7,13 @@
 //! | module | what it does |
 //! |---|---|
 //! | `layers` | where each value comes from |
-//! | `breaker` | `[breaker]` |
+//! | `batching`, `breaker` | `[batching]` and what the scheduler needs, `[breaker]` |
 //! | `settings` | what the values mean and which are allowed |
 //! | `grpc` | the same for the gRPC door |
 //! | `reach` | who may reach the doors without a token |
 //! | `reference` | docs/CONFIG.md and `candor config show` |
 
+mod batching;
 mod breaker;
 mod grpc;
 mod layers;

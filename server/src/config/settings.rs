@@ -15,10 +15,14 @@ use candor_http_api::{
     Contracts, HttpLimits, V1,
     contracts::{VertexPaths, fault_of_health_path, fault_of_path},
 };
-use candor_serving::{BreakerDefaults, CrossCheckSettings, EngineChoice, VersionPolicy, oip::TensorLimits};
+use candor_serving::{
+    BatchingSettings, BreakerDefaults, CrossCheckSettings, EngineChoice, SchedulerSettings, VersionPolicy,
+    oip::TensorLimits,
+};
 use toml::Value;
 
 use super::{
+    batching::{read_batching, read_scheduling},
     breaker::read_breaker,
     grpc::GrpcSettings,
     layers::{Layers, Report, Source},
@@ -55,11 +59,11 @@ pub struct Settings {
     pub ort_library: Option<PathBuf>,
     pub intra_op_threads: usize,
     pub cross_check: CrossCheckSettings,
-    pub inference_threads: usize,
+    pub scheduling: SchedulerSettings,
+    pub batching: BatchingSettings,
     pub inline_run_max: Duration,
     pub inline_body_bytes_max: usize,
     pub inference_max: Duration,
-    pub inference_queue_max: usize,
     pub inflight_max: u32,
     pub requests_per_second_max: Option<NonZeroU32>,
     pub model_bytes_max: u64,
@@ -118,11 +122,11 @@ impl Settings {
                 file_bytes_max: read.whole("cross_check.file_bytes_max", 0..=1024 * GIB),
                 queue_max: read.size("cross_check.queue_max", 1..=1_000_000),
             },
-            inference_threads: read.threads("execution.threads", 0..=1024, 1),
+            scheduling: read_scheduling(&mut read),
+            batching: read_batching(&mut read),
             inline_run_max: Duration::from_micros(read.whole("execution.inline_run_us_max", 0..=1_000_000)),
             inline_body_bytes_max: read.size("execution.inline_body_bytes_max", 0..=GIB),
             inference_max: read.millis("limits.inference_ms_max"),
-            inference_queue_max: read.size("limits.inference_queue_max", 1..=1_000_000),
             inflight_max: u32::try_from(read.whole("limits.inflight_per_model_max", 1..=1_000_000)).unwrap_or(1),
             requests_per_second_max: u32::try_from(read.whole("limits.requests_per_second_max", 0..=1_000_000_000))
                 .ok()

@@ -260,7 +260,7 @@ fn values_that_are_not_finite_are_never_written() {
     let version = version();
     let clock = ManualClock::default();
     let ran =
-        Ran { version: &version, fallback_from: None, outputs: tensors, nanos: Default::default(), clock: &clock };
+        Ran { version: &version, fallback_from: None, outputs: tensors, nanos: Default::default(), batch: None, clock: &clock };
     let error = codec.encode(ran).err().unwrap().to_string();
     assert!(error.contains("output 'probabilities' is NaN or infinite at element 1"), "{error}");
 }

@@ -14,16 +14,20 @@ use candor_domain::{
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Core,
+    Core, RegistrySettings,
     version::{Leases, ReadyVersion},
 };
 use crate::{
+    batching::{self, Plan, Probe},
     breaker,
-    cross_check::{CrossCheck, CrossCheckReport, CrossCheckSettings, CrossCheckState, Live, Outbox, Subject, Trial},
+    cross_check::{
+        self, CrossCheck, CrossCheckReport, CrossCheckSettings, CrossCheckState, Live, Outbox, Subject, Trial,
+    },
     engines::{Chosen, EngineId, Engines, PassedOver, Remembered, joined},
     faults::Faults,
     features::{Answers, FeatureSet, RowCount},
     repository::{Fitted, FoundModel, FoundVersion, Golden, GoldenCase, Manifest, Origin, Repository, Reshaped},
+    scheduler::Lane,
 };
 
 /// Runs that measure the cost of a row; stops early when they are slow.
@@ -165,6 +169,29 @@ impl Opened {
     pub fn warm_up(&self, manifest: &Manifest, golden: Option<&Golden>, clock: &dyn Clock) -> Result<Option<u64>> {
         guarded(|| warm_up(&self.session, &self.signature, manifest.rules(), golden, clock))
     }
+
+    /// Runs rows alone and together, unless nobody would put them together.
+    fn probe(
+        &self,
+        manifest: &Manifest,
+        (golden, features): (Option<&Golden>, Option<&FeatureSet>),
+        settings: &RegistrySettings,
+        clock: &dyn Clock,
+    ) -> Probe {
+        if manifest.batching.enabled == Some(false) {
+            return Probe::none("batching is off for this model");
+        }
+        let subject = batching::Subject {
+            session: &self.session,
+            signature: &self.signature,
+            features,
+            golden,
+            rows_max: manifest.batch_rows_max.unwrap_or(u64::MAX).min(settings.batching.rows_max),
+            seed: cross_check::seed_of(&self.sha256),
+            clock,
+        };
+        Probe::of(&subject)
+    }
 }
 
 impl Core {
@@ -186,6 +213,8 @@ impl Core {
         let name = (&model.name, &found.version);
         let breaker = breaker::for_version(name, &self.settings.breaker, &manifest.breaker, &facts, &*self.clock);
         let cross_check = self.cross_check(model, found, &opened);
+        let probe = opened.probe(&manifest, (golden.as_ref(), features.as_ref().ok()), &self.settings, &*self.clock);
+        let plan = Plan::new(&self.settings.batching, &manifest, &opened.signature, probe);
         let mut ready = ReadyVersion {
             model: model.name.clone(),
             version: found.version.clone(),
@@ -207,6 +236,7 @@ impl Core {
             facts,
             breaker,
             faulty: None,
+            lane: Lane::new(plan),
             fingerprint: found.fingerprint.clone(),
             leases: Leases::new(self.settings.inflight_max, self.retired.clone()),
         };

@@ -39,6 +39,7 @@ pub use load::{Meaning, Opened};
 pub use version::{Lease, ReadyVersion};
 
 use crate::{
+    batching::BatchingSettings,
     breaker::{BreakerDefaults, BreakerView},
     cross_check::{Checker, CrossCheckReport, CrossCheckSettings, Outbox, Subject},
     engines::{EngineRecord, Engines},
@@ -61,6 +62,8 @@ pub struct RegistrySettings {
     pub inference_threads: usize,
     /// Most requests of one model version at the same time.
     pub inflight_max: u32,
+    /// Batching of models whose manifests say nothing of it.
+    pub batching: BatchingSettings,
     /// Breakers of models whose manifests say nothing of them.
     pub breaker: BreakerDefaults,
     /// Where faults are ordered; without it there are none.
@@ -81,6 +84,7 @@ impl Default for RegistrySettings {
             inflight_max: 1000,
             engine_record: None,
             cross_check: CrossCheckSettings::default(),
+            batching: BatchingSettings::default(),
             breaker: BreakerDefaults::default(),
             faults: None,
         }

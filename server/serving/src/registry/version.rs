@@ -26,6 +26,7 @@ use crate::{
     faults::FaultySession,
     features::{Answers, FeatureSet},
     repository::{Fingerprint, Manifest, Origin},
+    scheduler::Lane,
 };
 
 /// One version of a model, loaded, verified and warmed up.
@@ -66,6 +67,7 @@ pub struct ReadyVersion {
     pub(super) breaker: Option<Arc<Breaker>>,
     /// The session with what is ordered to go wrong, where that can be ordered.
     pub(super) faulty: Option<FaultySession>,
+    pub(super) lane: Arc<Lane>,
     pub(super) fingerprint: Fingerprint,
     pub(super) leases: Leases,
 }
@@ -129,6 +131,12 @@ impl ReadyVersion {
     #[must_use]
     pub fn facts(&self) -> &Arc<Facts> {
         &self.facts
+    }
+
+    /// Its place in the scheduler, and what holds for its batches.
+    #[must_use]
+    pub fn lane(&self) -> &Arc<Lane> {
+        &self.lane
     }
 
     /// Its breaker, if it has one.

@@ -93,7 +93,7 @@ fn memory(limits: &Limits, settings: Option<&Settings>) -> Check {
     let free = limits.memory_free.map(|free| format!(", {} free", size(free.min(all)))).unwrap_or_default();
     let text = format!("{}{by}{free}", size(all));
     let body = settings.map_or(0, |settings| settings.http_limits.body_bytes_max as u64);
-    let inferences = settings.map_or(0, |settings| (settings.http_workers + settings.inference_threads) as u64);
+    let inferences = settings.map_or(0, |settings| (settings.http_workers + settings.scheduling.threads) as u64);
     if body.saturating_mul(inferences) > all {
         return Check::warn("memory", format!("{text}; {inferences} bodies of {} at once would not fit", size(body)))
             .fix("lower limits.body_bytes_max and limits.decompressed_bytes_max");
