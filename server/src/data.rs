@@ -1,5 +1,5 @@
 //! The data folder: locked by one server at a time; `serving.json` says where that server is, `engines.json` which
-//! engine ran which file.
+//! engine ran which file, `weights.json` what each takes.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -24,12 +24,22 @@ pub(crate) struct DataFolder {
     _lock: File,
 }
 
+/// Where a server is: what stands in `serving.json`.
 #[derive(Serialize)]
-struct Serving {
+pub(crate) struct Serving {
     pid: u32,
-    http: String,
+    http: SocketAddr,
     #[serde(skip_serializing_if = "Option::is_none")]
-    grpc: Option<String>,
+    grpc: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    health: Option<SocketAddr>,
+}
+
+impl Serving {
+    /// This process, at these addresses.
+    pub(crate) fn new(http: SocketAddr, grpc: Option<&SocketAddr>, health: Option<&SocketAddr>) -> Self {
+        Self { pid: std::process::id(), http, grpc: grpc.copied(), health: health.copied() }
+    }
 }
 
 impl DataFolder {
@@ -61,6 +71,12 @@ impl DataFolder {
         folder.join("engines.json")
     }
 
+    /// The file of `folder` that says what models take, which `candor probe` writes.
+    #[must_use]
+    pub(crate) fn weights(folder: &Path) -> PathBuf {
+        folder.join("weights.json")
+    }
+
     /// Whether [`open`](Self::open) would succeed in a folder that is there. Makes, changes and holds nothing.
     ///
     /// # Errors
@@ -86,13 +102,8 @@ impl DataFolder {
     ///
     /// # Errors
     /// When the file cannot be written.
-    pub(crate) fn announce(&self, http: SocketAddr, grpc: Option<&SocketAddr>) -> Result<()> {
-        let text = serde_json::json!(Serving {
-            pid: std::process::id(),
-            http: http.to_string(),
-            grpc: grpc.map(SocketAddr::to_string)
-        });
-        let text = text.to_string();
+    pub(crate) fn announce(&self, serving: &Serving) -> Result<()> {
+        let text = serde_json::json!(serving).to_string();
         // Renamed into place, so that nobody reads half of it.
         let draft = self.serving.with_extension("tmp");
         // What a crash left behind goes first: a link in its place would be followed.
@@ -156,7 +167,7 @@ mod tests {
         fs::write(&target, "precious").unwrap();
         symlink(&target, folder.path().join("serving.tmp")).unwrap();
         let held = DataFolder::open(folder.path()).unwrap();
-        held.announce(([127, 0, 0, 1], 80).into(), None).unwrap();
+        held.announce(&Serving::new(([127, 0, 0, 1], 80).into(), None, None)).unwrap();
         assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
         assert!(fs::read_to_string(folder.path().join("serving.json")).unwrap().contains("127.0.0.1:80"));
     }

@@ -11,15 +11,17 @@
 //! | `wiring` | the architecture as code |
 //! | `shutdown` | signals and the order of draining |
 //! | `clock` | the real clock |
-//! | `grpc` | the gRPC door beside the HTTP one |
+//! | `side_door` | opens gRPC and the health listener, which need not be there |
+//! | `priority` | threads that step back behind others |
 //! | `data` | the data folder: its lock, serving.json and engines.json |
 
 pub mod cli;
 mod clock;
 pub mod config;
 mod data;
-mod grpc;
+mod priority;
 mod shutdown;
+mod side_door;
 mod wiring;
 
 pub use wiring::{HAS_TRACT, RunningServer, start, start_with};

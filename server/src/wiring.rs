@@ -3,6 +3,7 @@
 //! ```text
 //! Settings ─► engines ─► registry ─► pipeline ─┬─► Api ─► Gate ─► HttpServer
 //!                                              └─► GrpcDoor
+//!                        registry ─► readiness ─► both, and HealthDoor
 //! ```
 
 use std::{
@@ -20,15 +21,22 @@ use actix_web::{
 use candor_domain::{Clock, Error, ErrorCode, Result};
 use candor_engine_native::NativeEngine;
 use candor_engine_ort::OrtEngine;
-use candor_grpc_api::GrpcParts;
+use candor_grpc_api::{GrpcDoor, GrpcParts};
+use candor_health_api::HealthDoor;
 use candor_http_api::{Api, ApiParts, Gate};
 use candor_serving::{
     Callers, EngineChoice, Engines, Faults, Pipeline, PipelineSettings, Quota, Readiness, Registry, RegistrySettings,
-    Repository, Scheduler, Tally, Tokens,
+    Repository, Scheduler, Tally, Tokens, residency::ResidencySettings,
 };
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
-use crate::{clock::SystemClock, config::Settings, data::DataFolder, grpc::Grpc};
+use crate::{
+    clock::SystemClock,
+    config::Settings,
+    data::{DataFolder, Serving},
+    priority,
+    side_door::{Place, SideDoor},
+};
 
 /// Open connections that wait to be accepted.
 const BACKLOG: u32 = 1024;
@@ -39,7 +47,8 @@ pub struct RunningServer {
     readiness: Arc<Readiness>,
     registry: Arc<Registry>,
     handle: ServerHandle,
-    grpc: Grpc,
+    grpc: SideDoor<GrpcDoor>,
+    health: SideDoor<HealthDoor>,
     drain_delay: Duration,
     grace: Duration,
     data: Option<DataFolder>,
@@ -100,36 +109,63 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
         grpc_answers: Arc::clone(&grpc_answers),
     }));
     let (server, addrs) = listen(settings, &api)?;
-    let grpc = Grpc::open(
-        settings,
-        GrpcParts {
-            pipeline,
-            registry: Arc::clone(&registry),
-            readiness: Arc::clone(&readiness),
-            callers,
-            limits: settings.grpc.limits.clone(),
-            answers: grpc_answers,
-            reflection: settings.grpc.reflection,
-            threads: settings.grpc.threads,
-        },
-    )?;
+    let grpc = GrpcParts {
+        pipeline,
+        registry: Arc::clone(&registry),
+        readiness: Arc::clone(&readiness),
+        callers,
+        limits: settings.grpc.limits.clone(),
+        answers: grpc_answers,
+        reflection: settings.grpc.reflection,
+        threads: settings.threads.grpc,
+    };
+    let grpc = SideDoor::open(&grpc_place(settings), |addrs| GrpcDoor::open(addrs, grpc))?;
+    let health = SideDoor::open(&health_place(settings), |addrs| {
+        HealthDoor::open(addrs, Arc::clone(&readiness), settings.health.limits.clone())
+    })?;
     let poller =
         settings.poll.map(|every| Poller::start(Arc::clone(&registry), every)).transpose().map_err(no_thread)?;
     let (handle, drain_delay, grace) = (server.handle(), settings.drain_delay, settings.grace);
-    Ok((RunningServer { addrs, readiness, registry, handle, grpc, drain_delay, grace, data, poller }, server))
+    Ok((RunningServer { addrs, readiness, registry, handle, grpc, health, drain_delay, grace, data, poller }, server))
+}
+
+/// Where gRPC is to be.
+pub(crate) fn grpc_place(settings: &Settings) -> Place<'_> {
+    Place {
+        what: "gRPC",
+        addrs: &settings.grpc.addrs,
+        is_chosen: settings.grpc.addr_is_chosen,
+        other: "--grpc-addr, or switch gRPC off with --grpc-addr off",
+    }
+}
+
+/// Where the health listener is to be.
+pub(crate) fn health_place(settings: &Settings) -> Place<'_> {
+    Place {
+        what: "health listener",
+        addrs: &settings.health.addrs,
+        is_chosen: settings.health.addr_is_chosen,
+        other: "--health-addr, or do without the listener with --health-addr off",
+    }
 }
 
 fn registry_settings(settings: &Settings, faults: Option<Arc<Faults>>) -> RegistrySettings {
     RegistrySettings {
         version_policy: settings.version_policy.clone(),
-        load_threads: settings.load_threads,
-        inference_threads: settings.http_workers + settings.grpc.threads + settings.scheduling.threads,
+        load_threads: settings.threads.load,
+        before_load: if settings.threads.load_steps_back { priority::step_back } else { || () },
+        inference_threads: settings.threads.inference(),
         inflight_max: settings.inflight_max,
         batching: settings.batching.clone(),
         breaker: settings.breaker,
         faults,
         engine_record: settings.data_dir.as_deref().map(DataFolder::engine_record),
         cross_check: settings.cross_check.clone(),
+        residency: settings.residency.clone().map(|residency| {
+            let weights = settings.data_dir.as_deref().map(DataFolder::weights);
+            ResidencySettings { weights, ..residency }
+        }),
+        trim: Some(candor_engine_ort::trim),
     }
 }
 
@@ -140,7 +176,7 @@ pub(crate) fn engines(settings: &Settings) -> Result<Engines> {
     let mut engines = Engines::default();
     if choice.admits("ort") {
         let library = settings.ort_library.as_deref();
-        engines = match OrtEngine::try_new(library, &library_folders(), settings.intra_op_threads) {
+        engines = match OrtEngine::try_new(library, &library_folders(), settings.threads.intra_op) {
             Ok(engine) => engines.with(Arc::new(engine)),
             Err(error) if choice == EngineChoice::Auto => engines.without("ort", error),
             Err(error) => return Err(error),
@@ -202,9 +238,10 @@ fn listen(settings: &Settings, api: &Arc<Api>) -> Result<(Server, Vec<SocketAddr
         App::new().wrap(Gate::new(&api)).configure(move |config| candor_http_api::configure(&api, config))
     };
     let server = HttpServer::new(app)
-        .workers(settings.http_workers)
-        .max_connections(settings.connections_max.div_ceil(settings.http_workers))
+        .workers(settings.threads.http)
+        .max_connections(settings.connections_max.div_ceil(settings.threads.http))
         .backlog(BACKLOG)
+        .on_connect(candor_http_api::connected)
         .keep_alive(settings.keep_alive)
         .client_request_timeout(settings.header_read_max + CLOCK_STEP)
         // A client that closes its side has gone; work for it is dropped.
@@ -242,7 +279,9 @@ impl RunningServer {
             self.registry.start_empty();
         }
         match (&self.data, self.addrs.first()) {
-            (Some(data), Some(http)) => data.announce(*http, self.grpc_addrs().first()),
+            (Some(data), Some(http)) => {
+                data.announce(&Serving::new(*http, self.grpc_addrs().first(), self.health_addrs().first()))
+            }
             _ => Ok(()),
         }
     }
@@ -256,19 +295,25 @@ impl RunningServer {
     /// The addresses that it listens on for gRPC; none when that is off.
     #[must_use]
     pub fn grpc_addrs(&self) -> &[SocketAddr] {
-        match &self.grpc {
-            Grpc::Open(door) => door.addrs(),
-            Grpc::Off | Grpc::Taken(_) => &[],
-        }
+        self.grpc.door().map_or(&[], GrpcDoor::addrs)
     }
 
     /// Why there is no gRPC although nobody has switched it off.
     #[must_use]
     pub fn grpc_trouble(&self) -> Option<&str> {
-        match &self.grpc {
-            Grpc::Taken(why) => Some(why),
-            Grpc::Open(_) | Grpc::Off => None,
-        }
+        self.grpc.trouble()
+    }
+
+    /// The addresses of the health listener; none when that is off.
+    #[must_use]
+    pub fn health_addrs(&self) -> &[SocketAddr] {
+        self.health.door().map_or(&[], HealthDoor::addrs)
+    }
+
+    /// Why there is no health listener although nobody has switched it off.
+    #[must_use]
+    pub fn health_trouble(&self) -> Option<&str> {
+        self.health.trouble()
     }
 
     /// The versions in memory.
@@ -289,11 +334,13 @@ impl RunningServer {
         self.poller = None;
         tokio::time::sleep(self.drain_delay).await;
         let grpc = async {
-            if let Grpc::Open(door) = self.grpc {
+            if let SideDoor::Open(door) = self.grpc {
                 door.close(self.grace).await;
             }
         };
         tokio::join!(self.handle.stop(true), grpc);
+        // Last of all: until here it says that the process is alive.
+        drop(self.health);
     }
 }
 

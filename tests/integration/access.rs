@@ -79,6 +79,7 @@ fn what_strangers_may_see_and_what_operators_may_do_is_this_list() {
         "/v2/health/live",
         "/v2/health/ready",
         "/health",
+        "/health/live",
         "/health/ready",
         "/ping",
         "/openapi.json",

@@ -100,7 +100,7 @@ fn all_problems_of_a_configuration_stand_in_one_report() {
             &[
                 "error: the configuration has 7 problems:",
                 "http.workres: unknown key; did you mean `http.workers`?",
-                "http.workers = -1: must be a whole number from 0 to 1024 (default 0)",
+                "http.workers = -1: must be a whole number from 0 to 512 (default 0)",
                 "limits.body_bytes_max = \"many\"",
                 "\"64 MiB\"",
                 "log.format = \"xml\": must be \"text\" or \"json\"",
@@ -215,7 +215,7 @@ fn documents_are_printed_as_they_are_served() {
         has_all(&config, &[&key, &candor::config::env_name(&key)]);
     }
     let metrics = run(&["reference", "metrics"]).out;
-    for metric in &candor_http_api::metrics::METRICS {
+    for metric in candor_http_api::metrics::METRICS {
         has_all(&metrics, &[metric.name]);
     }
 }

@@ -20,12 +20,19 @@ use super::lifecycle::BINARY;
 /// With a free port and a limit of connections that every machine can keep.
 fn run(args: &[&str]) -> Said {
     let library = library();
-    let steady = ["--ort-library", library.to_str().unwrap(), "--set", "http.connections_max=10"];
+    let steady = [
+        "--ort-library",
+        library.to_str().unwrap(),
+        "--set",
+        "http.connections_max=10",
+        "--set",
+        "health.addr=127.0.0.1:0",
+    ];
     process::run(BINARY, &[&["doctor"], args, &steady].concat(), &[])
 }
 
 /// Checks whose words are facts of the machine.
-const OF_THE_MACHINE: [&str; 6] = ["engine", "cpu", "memory", "open files", "disk", "clock"];
+const OF_THE_MACHINE: [&str; 7] = ["engine", "cpu", "threads", "memory", "open files", "disk", "clock"];
 
 /// What was said, with the machine's own facts left out.
 fn steady(said: &Said, folder: &str) -> String {

@@ -9,7 +9,7 @@ fn run(args: &[&str]) -> Said {
     process::run(BINARY, args, &[("COLUMNS", "100")])
 }
 
-const COMMANDS: [&str; 14] = [
+const COMMANDS: [&str; 17] = [
     "",
     "serve",
     "model",
@@ -18,6 +18,9 @@ const COMMANDS: [&str; 14] = [
     "model check",
     "model scan",
     "infer",
+    "probe",
+    "bench",
+    "bench cache",
     "doctor",
     "config",
     "config show",

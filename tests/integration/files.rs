@@ -282,7 +282,12 @@ fn a_data_folder_belongs_to_one_server_at_a_time() {
     let says = until("it is announced", || announced(&folder));
     assert_eq!(
         says,
-        json!({"pid": std::process::id(), "http": first.addr().to_string(), "grpc": first.grpc_addr().to_string()})
+        json!({
+            "pid": std::process::id(),
+            "http": first.addr().to_string(),
+            "grpc": first.grpc_addr().to_string(),
+            "health": first.health_addr().to_string(),
+        })
     );
     let error = plan().try_start().unwrap_err();
     assert!(

@@ -26,6 +26,8 @@
 //! | `grpc_infer`, `grpc_stream` | inference over gRPC: golden pairs, errors, streams |
 //! | `grpc_access`, `grpc_limits` | every gRPC method with every kind of token; sizes, deadlines, leaving, connections |
 //! | `grpc_control` | health, reflection, repository, addresses |
+//! | `health` | the health listener: while all else is busy, and until the end |
+//! | `threads` | who steps back, and how connections spread over workers |
 //! | `counting` | statistics and metrics rise by what was sent |
 #![allow(
     clippy::unwrap_used,
@@ -49,6 +51,7 @@ mod cli_help;
 mod cli_infer;
 mod cli_model;
 mod cli_paths;
+mod cli_probe;
 mod cli_scan;
 mod compression;
 mod contracts;
@@ -62,6 +65,7 @@ mod grpc_control;
 mod grpc_infer;
 mod grpc_limits;
 mod grpc_stream;
+mod health;
 mod infer;
 mod lifecycle;
 mod openapi;
@@ -71,4 +75,5 @@ mod registry;
 mod repositories;
 mod slow;
 mod swaps;
+mod threads;
 mod wrong_requests;

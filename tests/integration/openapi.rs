@@ -33,7 +33,7 @@ fn documented(path: &str) -> Option<String> {
     match path {
         "/docs" | "/docs/{file:.*}" => None,
         "/v2/" => Some("/v2".to_owned()),
-        "/health" => Some("/v2/health/live".to_owned()),
+        "/health" | "/health/live" => Some("/v2/health/live".to_owned()),
         _ if inference || path.starts_with("/api/") => Some(path.to_owned()),
         _ => Some(path.replace("/versions/{version}", "")),
     }

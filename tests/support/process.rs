@@ -81,8 +81,10 @@ impl Process {
         let data = TempDir::new().unwrap();
         let log = File::create(data.path().join("said")).unwrap();
         let library = library();
-        let mut child =
-            command(Path::new(binary), &["serve", "--http-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0"]);
+        let mut child = command(
+            Path::new(binary),
+            &["serve", "--http-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0", "--health-addr", "127.0.0.1:0"],
+        );
         child.arg(models).arg("--data").arg(data.path().join("data")).arg("--ort-library").arg(library).args(more);
         let child = child.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap();
         Self { child, data, addr: None }

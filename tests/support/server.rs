@@ -10,7 +10,7 @@ use std::{
 
 use candor::config::{Layers, Settings};
 use candor_domain::{Access, Engine};
-use candor_engine_conformance::NullEngine;
+use candor_engine_conformance::{Hooks, NullEngine};
 use candor_serving::Engines;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
@@ -68,6 +68,7 @@ pub struct Plan {
     scratch: TempDir,
     assignments: Vec<String>,
     engines: Vec<(&'static str, &'static str)>,
+    hooks: Option<Hooks>,
     change: fn(&mut Settings),
     load: bool,
     wait: bool,
@@ -86,6 +87,7 @@ impl Plan {
             "http.workers=2".to_owned(),
             "grpc.addr=127.0.0.1:0".to_owned(),
             "grpc.threads=2".to_owned(),
+            "health.addr=127.0.0.1:0".to_owned(),
             "execution.threads=2".to_owned(),
             format!("repository.dir={}", models.display()),
             format!("engine.ort_library={}", library().display()),
@@ -95,6 +97,7 @@ impl Plan {
             scratch: TempDir::new().unwrap(),
             assignments,
             engines: Vec::new(),
+            hooks: None,
             change: |_| (),
             load: true,
             wait: true,
@@ -123,6 +126,13 @@ impl Plan {
     #[must_use]
     pub fn with_null_engines(mut self, engines: &[(&'static str, &'static str)]) -> Self {
         self.engines = engines.to_vec();
+        self
+    }
+
+    /// Has a null engine that the test watches and holds, in the place of the real ones.
+    #[must_use]
+    pub fn with_hooks(mut self, hooks: &Hooks) -> Self {
+        self.hooks = Some(hooks.clone());
         self
     }
 
@@ -181,6 +191,11 @@ impl Plan {
         Ok(settings)
     }
 
+    fn null_engines(&self) -> Vec<Arc<dyn Engine>> {
+        let named = self.engines.iter().map(|(name, version)| NullEngine::new().named(name, version));
+        named.chain(self.hooks.clone().map(NullEngine::with_hooks)).map(|engine| Arc::new(engine) as _).collect()
+    }
+
     /// Starts it and waits until its models are loaded.
     ///
     /// # Panics
@@ -201,13 +216,13 @@ impl Plan {
         let settings = self.settings()?;
         let (tell, told) = mpsc::channel();
         let (stop, stopped) = oneshot::channel();
-        let (load, engines) = (self.load, self.engines.clone());
+        let (load, engines) = (self.load, self.null_engines());
         let thread = std::thread::Builder::new()
             .name("test-server".into())
             .spawn(move || actix_web::rt::System::new().block_on(run(settings, engines, load, tell, stopped)));
         let (wait, plan) = (self.wait, self);
-        let (addr, grpc) = told.recv_timeout(PATIENCE).map_err(|error| error.to_string())??;
-        let server = TestServer { addr, grpc, plan, stop: Some(stop), thread: Some(thread.unwrap()) };
+        let addrs = told.recv_timeout(PATIENCE).map_err(|error| error.to_string())??;
+        let server = TestServer { addrs, plan, stop: Some(stop), thread: Some(thread.unwrap()) };
         if wait {
             until("the server is ready", || (server.get("/v2/health/ready").status == 200).then_some(()));
         }
@@ -217,17 +232,15 @@ impl Plan {
 
 async fn run(
     settings: Settings,
-    engines: Vec<(&'static str, &'static str)>,
+    engines: Vec<Arc<dyn Engine>>,
     load: bool,
-    tell: mpsc::Sender<Result<(SocketAddr, Option<SocketAddr>), String>>,
+    tell: mpsc::Sender<Result<Addrs, String>>,
     stopped: oneshot::Receiver<()>,
 ) -> Result<(), String> {
-    let null =
-        |(name, version): &(&'static str, &str)| Arc::new(NullEngine::new().named(name, version)) as Arc<dyn Engine>;
     let started = if engines.is_empty() {
         candor::start(&settings)
     } else {
-        let engines = engines.iter().map(null).fold(Engines::default(), Engines::with);
+        let engines = engines.into_iter().fold(Engines::default(), Engines::with);
         candor::start_with(&settings, || Ok(engines))
     };
     let (running, server) = match started {
@@ -238,7 +251,11 @@ async fn run(
         }
     };
     let serving = actix_web::rt::spawn(server);
-    let _ = tell.send(Ok((running.addrs()[0], running.grpc_addrs().first().copied())));
+    let _ = tell.send(Ok(Addrs {
+        http: running.addrs()[0],
+        grpc: running.grpc_addrs().first().copied(),
+        health: running.health_addrs().first().copied(),
+    }));
     let mut stopped = stopped;
     let loaded = tokio::select! {
         loaded = running.load(load) => loaded.map_err(|error| error.to_string()),
@@ -251,11 +268,18 @@ async fn run(
     serving.await.map_err(|error| error.to_string())?.map_err(|error| error.to_string())
 }
 
+/// Where a server listens.
+#[derive(Debug)]
+struct Addrs {
+    http: SocketAddr,
+    grpc: Option<SocketAddr>,
+    health: Option<SocketAddr>,
+}
+
 /// A server that answers.
 #[derive(Debug)]
 pub struct TestServer {
-    addr: SocketAddr,
-    grpc: Option<SocketAddr>,
+    addrs: Addrs,
     plan: Plan,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<Result<(), String>>>,
@@ -271,7 +295,7 @@ impl TestServer {
     /// Where it listens.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
-        self.addr
+        self.addrs.http
     }
 
     /// Where it listens for gRPC.
@@ -280,7 +304,16 @@ impl TestServer {
     /// When it does not.
     #[must_use]
     pub fn grpc_addr(&self) -> SocketAddr {
-        self.grpc.expect("this server has no gRPC")
+        self.addrs.grpc.expect("this server has no gRPC")
+    }
+
+    /// Where its health listener is.
+    ///
+    /// # Panics
+    /// When it has none.
+    #[must_use]
+    pub fn health_addr(&self) -> SocketAddr {
+        self.addrs.health.expect("this server has no health listener")
     }
 
     /// Its repository, if it has one of its own.
@@ -301,7 +334,7 @@ impl TestServer {
     /// Sends a request over a connection of its own.
     #[must_use]
     pub fn send(&self, request: &Request) -> Reply {
-        request.send(self.addr)
+        request.send(self.addrs.http)
     }
 
     /// `GET`s a path.

@@ -2,7 +2,7 @@
 
 /// Every command, in the order of the overview.
 #[cfg(test)]
-pub const COMMANDS: [&str; 8] = ["serve", "test", "tidy", "openapi", "docs", "bench", "runtime", "operators"];
+pub const COMMANDS: [&str; 9] = ["serve", "test", "tidy", "openapi", "docs", "header", "bench", "runtime", "operators"];
 
 /// What `cargo xtask` alone prints.
 pub const OVERVIEW: &str = "\
@@ -13,6 +13,7 @@ cargo xtask <command>: everything a developer runs. It needs cargo alone to star
   tidy      check the house rules: module docs, sizes, fences, links, words
   openapi   write openapi/openapi.json from the server's types; --check compares
   docs      write docs/CONFIG.md and docs/METRICS.md from the server; --check compares
+  header    write the golden layout of the plugin interface; hold it against the C header
   bench     run the benchmarks
   runtime   put ONNX Runtime beside the binary
   operators fetch the operator tests of the ONNX project; --record lists what passes
@@ -27,6 +28,7 @@ pub fn of(command: &str) -> Option<&'static str> {
         "tidy" => TIDY,
         "openapi" => OPENAPI,
         "docs" => DOCS,
+        "header" => HEADER,
         "bench" => BENCH,
         "runtime" => RUNTIME,
         "operators" => OPERATORS,
@@ -82,6 +84,13 @@ cargo xtask docs [--check]
 
 Writes docs/CONFIG.md and docs/METRICS.md from `candor reference config` and
 `candor reference metrics`, and docs/ENGINE-SUPPORT.md from the lists in server/engine_conformance. With --check it writes nothing and fails when a file is stale.";
+
+const HEADER: &str = "\
+cargo xtask header [--check]
+
+Writes sdk/abi/layout-<major>.<minor>.tsv, every struct, field and number of the plugin interface, from the Rust
+crate, and then lets every C and C++ compiler that is here say the same from sdk/abi/include/candor_plugin.h.
+With --check it writes nothing and fails when the committed file is not what the crate says.";
 
 const BENCH: &str = "\
 cargo xtask bench [arguments of the benchmarks...]

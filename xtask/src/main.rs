@@ -12,6 +12,7 @@
 //! | [`mod@test`] | `test`: every check, in order, with a closing table |
 //! | [`tidy`] | `tidy`: the house rules, as code |
 //! | [`stale`], [`support`] | `openapi`, `docs`: files that the server itself writes; what each engine runs |
+//! | [`stale`] | `header`: the layout of the plugin interface, in Rust, in C and in a golden file |
 //! | [`mod@bench`] | `bench`: the benchmarks |
 //! | [`house`], [`run`], [`tools`], [`venv`], [`wheel`], [`node`] | where things are; child programs; installed tools; Python; wheels; npm |
 #![allow(clippy::print_stdout, reason = "a command-line tool: what it prints is what it is for")]
@@ -75,6 +76,7 @@ fn dispatch(args: &[String]) -> Result<()> {
         "tidy" => no_arguments(command, rest).and_then(|()| tidy::command(&house)),
         "openapi" => stale::openapi(&house, is_check(command, rest)?),
         "docs" => stale::docs(&house, is_check(command, rest)?),
+        "header" => stale::header(&house, is_check(command, rest)?),
         "bench" => bench::bench(&house, rest),
         other => bail!("`{other}` has help but no code; main.rs must call it"),
     }

@@ -1,5 +1,5 @@
-//! `cargo xtask openapi` and `cargo xtask docs`: committed files that the server itself writes, or that follow
-//! from lists.
+//! `cargo xtask openapi`, `cargo xtask docs` and `cargo xtask header`: committed files that the server itself writes,
+//! or that follow from lists or from a crate.
 //!
 //! Runs the server's own subcommands and writes, or compares, what they print. It does not know what
 //! stands in the files.
@@ -40,6 +40,21 @@ pub fn openapi(house: &House, check: bool) -> Result<()> {
 pub fn docs(house: &House, check: bool) -> Result<()> {
     support(house, check)?;
     all(house, &DOCS, check)
+}
+
+/// Writes or checks the golden layout of the plugin interface, and holds the C header against it.
+pub fn header(house: &House, check: bool) -> Result<()> {
+    let words = ["run", "-q", "--locked", "-p", "candor-plugin-abi", "--example", "layout"];
+    let fresh = ended(&run::quiet(&mut run::cargo(house, &words))?);
+    let number = |name: &str| {
+        let row = fresh.lines().find(|line| line.starts_with(&format!("{name}\t")));
+        row.and_then(|row| row.split('\t').nth(3)).with_context(|| format!("the layout has no {name}"))
+    };
+    let file = format!("sdk/abi/layout-{}.{}.tsv", number("CANDOR_ABI_MAJOR")?, number("CANDOR_ABI_MINOR")?);
+    if let Some(what) = one(house, &file, &fresh, check)? {
+        bail!("{what}\nrun `cargo xtask header`, look at what it changes, and commit it");
+    }
+    run::visible(&mut run::cargo(house, &["test", "-q", "--locked", "-p", "candor-plugin-abi", "--test", "header"]))
 }
 
 /// Writes or checks the page of what each engine runs.

@@ -104,11 +104,15 @@ impl TensorSpec {
 
 /// Sizes that symbols have taken in this request.
 #[derive(Default)]
-struct Symbols<'a>(Vec<(&'a str, i64, &'a str)>);
+struct Symbols<'a> {
+    /// Most signatures have one, which is kept without an allocation.
+    first: Option<(&'a str, i64, &'a str)>,
+    more: Vec<(&'a str, i64, &'a str)>,
+}
 
 impl<'a> Symbols<'a> {
     fn bind(&mut self, symbol: &'a str, size: i64, input: &'a str) -> Result<()> {
-        match self.0.iter().find(|(known, ..)| *known == symbol) {
+        match self.first.iter().chain(&self.more).find(|(known, ..)| *known == symbol) {
             Some((_, bound, _)) if *bound == size => Ok(()),
             Some((_, bound, other)) => {
                 Err(Error::invalid(format!("inputs '{other}' and '{input}' disagree in dimension '{symbol}'"))
@@ -116,7 +120,10 @@ impl<'a> Symbols<'a> {
                     .got(size.to_string()))
             }
             None => {
-                self.0.push((symbol, size, input));
+                match &mut self.first {
+                    None => self.first = Some((symbol, size, input)),
+                    Some(_) => self.more.push((symbol, size, input)),
+                }
                 Ok(())
             }
         }

@@ -15,3 +15,10 @@ pub mod library;
 mod raw;
 
 pub use engine::OrtEngine;
+
+/// Gives memory that the process's C allocator holds free back to the system, and says whether there was any. ONNX
+/// Runtime takes its memory from the same allocator as the rest of the process does.
+#[must_use]
+pub fn trim() -> bool {
+    raw::trim()
+}

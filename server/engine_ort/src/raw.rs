@@ -465,3 +465,17 @@ fn failure(status: OrtStatusPtr) -> Option<(OrtErrorCode, String)> {
     };
     Some(told)
 }
+
+/// Gives memory that the C allocator holds free, ours and the library's, back to the system. Says whether any was.
+pub(crate) fn trim() -> bool {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    {
+        unsafe extern "C" {
+            fn malloc_trim(pad: usize) -> std::ffi::c_int;
+        }
+        // SAFETY: glibc's function of that name and type, which any thread may call at any time.
+        unsafe { malloc_trim(0) == 1 }
+    }
+    #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
+    false
+}

@@ -97,7 +97,7 @@ pub(crate) async fn read(
     if announced.is_some_and(|bytes| bytes > limits.body_bytes_max as u64) {
         return Err(too_large(limits.body_bytes_max, "limits.body_bytes_max"));
     }
-    let mut reading = pin!(collect(payload, limits.body_bytes_max));
+    let mut reading = pin!(collect(payload, limits.body_bytes_max, announced));
     // A small body has come with its head; a timer is for those that have not.
     let body = match poll_fn(|context| Poll::Ready(reading.as_mut().poll(context))).await {
         Poll::Ready(body) => body?,
@@ -132,7 +132,7 @@ fn too_slow(limits: &HttpLimits) -> Error {
         .expected(format!("the whole body within {} ms (limits.body_read_ms_max)", limits.body_read_max.as_millis()))
 }
 
-async fn collect(mut payload: Payload, bytes_max: usize) -> Result<Bytes> {
+async fn collect(mut payload: Payload, bytes_max: usize, announced: Option<u64>) -> Result<Bytes> {
     let broken = |error: actix_web::error::PayloadError| Error::invalid(format!("the body broke off: {error}"));
     let Some(first) = payload.next().await else { return Ok(Bytes::new()) };
     let first = first.map_err(broken)?;
@@ -140,7 +140,10 @@ async fn collect(mut payload: Payload, bytes_max: usize) -> Result<Bytes> {
     let Some(second) = payload.next().await else {
         return if first.len() > bytes_max { Err(too_large(bytes_max, "limits.body_bytes_max")) } else { Ok(first) };
     };
-    let mut body = BytesMut::from(first);
+    // Room for all of it at once, which the system gives only as it is written to; growing would copy again and again.
+    let announced = announced.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0).min(bytes_max);
+    let mut body = BytesMut::with_capacity(announced.max(first.len()));
+    body.extend_from_slice(&first);
     let mut piece = Some(second);
     while let Some(next) = piece {
         let next = next.map_err(broken)?;

@@ -23,7 +23,7 @@ use pin_project_lite::pin_project;
 use crate::{
     Api,
     error::response_at,
-    responses::ResponseCounts,
+    responses::WorkerCounts,
     routes::{self, Route},
 };
 
@@ -62,7 +62,7 @@ where
 pub struct GateService<S> {
     api: Arc<Api>,
     resources: Vec<(ResourceDef, &'static [Route])>,
-    responses: Arc<ResponseCounts>,
+    responses: Arc<WorkerCounts>,
     service: S,
 }
 
@@ -124,9 +124,9 @@ pin_project! {
     #[project = PassageProjection]
     pub enum Passage<F, B> {
         /// The route answers.
-        Through { #[pin] answer: F, responses: Arc<ResponseCounts> },
+        Through { #[pin] answer: F, responses: Arc<WorkerCounts> },
         /// The gate answers.
-        Refused { refusal: Option<ServiceResponse<EitherBody<B>>>, responses: Arc<ResponseCounts> },
+        Refused { refusal: Option<ServiceResponse<EitherBody<B>>>, responses: Arc<WorkerCounts> },
     }
 }
 

@@ -13,7 +13,7 @@
 //! | `native` | the native API: named features, predictions, typed documents |
 //! | `handlers` | one file per noun |
 //! | `error`, `problem` | error codes to status codes, once; RFC 9457 problems and their pages |
-//! | [`metrics`], `responses` | Prometheus text; responses by status |
+//! | [`metrics`], `responses` | Prometheus text; what each worker has had |
 //! | [`openapi`] | the API document |
 
 mod body;
@@ -39,6 +39,7 @@ pub use contracts::{Contracts, V1};
 pub use gate::Gate;
 pub use limits::HttpLimits;
 pub use native::{Described, ModelDescription};
+pub use responses::connected;
 
 /// What the handlers of all workers share.
 pub struct Api {

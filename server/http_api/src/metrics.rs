@@ -3,12 +3,17 @@
 //! Counters are read from the facts lane when somebody scrapes; nothing is counted twice. Labels come from
 //! the repository and from closed lists, never from requests, so that no caller can make series.
 
+mod batching;
+
 use std::fmt::Write as _;
 
 use candor_domain::{BreakerState, EngineInfo, Outcome, Phase};
-use candor_serving::{CrossCheckReport, LATENCY_BUCKETS_NANOS, VersionView, cross_check::LiveCounts};
+use candor_serving::{
+    CrossCheckReport, LATENCY_BUCKETS_NANOS, VersionView, cross_check::LiveCounts, facts::HistogramTotals, memory,
+    residency::ResidencyView,
+};
 
-use crate::Api;
+use crate::{Api, responses::WorkerTotals};
 
 /// A metric's name, type and help.
 pub struct Metric {
@@ -23,7 +28,7 @@ pub struct Metric {
 }
 
 /// Every metric, in the order in which they are written; docs/METRICS.md is made from this.
-pub const METRICS: [Metric; 19] = [
+pub const METRICS: &[Metric] = &[
     Metric { name: "candor_build_info", kind: "gauge", labels: "version", help: "Always 1; the label says what runs." },
     Metric {
         name: "candor_engine_info",
@@ -57,6 +62,24 @@ pub const METRICS: [Metric; 19] = [
         help: "Responses of all routes by status code.",
     },
     Metric {
+        name: "candor_http_worker_requests_total",
+        kind: "counter",
+        labels: "worker",
+        help: "Requests that each HTTP thread answered; they should rise alike.",
+    },
+    Metric {
+        name: "candor_http_worker_connections",
+        kind: "gauge",
+        labels: "worker",
+        help: "Connections that each HTTP thread has open.",
+    },
+    Metric {
+        name: "candor_http_worker_connections_total",
+        kind: "counter",
+        labels: "worker",
+        help: "Connections that each HTTP thread was given.",
+    },
+    Metric {
         name: "candor_grpc_responses_total",
         kind: "counter",
         labels: "code",
@@ -79,6 +102,30 @@ pub const METRICS: [Metric; 19] = [
         kind: "gauge",
         labels: "model, version",
         help: "Requests that hold a ready version now.",
+    },
+    Metric {
+        name: "candor_batch_rows",
+        kind: "histogram",
+        labels: "model, version",
+        help: "Rows of each batch that ran on the session pool; a request that ran alone is a batch too.",
+    },
+    Metric {
+        name: "candor_batch_requests",
+        kind: "histogram",
+        labels: "model, version",
+        help: "Requests of each batch that ran on the session pool.",
+    },
+    Metric {
+        name: "candor_batches_total",
+        kind: "counter",
+        labels: "model, version, reason",
+        help: "Batches that ran on the session pool by the reason why they were no larger.",
+    },
+    Metric {
+        name: "candor_model_queue_length",
+        kind: "gauge",
+        labels: "model, version",
+        help: "Inferences of a ready version that wait for a thread of the session pool.",
     },
     Metric {
         name: "candor_breaker_state",
@@ -128,6 +175,54 @@ pub const METRICS: [Metric; 19] = [
         labels: "model, version, outcome",
         help: "Samples of live traffic for a second engine by outcome: agreed, disagreed, failed, dropped.",
     },
+    Metric {
+        name: "candor_model_resident",
+        kind: "gauge",
+        labels: "model, version",
+        help: "1 if the session of a ready version is in memory, 0 if a request for it would wait for that.",
+    },
+    Metric {
+        name: "candor_process_resident_bytes",
+        kind: "gauge",
+        labels: "",
+        help: "Physical memory that the process holds, as the system tells it.",
+    },
+    Metric {
+        name: "candor_residency_budget_bytes",
+        kind: "gauge",
+        labels: "",
+        help: "Memory that models may take; absent where that is not bounded.",
+    },
+    Metric {
+        name: "candor_residency_reserved_bytes",
+        kind: "gauge",
+        labels: "",
+        help: "Memory that is reserved for models in it, being loaded, and leaving; never above the budget.",
+    },
+    Metric {
+        name: "candor_residency_sessions",
+        kind: "gauge",
+        labels: "state",
+        help: "Sessions by state: resident, loading, leaving, waiting (for room).",
+    },
+    Metric {
+        name: "candor_residency_evictions_total",
+        kind: "counter",
+        labels: "",
+        help: "Sessions that left memory for want of room, or because nobody used them.",
+    },
+    Metric {
+        name: "candor_cold_starts_total",
+        kind: "counter",
+        labels: "",
+        help: "Loads that were begun because a request wanted a session that was not in memory.",
+    },
+    Metric {
+        name: "candor_cold_start_seconds",
+        kind: "histogram",
+        labels: "",
+        help: "Time that requests waited for a session that was not in memory.",
+    },
 ];
 
 /// The text of one scrape.
@@ -135,7 +230,7 @@ pub(crate) fn render(api: &Api) -> String {
     let views = api.registry.views();
     let ready = api.registry.has_started() && !api.readiness.is_stopping();
     let mut text = String::with_capacity(4096 + views.len() * 8192);
-    for metric in &METRICS {
+    for metric in METRICS {
         let Metric { name, kind, help, .. } = metric;
         let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
         let _ = match *name {
@@ -153,14 +248,61 @@ pub(crate) fn render(api: &Api) -> String {
                 .totals()
                 .into_iter()
                 .try_for_each(|(status, count)| writeln!(text, "{name}{{status=\"{status}\"}} {count}")),
+            "candor_http_worker_requests_total" => write_workers(&mut text, name, api, |worker| worker.responses),
+            "candor_http_worker_connections" => write_workers(&mut text, name, api, |worker| worker.open),
+            "candor_http_worker_connections_total" => write_workers(&mut text, name, api, |worker| worker.opened),
             "candor_grpc_responses_total" => api
                 .grpc_answers
                 .totals()
                 .try_for_each(|(code, count)| writeln!(text, "{name}{{code=\"{code}\"}} {count}")),
+            "candor_process_resident_bytes" => writeln!(text, "{name} {}", memory::memory().resident),
+            residency if is_residency(residency) => {
+                api.registry.residency().map_or(Ok(()), |view| write_residency(&mut text, name, &view))
+            }
+            "candor_model_queue_length" => views.iter().try_for_each(|view| {
+                let Some(lane) = &view.lane else { return Ok(()) };
+                let queued = api.pipeline.queued_in(lane);
+                writeln!(text, "{name}{{model=\"{}\",version=\"{}\"}} {queued}", view.model, view.version)
+            }),
+            batches if batches.starts_with("candor_batch") => {
+                views.iter().try_for_each(|view| batching::write(&mut text, name, view))
+            }
             _ => views.iter().try_for_each(|view| write_view(&mut text, name, view)),
         };
     }
     text
+}
+
+fn write_workers(text: &mut String, name: &str, api: &Api, of: fn(&WorkerTotals) -> u64) -> std::fmt::Result {
+    let workers = api.responses.by_worker();
+    workers
+        .iter()
+        .zip(0..)
+        .try_for_each(|(totals, worker)| writeln!(text, "{name}{{worker=\"{worker}\"}} {}", of(totals)))
+}
+
+fn is_residency(name: &str) -> bool {
+    name.starts_with("candor_residency_") || name.starts_with("candor_cold_start")
+}
+
+fn write_residency(text: &mut String, name: &str, view: &ResidencyView) -> std::fmt::Result {
+    let totals = &view.totals;
+    match name {
+        "candor_residency_budget_bytes" if view.budget_bytes == u64::MAX => Ok(()),
+        "candor_residency_budget_bytes" => writeln!(text, "{name} {}", view.budget_bytes),
+        "candor_residency_reserved_bytes" => writeln!(text, "{name} {}", totals.reserved_bytes),
+        "candor_residency_sessions" => [
+            ("resident", totals.resident),
+            ("loading", totals.loading),
+            ("leaving", totals.leaving),
+            ("waiting", totals.waiting),
+        ]
+        .into_iter()
+        .try_for_each(|(state, count)| writeln!(text, "{name}{{state=\"{state}\"}} {count}")),
+        "candor_residency_evictions_total" => writeln!(text, "{name} {}", totals.evictions),
+        "candor_cold_starts_total" => writeln!(text, "{name} {}", view.cold_starts),
+        _ => write_buckets(text, name, "", &view.waits),
+    }
 }
 
 fn write_view(text: &mut String, name: &str, view: &VersionView) -> std::fmt::Result {
@@ -177,6 +319,10 @@ fn write_view(text: &mut String, name: &str, view: &VersionView) -> std::fmt::Re
         "candor_rows_total" => writeln!(text, "{name}{{{labels}}} {}", view.totals.rows),
         "candor_requests_in_flight" => match view.inflight {
             Some(inflight) => writeln!(text, "{name}{{{labels}}} {inflight}"),
+            None => Ok(()),
+        },
+        "candor_model_resident" => match view.resident {
+            Some(resident) => writeln!(text, "{name}{{{labels}}} {}", u8::from(resident)),
             None => Ok(()),
         },
         "candor_breaker_state" => match &view.breaker {
@@ -215,17 +361,23 @@ fn write_cross_check(text: &mut String, name: &str, labels: &str, report: &Cross
 }
 
 fn write_histogram(text: &mut String, name: &str, labels: &str, view: &VersionView, phase: Phase) -> std::fmt::Result {
-    let histogram = view.totals.phase(phase);
-    let phase = phase.word();
+    let labels = format!("{labels},phase=\"{}\"", phase.word());
+    write_buckets(text, name, &labels, &view.totals.phase(phase))
+}
+
+/// A histogram with these labels, or with none.
+fn write_buckets(text: &mut String, name: &str, labels: &str, histogram: &HistogramTotals) -> std::fmt::Result {
+    let comma = if labels.is_empty() { "" } else { "," };
     let mut below = 0;
     for (bound, count) in LATENCY_BUCKETS_NANOS.into_iter().zip(histogram.buckets) {
         below += count;
-        writeln!(text, "{name}_bucket{{{labels},phase=\"{phase}\",le=\"{}\"}} {below}", seconds(bound))?;
+        writeln!(text, "{name}_bucket{{{labels}{comma}le=\"{}\"}} {below}", seconds(bound))?;
     }
     let count = histogram.count();
-    writeln!(text, "{name}_bucket{{{labels},phase=\"{phase}\",le=\"+Inf\"}} {count}")?;
-    writeln!(text, "{name}_sum{{{labels},phase=\"{phase}\"}} {}", seconds(histogram.nanos))?;
-    writeln!(text, "{name}_count{{{labels},phase=\"{phase}\"}} {count}")
+    writeln!(text, "{name}_bucket{{{labels}{comma}le=\"+Inf\"}} {count}")?;
+    let braced = if labels.is_empty() { String::new() } else { format!("{{{labels}}}") };
+    writeln!(text, "{name}_sum{braced} {}", seconds(histogram.nanos))?;
+    writeln!(text, "{name}_count{braced} {count}")
 }
 
 #[allow(
@@ -253,7 +405,7 @@ pub fn reference() -> String {
          closed lists, never from requests. Histograms have buckets from 10 µs to 30 s.\n\n\
          | metric | type | labels | meaning |\n|---|---|---|---|\n",
     );
-    for Metric { name, kind, labels, help } in &METRICS {
+    for Metric { name, kind, labels, help } in METRICS {
         let _ = writeln!(text, "| `{name}` | {kind} | {} | {help} |", if labels.is_empty() { "–" } else { labels });
     }
     text

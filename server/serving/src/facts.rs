@@ -114,6 +114,8 @@ pub struct FactsTotals {
     pub phases: [HistogramTotals; PHASES],
     /// What happened at its breakers.
     pub breaker: BreakerTotals,
+    /// What came of its batches on the pool.
+    pub batches: BatchTotals,
 }
 
 impl FactsTotals {
@@ -262,6 +264,7 @@ impl Facts {
                 }
             }
         }
+        totals.batches = self.batches.totals();
         totals.executions = totals.sizes.iter().map(|size| size.runs).sum();
         totals
     }

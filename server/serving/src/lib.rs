@@ -12,12 +12,14 @@
 //! | [`engines`] | which engine runs which version, and what ran it before |
 //! | [`features`] | what people call the columns of inputs, and what outputs are to them |
 //! | [`registry`] | which versions are in memory and in which state; leases |
+//! | [`residency`] | more models than memory: who is in memory, who leaves, who waits |
 //! | [`pipeline`] | one inference: admit, lease, decode, check, run, encode, remember |
 //! | [`oip`] | what the Open Inference Protocol means, whatever the wire |
 //! | [`callers`] | who is calling, may they, and how often |
 //! | [`readiness`] | whether the server may get traffic |
 //! | [`scheduler`] | threads that run inferences, and who of those that wait is next |
 //! | [`batching`] | requests of one version run together |
+//! | [`memory`] | what the process holds of the machine's memory |
 //! | [`pool`] | named threads behind a bounded queue |
 //! | [`breaker`] | the breaker of a version, and what happened at it |
 //! | [`faults`] | faults on order, around a session's run |
@@ -35,12 +37,14 @@ pub mod facts;
 pub mod faults;
 pub mod features;
 pub mod likeness;
+pub mod memory;
 pub mod oip;
 pub mod pipeline;
 pub mod pool;
 pub mod readiness;
 pub mod registry;
 pub mod repository;
+pub mod residency;
 pub mod scheduler;
 pub mod tally;
 
@@ -53,8 +57,10 @@ pub use facts::{FactsTotals, LATENCY_BUCKETS_NANOS};
 pub use faults::Faults;
 pub use pipeline::{Call, Codec, InferRequest, Pipeline, PipelineSettings, Ran};
 pub use pool::{Pending, Pool};
-pub use readiness::Readiness;
-pub use registry::{IndexEntry, Lease, Meaning, Opened, ReadyVersion, Registry, RegistrySettings, VersionView};
+pub use readiness::{Component, Readiness};
+pub use registry::{
+    IndexEntry, Lease, Meaning, Opened, ReadyVersion, Registry, RegistrySettings, Standing, VersionView,
+};
 pub use repository::{Manifest, Repository, Role, VersionPolicy};
-pub use scheduler::{Scheduler, SchedulerSettings};
+pub use scheduler::{Lane, Scheduler, SchedulerSettings};
 pub use tally::Tally;

@@ -21,8 +21,8 @@ use tokio::{sync::oneshot, time::timeout};
 use crate::{
     batching::{BatchNote, BatchingView},
     facts::Facts,
-    registry::{Lease, ReadyVersion, Registry},
-    scheduler::{QueueFull, Scheduler},
+    registry::{Came, Lease, ReadyVersion, Registry},
+    scheduler::{Lane, QueueFull, Scheduler},
 };
 use job::Pooled;
 use passage::{Passage, Progress, Waiter, ending};
@@ -129,6 +129,12 @@ impl Pipeline {
         self.sessions.queued()
     }
 
+    /// Inferences of one version that wait for a thread now.
+    #[must_use]
+    pub fn queued_in(&self, lane: &Lane) -> usize {
+        self.sessions.reading(lane).queued
+    }
+
     /// How requests of a version are put together, and what came of it.
     #[must_use]
     pub fn batching_of(&self, version: &ReadyVersion) -> BatchingView {
@@ -141,7 +147,11 @@ impl Pipeline {
     /// Everything that can be wrong with a request, a model or the moment, by [`ErrorCode`].
     pub async fn infer<C: Codec>(&self, call: Call<'_>, codec: C) -> Result<C::Reply> {
         let admitted = self.clock.now();
-        let passage = Passage::enter(&self.registry, &call, &*self.clock, admitted)?;
+        let mut passage = Passage::enter(&self.registry, &call, &*self.clock, admitted)?;
+        if !passage.lease.sit() {
+            // Boxed, so that the future of requests that find their session in memory is small.
+            passage = Box::pin(self.seated(passage, &call, admitted)).await?;
+        }
         let mut work = Work::new(passage, codec, Arc::clone(&self.clock), admitted);
         if let Err(refusal) = work.lease.admit() {
             return work.finish(Err(refusal));
@@ -157,6 +167,28 @@ impl Pipeline {
         }
         // Boxed, so that the future of requests that stay here is small.
         Box::pin(self.infer_on_pool(work)).await
+    }
+
+    /// Waits for a session that is not in memory, for another version's if this one is replaced meanwhile.
+    async fn seated(&self, mut passage: Passage, call: &Call<'_>, admitted: Tick) -> Result<Passage> {
+        let until = admitted.after(self.settings.inference_max);
+        loop {
+            let refused =
+                |passage: &Passage, error| Err(remember(passage.lease.facts(), &*self.clock, admitted, error));
+            // As many may wait as may be in flight.
+            if let Err(refusal) = passage.lease.admit() {
+                return refused(&passage, refusal);
+            }
+            match self.registry.seat(&mut passage.lease, self.clock.now().until(until)).await {
+                Ok(Came::Seated) => return Ok(passage),
+                Ok(Came::Gone) => {}
+                Err(error) => return refused(&passage, error),
+            }
+            passage = Passage::enter(&self.registry, call, &*self.clock, self.clock.now())?;
+            if passage.lease.sit() {
+                return Ok(passage);
+            }
+        }
     }
 
     async fn infer_on_pool<C: Codec>(&self, mut work: Work<C>) -> Result<C::Reply> {

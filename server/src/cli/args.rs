@@ -1,6 +1,6 @@
 //! Arguments that several subcommands share, and the configuration that they make.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{
     Args, ColorChoice,
@@ -27,6 +27,9 @@ pub(super) struct ConfigArgs {
     /// Address for gRPC, or "off" [default: 127.0.0.1:8001].
     #[arg(long, value_name = "HOST:PORT")]
     grpc_addr: Option<String>,
+    /// Address of the health listener, or "off" [default: 127.0.0.1:8082].
+    #[arg(long, value_name = "HOST:PORT")]
+    health_addr: Option<String>,
     /// Folder for what the server writes: a lock, serving.json with its address, engines.json.
     #[arg(long, value_name = "DIR")]
     data: Option<String>,
@@ -77,6 +80,7 @@ impl ConfigArgs {
             ("[MODELS_DIR]", &self.models_dir),
             ("--http-addr", &self.http_addr),
             ("--grpc-addr", &self.grpc_addr),
+            ("--health-addr", &self.health_addr),
             ("--data", &self.data),
             ("--tokens-file", &self.tokens_file),
             ("--poll-s", &self.poll_s),
@@ -89,6 +93,15 @@ impl ConfigArgs {
 }
 
 impl CommonArgs {
+    /// The same as words of a command line, for a process that is to see what this one sees.
+    pub(super) fn words(&self) -> Vec<OsString> {
+        let named = [("--engine", &self.engine), ("--ort-library", &self.ort_library)];
+        let named = named.into_iter().filter_map(|(flag, value)| Some([flag.into(), value.as_ref()?.into()]));
+        let config = self.config.iter().map(|file| ["--config".into(), file.into()]);
+        let assignments = self.assignments.iter().map(|assignment| ["--set".into(), assignment.into()]);
+        named.chain(config).chain(assignments).flatten().collect()
+    }
+
     fn layers_with(&self, flags: &[(&str, &Option<String>)]) -> Layers {
         let mut layers = Layers::default();
         if let Some(file) = &self.config {

@@ -8,18 +8,22 @@
 //! | `serve` | starts, says what it serves, stops in order |
 //! | `model` | lists, shows and checks models, on disk or on a server |
 //! | `infer` | sends rows to a server and prints what it predicts |
+//! | `probe` | what a model takes, measured in a process of its own |
+//! | `bench` | what a choice would cost |
 //! | `doctor` | what would keep `serve` from starting or from serving well |
 //! | `configuration`, `openapi` | the configuration; the API document |
 //! | `args`, `client` | arguments that several share; the HTTP client |
 //! | `screen`, `problem`, `report` | styles and tables; errors; marked lists |
 
 mod args;
+mod bench;
 mod client;
 mod configuration;
 mod doctor;
 mod infer;
 mod model;
 mod openapi;
+mod probe;
 mod problem;
 mod report;
 mod screen;
@@ -87,6 +91,17 @@ SIGTERM: not ready, drain, stop. Another signal, a second later or more, ends at
     /// Send rows to a running server and print what it predicts.
     #[command(after_help = infer::EXAMPLES)]
     Infer(infer::InferArgs),
+    /// Measure what models take: memory, load time, the cost of a row.
+    #[command(after_help = probe::EXAMPLES)]
+    Probe(probe::ProbeArgs),
+    /// The process that `probe` measures.
+    #[command(hide = true)]
+    ProbeChild(probe::ChildArgs),
+    /// Try out what a choice would cost, without a server.
+    Bench {
+        #[command(subcommand)]
+        command: bench::BenchCommand,
+    },
     /// Look at everything that `serve` needs, and say what would go wrong.
     #[command(after_help = doctor::EXAMPLES)]
     Doctor(doctor::DoctorArgs),
@@ -135,6 +150,9 @@ fn run(command: &Command) -> Done {
         Command::Serve(args) => Ok(serve::run(&args::settings(args.layers())?)),
         Command::Model { command } => model::run(command),
         Command::Infer(args) => infer::run(args),
+        Command::Probe(args) => probe::run(args),
+        Command::ProbeChild(args) => probe::run_child(args),
+        Command::Bench { command } => bench::run(command),
         Command::Doctor(args) => doctor::run(args),
         Command::Config { command } => configuration::run(command),
         Command::Openapi(args) => openapi::run(args),

@@ -8,7 +8,7 @@ use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util:
 
 use super::{problem::Failure, screen};
 use crate::{
-    config::{LogFormat, Settings},
+    config::{LogFormat, Settings, Threads},
     shutdown::Signals,
     wiring::{self, RunningServer},
 };
@@ -58,7 +58,7 @@ async fn serve(settings: &Settings) -> Result<()> {
         why = signals.next() => why,
         loaded = running.load(settings.load_all_at_start) => {
             loaded?;
-            screen::print(&banner(&running)?);
+            screen::print(&banner(&running, &settings.threads)?);
             signals.next().await
         }
     };
@@ -79,7 +79,7 @@ async fn serve(settings: &Settings) -> Result<()> {
 }
 
 /// What is served, by what, and where to read on.
-fn banner(running: &RunningServer) -> Result<String> {
+fn banner(running: &RunningServer, threads: &Threads) -> Result<String> {
     let registry = running.registry();
     let mut text = format!("\ncandor {}\n{}", env!("CARGO_PKG_VERSION"), engine_lines(registry.engines()));
     text.push_str(&format!("  models   {}\n", registry.repository().root().display()));
@@ -107,6 +107,13 @@ fn banner(running: &RunningServer) -> Result<String> {
     if let Some(trouble) = running.grpc_trouble() {
         text.push_str(&format!("  gRPC   ! {trouble}\n"));
     }
+    for addr in running.health_addrs() {
+        text.push_str(&format!("  health   http://{addr}/health/live\n"));
+    }
+    if let Some(trouble) = running.health_trouble() {
+        text.push_str(&format!("  health ! {trouble}\n"));
+    }
+    text.push_str(&format!("  threads  {}\n", threads.line(!running.grpc_addrs().is_empty())));
     Ok(text)
 }
 

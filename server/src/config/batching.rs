@@ -45,9 +45,9 @@ fn read_delay(read: &mut Reader<'_>, key: &str) -> Delay {
     Delay::Fixed(Duration::from_micros(micros))
 }
 
-pub(super) fn read_scheduling(read: &mut Reader<'_>) -> SchedulerSettings {
+pub(super) fn read_scheduling(read: &mut Reader<'_>, threads: usize) -> SchedulerSettings {
     SchedulerSettings {
-        threads: read.threads("execution.threads", 0..=1024, 1),
+        threads,
         queue_max: read.size("limits.inference_queue_max", 1..=1_000_000),
         awake: Duration::from_millis(read.whole("execution.bulkhead_ms", MILLIS)),
         level_step: Duration::from_millis(read.whole("execution.priority_step_ms", MILLIS)),

@@ -7,8 +7,8 @@ use candor_http_api::HttpLimits;
 
 use super::settings::{DAY_MS, GIB, Reader};
 
-/// What stands in `grpc.addr` when there is no gRPC.
-const OFF: &str = "off";
+/// What stands in the address of a door that is not wanted.
+pub(super) const OFF: &str = "off";
 
 /// Everything that the gRPC door needs to know.
 #[derive(Debug, Clone)]
@@ -17,8 +17,6 @@ pub struct GrpcSettings {
     pub addrs: Vec<SocketAddr>,
     /// Whether somebody has chosen that address.
     pub addr_is_chosen: bool,
-    /// Threads that read and write.
-    pub threads: usize,
     /// Whether clients may ask which methods there are.
     pub reflection: bool,
     /// What callers may do.
@@ -44,7 +42,6 @@ impl GrpcSettings {
         Self {
             addrs: if read.text("grpc.addr") == OFF { Vec::new() } else { read.addresses("grpc.addr") },
             addr_is_chosen: read.is_chosen("grpc.addr"),
-            threads: read.threads("grpc.threads", 0..=1024, 1),
             reflection: read.boolean("grpc.reflection"),
             limits,
         }

@@ -9,31 +9,40 @@
 //! | `layers` | where each value comes from |
 //! | `batching`, `breaker` | `[batching]` and what the scheduler needs, `[breaker]` |
 //! | `settings` | what the values mean and which are allowed |
-//! | `grpc` | the same for the gRPC door |
+//! | `grpc`, `health` | the same for the gRPC door and the health listener |
+//! | `threads` | one budget of threads |
+//! | `residency` | `[residency]` |
 //! | `reach` | who may reach the doors without a token |
 //! | `reference` | docs/CONFIG.md and `candor config show` |
 
 mod batching;
 mod breaker;
 mod grpc;
+mod health;
 mod layers;
 mod reach;
 mod reference;
+mod residency;
 mod settings;
+mod threads;
 
 pub use grpc::GrpcSettings;
+pub use health::HealthSettings;
 pub use layers::{Layers, Problem, Report};
 pub use reference::{reference, show};
+pub(crate) use settings::parse_bytes;
 pub use settings::{LogFormat, Settings};
+pub use threads::Threads;
 
 /// Every key, its default, and why it is so.
 pub const DEFAULTS: &str = include_str!("../../config/default.toml");
 
 /// Flags of `candor serve` and the keys that they set.
-pub const FLAGS: [(&str, &str); 12] = [
+pub const FLAGS: [(&str, &str); 13] = [
     ("[MODELS_DIR]", "repository.dir"),
     ("--http-addr", "http.addr"),
     ("--grpc-addr", "grpc.addr"),
+    ("--health-addr", "health.addr"),
     ("--data", "data.dir"),
     ("--engine", "engine.choice"),
     ("--ort-library", "engine.ort_library"),

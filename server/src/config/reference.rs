@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{DEFAULTS, FLAGS, FOREIGN, Layers, env_name};
+use super::{DEFAULTS, FLAGS, FOREIGN, Layers, Threads, env_name};
 
 /// docs/CONFIG.md.
 #[must_use]
@@ -46,9 +46,12 @@ pub fn reference() -> String {
 #[must_use]
 pub fn show(layers: &Layers) -> String {
     let mut text = String::new();
+    let shares = Threads::of(layers).shares();
     for (key, entry) in layers.entries() {
         let assignment = format!("{key} = {}", entry.value);
-        let _ = writeln!(text, "{assignment:<52} # {}", entry.source);
+        let share = shares.iter().find(|(of, ..)| *of == key && entry.value.as_integer() == Some(0));
+        let share = share.map(|(_, count, why)| format!("; comes to {count}: {why}")).unwrap_or_default();
+        let _ = writeln!(text, "{assignment:<52} # {}{share}", entry.source);
     }
     text
 }

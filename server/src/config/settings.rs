@@ -17,7 +17,7 @@ use candor_http_api::{
 };
 use candor_serving::{
     BatchingSettings, BreakerDefaults, CrossCheckSettings, EngineChoice, SchedulerSettings, VersionPolicy,
-    oip::TensorLimits,
+    oip::TensorLimits, residency::ResidencySettings,
 };
 use toml::Value;
 
@@ -25,8 +25,11 @@ use super::{
     batching::{read_batching, read_scheduling},
     breaker::read_breaker,
     grpc::GrpcSettings,
+    health::HealthSettings,
     layers::{Layers, Report, Source},
     reach::read_reach,
+    residency::read_residency,
+    threads::Threads,
 };
 
 /// How log lines look.
@@ -43,21 +46,20 @@ pub enum LogFormat {
 #[allow(missing_docs, reason = "config/default.toml says what each key means")]
 pub struct Settings {
     pub http_addrs: Vec<SocketAddr>,
-    pub http_workers: usize,
     pub connections_max: usize,
     pub keep_alive: Duration,
     pub header_read_max: Duration,
     pub http_limits: HttpLimits,
     pub grpc: GrpcSettings,
+    pub health: HealthSettings,
+    pub threads: Threads,
     pub contracts: Contracts,
     pub repository_dir: PathBuf,
     pub version_policy: VersionPolicy,
     pub load_all_at_start: bool,
     pub poll: Option<Duration>,
-    pub load_threads: usize,
     pub engine: EngineChoice,
     pub ort_library: Option<PathBuf>,
-    pub intra_op_threads: usize,
     pub cross_check: CrossCheckSettings,
     pub scheduling: SchedulerSettings,
     pub batching: BatchingSettings,
@@ -68,6 +70,7 @@ pub struct Settings {
     pub requests_per_second_max: Option<NonZeroU32>,
     pub model_bytes_max: u64,
     pub breaker: BreakerDefaults,
+    pub residency: Option<ResidencySettings>,
     pub faults_enabled: bool,
     pub tokens_file: Option<PathBuf>,
     pub strict_readiness: bool,
@@ -96,11 +99,11 @@ impl Settings {
             http_addrs.iter_mut().filter(|_| port > 0).for_each(|addr| addr.set_port(port));
         }
         let http_limits = read_http_limits(&mut read);
+        let threads = Threads::read(&mut read);
         let grpc = GrpcSettings::read(&mut read, &http_limits);
         let doors = [("http.addr", http_addrs.as_slice()), ("grpc.addr", &grpc.addrs)];
         let faults_enabled = read_reach(&mut read, tokens_file.is_some(), doors);
         let settings = Self {
-            http_workers: read.threads("http.workers", 0..=1024, 1),
             connections_max: read.size("http.connections_max", 1..=1_000_000),
             keep_alive: Duration::from_secs(read.whole("http.keep_alive_s", 0..=DAY_MS / 1000)),
             // A clock with steps of half a second counts it: less would be no time at all.
@@ -111,10 +114,8 @@ impl Settings {
                 .unwrap_or(VersionPolicy::Latest(1)),
             load_all_at_start: read.word("repository.load_at_start", &[("all", true), ("none", false)]),
             poll: Some(read.whole("repository.poll_s", 0..=DAY_MS / 1000)).filter(|s| *s > 0).map(Duration::from_secs),
-            load_threads: read.threads("repository.load_threads", 0..=256, 2),
             engine: read.word("engine.choice", &EngineChoice::WORDS),
             ort_library: read.path("engine.ort_library"),
-            intra_op_threads: read.size("engine.intra_op_threads", 1..=256),
             cross_check: CrossCheckSettings {
                 at_load: read.boolean("cross_check.at_load"),
                 live_share: read.number("cross_check.live_share", 0.0..=1.0),
@@ -122,7 +123,8 @@ impl Settings {
                 file_bytes_max: read.whole("cross_check.file_bytes_max", 0..=1024 * GIB),
                 queue_max: read.size("cross_check.queue_max", 1..=1_000_000),
             },
-            scheduling: read_scheduling(&mut read),
+            threads: threads.clone(),
+            scheduling: read_scheduling(&mut read, threads.pool),
             batching: read_batching(&mut read),
             inline_run_max: Duration::from_micros(read.whole("execution.inline_run_us_max", 0..=1_000_000)),
             inline_body_bytes_max: read.size("execution.inline_body_bytes_max", 0..=GIB),
@@ -133,8 +135,10 @@ impl Settings {
                 .and_then(NonZeroU32::new),
             model_bytes_max: read.whole("limits.model_bytes_max", 1..=1024 * GIB),
             breaker: read_breaker(&mut read),
+            residency: read_residency(&mut read),
             faults_enabled,
             strict_readiness: read.boolean("health.strict"),
+            health: HealthSettings::read(&mut read),
             drain_delay: Duration::from_millis(read.whole("shutdown.drain_delay_ms", 0..=DAY_MS)),
             grace: Duration::from_millis(read.whole("shutdown.grace_ms", 0..=DAY_MS)),
             data_dir: read.path("data.dir"),
@@ -201,7 +205,7 @@ fn read_vertex_paths(read: &mut Reader<'_>) -> VertexPaths {
 }
 
 /// Reads values and collects complaints; gives a harmless value after each complaint.
-pub(super) struct Reader<'a>(&'a mut Layers);
+pub(super) struct Reader<'a>(pub(super) &'a mut Layers);
 
 impl Reader<'_> {
     pub(super) fn value(&self, key: &str) -> Value {
@@ -258,15 +262,7 @@ impl Reader<'_> {
         usize::try_from(self.whole(key, range)).unwrap_or(usize::MAX)
     }
 
-    /// A number of threads; 0 means one for so many cores.
-    pub(super) fn threads(&mut self, key: &str, range: RangeInclusive<u64>, cores_each: usize) -> usize {
-        match self.size(key, range) {
-            0 => (std::thread::available_parallelism().map_or(1, usize::from) / cores_each).max(1),
-            threads => threads,
-        }
-    }
-
-    fn millis(&mut self, key: &str) -> Duration {
+    pub(super) fn millis(&mut self, key: &str) -> Duration {
         Duration::from_millis(self.whole(key, 1..=DAY_MS))
     }
 
@@ -293,7 +289,7 @@ impl Reader<'_> {
         parse(&text).map_err(|error| self.complain(key, error)).ok()
     }
 
-    fn word<T: Copy>(&mut self, key: &str, words: &[(&str, T)]) -> T {
+    pub(super) fn word<T: Copy>(&mut self, key: &str, words: &[(&str, T)]) -> T {
         let text = self.text(key);
         match words.iter().find(|(word, _)| *word == text) {
             Some((_, meaning)) => *meaning,
@@ -319,7 +315,7 @@ impl Reader<'_> {
 }
 
 /// `"64 MiB"`, `"2GiB"`, `"100 kB"`, `"1024"`.
-fn parse_bytes(text: &str) -> Option<u64> {
+pub(crate) fn parse_bytes(text: &str) -> Option<u64> {
     let text = text.trim();
     let digits = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
@@ -369,7 +365,7 @@ mod tests {
             layers.add_assignment("cross_check.live_share=0.25");
         });
         let settings = settings.unwrap();
-        assert_eq!(settings.http_workers, 4);
+        assert_eq!(settings.threads.http, 4);
         assert_eq!(settings.http_addrs, ["127.0.0.1:3".parse().unwrap()]);
         assert_eq!(settings.keep_alive, Duration::from_secs(9));
         assert_eq!(settings.http_limits.body_bytes_max, 2 << 20);
@@ -394,7 +390,7 @@ mod tests {
             "the configuration has 7 problems:",
             "cross_check.live_share = 2: must be a number from 0 to 1 (default 0.0)",
             "chache: unknown key",
-            "http.workers = -1: must be a whole number from 0 to 1024 (default 0)",
+            "http.workers = -1: must be a whole number from 0 to 512 (default 0)",
             "limits.body_bytes_max = \"0\": must be a whole number from 1 to 68719476736, or a size such as \"64 MiB\" (default \"64 MiB\")",
             "log.format = \"xml\": must be \"text\" or \"json\" (default \"text\")",
             "--set: limits.json_depth_mx: unknown key; did you mean `limits.json_depth_max`?",

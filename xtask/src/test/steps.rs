@@ -85,6 +85,7 @@ fn tidy_step(house: &House) -> Result<String> {
 
 fn stale_step(house: &House) -> Result<String> {
     stale::openapi(house, true)?;
+    stale::header(house, true)?;
     stale::docs(house, true).map(|()| String::new())
 }
 

@@ -5,6 +5,7 @@
 
 use std::{
     collections::HashMap,
+    fmt,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -17,6 +18,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Watches and holds a null engine; clones share everything.
 #[derive(Clone, Default)]
 pub struct Hooks(Arc<Shared>);
+
+impl fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hooks").finish_non_exhaustive()
+    }
+}
 
 #[derive(Default)]
 struct Shared {

@@ -1,16 +1,11 @@
 //! Is the process alive, may it get traffic, and which part says no.
 
-use std::{collections::BTreeSet, time::Duration};
-
 use actix_web::{HttpResponse, http::StatusCode, web::Data};
-use candor_domain::Lifecycle;
+use candor_serving as serving;
 use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::Api;
-
-/// Longest look at the model repository.
-const REPOSITORY_LOOK_MAX: Duration = Duration::from_millis(500);
 
 /// The process answers.
 #[derive(Serialize, ToSchema)]
@@ -102,62 +97,15 @@ pub(crate) fn vertex() {}
     (status = 200, description = "All required components are well.", body = Components),
     (status = 503, description = "The component with `ready: false` and `required: true` is not.", body = Components)))]
 pub(crate) async fn components(api: Data<Api>) -> HttpResponse {
-    let components = components_of(&api).await;
-    let ready = is_ready(&components);
+    let (ready, components) = api.readiness.components().await;
+    let component = |component: serving::Component| {
+        let serving::Component { name, ready, required, detail } = component;
+        Component { name, ready, required, detail }
+    };
+    let components = components.into_iter().map(component).collect();
     HttpResponse::build(status(ready)).json(Components { ready, components })
 }
 
 fn status(ready: bool) -> StatusCode {
     if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }
-}
-
-fn is_ready(components: &[Component]) -> bool {
-    components.iter().all(|component| component.ready || !component.required)
-}
-
-/// Asks all components at the same time. Those that look at memory answer at once; the one that looks at a
-/// disk, which may hang, does so on a thread of its own and not for long.
-async fn components_of(api: &Data<Api>) -> Vec<Component> {
-    let repository = repository(Data::clone(api)).await;
-    vec![server(api), startup(api), models(api), repository]
-}
-
-fn server(api: &Api) -> Component {
-    let stopping = api.readiness.is_stopping();
-    let detail = if stopping { "stopping" } else { "running" };
-    Component { name: "server", ready: !stopping, required: true, detail: detail.into() }
-}
-
-fn startup(api: &Api) -> Component {
-    let started = api.registry.has_started();
-    let detail = if started { "all models were tried" } else { "models are being loaded" };
-    Component { name: "startup", ready: started, required: true, detail: detail.into() }
-}
-
-fn models(api: &Api) -> Component {
-    let index = api.registry.index_of_known();
-    let ready = index.iter().filter(|entry| entry.state == Lifecycle::Ready).count();
-    let failed = index.iter().filter(|entry| entry.state == Lifecycle::Failed);
-    let failed: BTreeSet<_> = failed.map(|entry| entry.model.as_str()).collect();
-    let mut detail = format!("{ready} versions ready");
-    if !failed.is_empty() {
-        let failed: Vec<_> = failed.iter().copied().collect();
-        detail.push_str(&format!("; failed: {}", failed.join(", ")));
-    }
-    Component { name: "models", ready: failed.is_empty(), required: api.readiness.is_strict(), detail }
-}
-
-/// Not required: versions in memory answer without their files.
-async fn repository(api: Data<Api>) -> Component {
-    let look = actix_web::web::block(move || api.registry.repository().models().map(|(names, _)| names.len()));
-    let (ready, detail) = match tokio::time::timeout(REPOSITORY_LOOK_MAX, look).await {
-        Ok(Ok(Ok(models))) => (true, format!("{models} models")),
-        Ok(Ok(Err(error))) => {
-            // The error holds a path, and this route is open to everybody.
-            tracing::warn!("{error}");
-            (false, "cannot be read; see the server's log".to_owned())
-        }
-        Ok(Err(_)) | Err(_) => (false, format!("did not answer within {} ms", REPOSITORY_LOOK_MAX.as_millis())),
-    };
-    Component { name: "repository", ready, required: false, detail }
 }

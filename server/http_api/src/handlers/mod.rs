@@ -1,6 +1,7 @@
 //! One file per noun. A handler reads the request, calls one use-case, and writes the reply; it holds no
 //! state and decides nothing about models.
 
+pub(crate) mod batching;
 pub(crate) mod breaker;
 pub(crate) mod catalog;
 pub(crate) mod docs;

@@ -11,11 +11,13 @@
 //! | `lines`, `csv` | bodies of CSV and JSON Lines; the records of CSV |
 //! | `reply` | predictions by row |
 //! | `catalog` | what models, versions, features and outputs are |
+//! | `batching` | how requests of a version are put together |
 //! | `breaker`, `faults` | breakers as they are shown; faults as they are ordered |
 //! | `check` | what a second engine says to a version |
 //! | `typed` | the API document of one model |
 //! | `schema` | the documented shapes of predict bodies |
 
+mod batching;
 mod body;
 mod breaker;
 mod catalog;
@@ -31,6 +33,7 @@ mod schema;
 mod typed;
 
 pub(crate) use body::{ColumnsSeed, Layout, Reading, RowSeed, RowsSeed, locate};
+pub use batching::BatchingBody;
 pub use breaker::BreakerBody;
 pub use catalog::{Described, ModelDescription};
 pub(crate) use catalog::{Listing, ModelList, ModelSummary, VersionList, VersionSummary, summaries};

@@ -9,7 +9,7 @@ use std::fmt;
 use candor_domain::{BytesArray, Datatype, Error, Shape, TensorData, names::quoted};
 use serde::de::{self, DeserializeSeed, Deserializer, SeqAccess, Visitor};
 
-use super::Trouble;
+use super::{Trouble, quick::Cursor, scan};
 
 /// Reads the elements of a tensor whose datatype and shape are known.
 pub(crate) struct DataSeed<'a> {
@@ -20,12 +20,20 @@ pub(crate) struct DataSeed<'a> {
     pub(crate) at: &'a dyn Fn() -> String,
     /// No array can have more elements than the body has bytes.
     pub(crate) body_bytes: usize,
+    /// Where the body is read, if it is read quickly.
+    pub(crate) cursor: Option<&'a Cursor<'a>>,
 }
 
 impl<'de> DeserializeSeed<'de> for DataSeed<'_> {
     type Value = TensorData;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<TensorData, D::Error> {
+        if let Some(cursor) = self.cursor
+            && let Some((data, rest)) = scan::data(self.datatype, &self.shape, cursor.rest())
+        {
+            cursor.go_to(rest);
+            return Ok(data);
+        }
         Ok(match self.datatype {
             Datatype::Bool => TensorData::Bool(self.read(Truths::default(), deserializer)?.0),
             Datatype::Uint8 => TensorData::Uint8(self.read(Vec::new(), deserializer)?),
@@ -349,7 +357,7 @@ mod tests {
         let trouble = Trouble::default();
         let at = || "/inputs/0/data".to_owned();
         let shape = Shape::new(dims).unwrap();
-        let seed = DataSeed { datatype, shape, trouble: &trouble, at: &at, body_bytes: json.len() };
+        let seed = DataSeed { datatype, shape, trouble: &trouble, at: &at, body_bytes: json.len(), cursor: None };
         let mut parser = serde_json::Deserializer::from_str(json);
         seed.deserialize(&mut parser).map_err(|error| trouble.explain(&error, json.as_bytes()).to_string())
     }

@@ -5,20 +5,26 @@ use std::{borrow::Cow, fmt};
 use candor_domain::{Error, Signature};
 use candor_serving::oip::inputs::{self, names};
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
+use smallvec::SmallVec;
 
 use super::{
     Trouble, Word,
     input::{Input, InputsSeed},
     params::{Params, ParamsSeed},
+    quick::Cursor,
     skip::Skip,
 };
 use crate::limits::HttpLimits;
 
+/// What most requests have one or two of, without an allocation for so few.
+pub(crate) type Few<T> = SmallVec<[T; 2]>;
+
+#[derive(Debug)]
 pub(crate) struct Head {
     pub(crate) id: Option<String>,
     pub(crate) params: Params,
-    pub(crate) inputs: Vec<Input>,
-    pub(crate) outputs: Option<Vec<(usize, Params)>>,
+    pub(crate) inputs: Few<Input>,
+    pub(crate) outputs: Option<Few<(usize, Params)>>,
 }
 
 /// What every part of a request is read with.
@@ -28,6 +34,8 @@ pub(crate) struct HeadSeed<'a> {
     pub(crate) limits: &'a HttpLimits,
     pub(crate) trouble: &'a Trouble,
     pub(crate) body_bytes: usize,
+    /// Where the body is read, if it is read quickly.
+    pub(crate) cursor: Option<&'a Cursor<'a>>,
 }
 
 impl<'a> HeadSeed<'a> {
@@ -105,7 +113,7 @@ impl<'de> Visitor<'de> for HeadSeed<'_> {
 struct OutputsSeed<'a>(HeadSeed<'a>);
 
 impl<'de> DeserializeSeed<'de> for OutputsSeed<'_> {
-    type Value = Vec<(usize, Params)>;
+    type Value = Few<(usize, Params)>;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Self::Value, D::Error> {
         deserializer.deserialize_seq(self)
@@ -113,14 +121,14 @@ impl<'de> DeserializeSeed<'de> for OutputsSeed<'_> {
 }
 
 impl<'de> Visitor<'de> for OutputsSeed<'_> {
-    type Value = Vec<(usize, Params)>;
+    type Value = Few<(usize, Params)>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an array of outputs")
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Self::Value, A::Error> {
-        let mut outputs: Vec<(usize, Params)> = Vec::with_capacity(self.0.signature.outputs.len());
+        let mut outputs: Few<(usize, Params)> = Few::new();
         loop {
             let position = outputs.len();
             let Some(output) = array.next_element_seed(OutputSeed { head: self.0, position })? else {

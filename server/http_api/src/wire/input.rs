@@ -2,19 +2,27 @@
 
 use std::{cell::Cell, fmt};
 
-use candor_domain::{Datatype, Error, Shape, Tensor, TensorData};
+use candor_domain::{Datatype, Error, Shape, Tensor, TensorData, tensor::RANK_MAX};
 use candor_serving::oip::inputs;
 use serde::de::{self, Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde_json::value::RawValue;
+use smallvec::SmallVec;
 
-use super::{Word, data::DataSeed, head::HeadSeed};
+use super::{
+    Word,
+    data::DataSeed,
+    head::{Few, HeadSeed},
+    scan,
+};
 
 /// An input whose name is known; its place in the request's order is its place in the list.
+#[derive(Debug)]
 pub(crate) struct Input {
     pub(crate) index: usize,
     pub(crate) payload: Payload,
 }
 
+#[derive(Debug)]
 pub(crate) enum Payload {
     Here(Tensor),
     Behind { datatype: Datatype, shape: Shape, bytes: u64 },
@@ -23,22 +31,22 @@ pub(crate) enum Payload {
 pub(crate) struct InputsSeed<'a>(pub(crate) HeadSeed<'a>);
 
 impl<'de> DeserializeSeed<'de> for InputsSeed<'_> {
-    type Value = Vec<Input>;
+    type Value = Few<Input>;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<Input>, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Few<Input>, D::Error> {
         deserializer.deserialize_seq(self)
     }
 }
 
 impl<'de> Visitor<'de> for InputsSeed<'_> {
-    type Value = Vec<Input>;
+    type Value = Few<Input>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an array of inputs")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Vec<Input>, A::Error> {
-        let mut inputs: Vec<Input> = Vec::with_capacity(self.0.signature.inputs.len());
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Few<Input>, A::Error> {
+        let mut inputs: Few<Input> = Few::new();
         loop {
             let position = inputs.len();
             let Some(input) = array.next_element_seed(InputSeed { head: self.0, position, known: Cell::new(None) })?
@@ -149,7 +157,8 @@ impl InputSeed<'_> {
     }
 
     fn data_seed<'s>(&'s self, datatype: Datatype, shape: Shape, at: &'s dyn Fn() -> String) -> DataSeed<'s> {
-        DataSeed { datatype, shape, trouble: self.head.trouble, at, body_bytes: self.head.body_bytes }
+        let HeadSeed { trouble, body_bytes, cursor, .. } = self.head;
+        DataSeed { datatype, shape, trouble, at, body_bytes, cursor }
     }
 
     fn payload<E: de::Error>(
@@ -171,6 +180,10 @@ impl InputSeed<'_> {
             }
             (Read::Done(data), None) => data,
             (Read::Later(raw), None) => {
+                // In most bodies shape and datatype come first; in some, keys are sorted.
+                if let Some((data, [])) = scan::data(datatype, &shape, raw.get().as_bytes()) {
+                    return self.here(shape, data);
+                }
                 let at = || self.at("/data");
                 let seed = self.data_seed(datatype, shape, &at);
                 let mut parser = serde_json::Deserializer::from_str(raw.get());
@@ -180,32 +193,38 @@ impl InputSeed<'_> {
                 })?
             }
         };
-        let tensor = Tensor::new(shape, data).map_err(|error| self.raise(error, "/data"))?;
-        Ok(Payload::Here(tensor))
+        self.here(shape, data)
+    }
+
+    fn here<E: de::Error>(&self, shape: Shape, data: TensorData) -> Result<Payload, E> {
+        Tensor::new(shape, data).map(Payload::Here).map_err(|error| self.raise(error, "/data"))
     }
 }
+
+/// The dimensions of a shape, as they are written.
+type Dims = SmallVec<[i64; RANK_MAX]>;
 
 /// Reads a shape; bounded, because a rank is.
 struct DimsSeed<'a>(&'a InputSeed<'a>);
 
 impl<'de> DeserializeSeed<'de> for DimsSeed<'_> {
-    type Value = Vec<i64>;
+    type Value = Dims;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Vec<i64>, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Dims, D::Error> {
         deserializer.deserialize_seq(self)
     }
 }
 
 impl<'de> Visitor<'de> for DimsSeed<'_> {
-    type Value = Vec<i64>;
+    type Value = Dims;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an array of whole numbers")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Vec<i64>, A::Error> {
+    fn visit_seq<A: SeqAccess<'de>>(self, mut array: A) -> Result<Dims, A::Error> {
         const KEPT_MAX: usize = 64;
-        let mut dims = Vec::with_capacity(4);
+        let mut dims = Dims::new();
         while dims.len() < KEPT_MAX {
             let Some(Size(dim)) = array.next_element()? else { return Ok(dims) };
             dims.push(dim);

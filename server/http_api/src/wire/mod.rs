@@ -9,9 +9,10 @@
 //! | `request` | an infer request: JSON, JSON and bytes, or raw |
 //! | `head`, `input`, `skip` | its JSON: head and outputs, inputs, and what means nothing here |
 //! | `data` | a `data` array, nested or flat, into typed elements |
+//! | `quick`, `scan` | the same for good bodies, in a fraction of the time: JSON, and numbers in it |
 //! | `params` | `parameters` objects |
 //! | `raw` | raw requests: a body that is one tensor |
-//! | `reply` | an infer reply |
+//! | `reply`, `write` | an infer reply; JSON into its buffer |
 //! | `describe` | metadata and configuration of models |
 //! | `control` | repository index and load |
 //! | `statistics` | counters |
@@ -23,12 +24,15 @@ mod describe;
 mod head;
 mod input;
 mod params;
+mod quick;
 mod raw;
 mod reply;
 mod request;
+mod scan;
 mod schema;
 mod skip;
 mod statistics;
+mod write;
 
 pub(crate) use data::{Element, expectation};
 

@@ -6,10 +6,11 @@
 use std::{borrow::Cow, io::Write as _};
 
 use actix_web::http::header::HeaderValue;
-use candor_domain::{Datatype, Error, ErrorCode, Result, Shape, Tensor, TensorData, Version};
+use candor_domain::{Error, ErrorCode, Result, Tensor, TensorData, Version};
 use candor_serving::{BatchNote, ReadyVersion, oip::bytes as tensor_bytes};
 use flate2::{Compression, write::GzEncoder, write::ZlibEncoder};
-use serde::{Serialize, Serializer, ser::SerializeStruct as _};
+
+use super::write;
 
 /// A reply's bytes and what its headers must say of them.
 #[derive(Debug)]
@@ -85,7 +86,7 @@ pub(crate) struct ReplyOutput<'a> {
 }
 
 /// Writes a reply.
-pub(crate) fn write(
+pub(crate) fn write_reply(
     version: &ReadyVersion,
     id: Option<&str>,
     outputs: &[ReplyOutput<'_>],
@@ -102,9 +103,7 @@ pub(crate) fn write(
         false => HEAD_BYTES + JSON_BYTES_PER_ELEMENT * output.tensor.data().len(),
     });
     let mut bytes = Vec::with_capacity(HEAD_BYTES + sizes.sum::<usize>());
-    let head = Head { model_name: version.model.as_str(), model_version: version.version.as_str(), id, outputs };
-    serde_json::to_writer(&mut bytes, &head)
-        .map_err(|error| Error::new(ErrorCode::Internal, format!("cannot write the reply: {error}")))?;
+    write_head(&mut bytes, version, id, outputs);
     let json_bytes = bytes.len();
     let mut binary = false;
     for output in outputs.iter().filter(|output| output.as_bytes) {
@@ -148,68 +147,38 @@ fn check_json_can_carry(name: &str, data: &TensorData) -> Result<()> {
     odd.map_or(Ok(()), |index| refuse(format!("is NaN or infinite at element {index}, which JSON cannot carry")))
 }
 
-#[derive(Serialize)]
-struct Head<'a> {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    id: Option<&'a str>,
-    model_name: &'a str,
-    model_version: &'a str,
-    outputs: &'a [ReplyOutput<'a>],
-}
-
-impl Serialize for ReplyOutput<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("output", 4)?;
-        object.serialize_field("name", self.name)?;
-        object.serialize_field("datatype", self.tensor.datatype().name())?;
-        object.serialize_field("shape", &Dims(self.tensor.shape()))?;
-        if self.as_bytes {
-            object.serialize_field(
-                "parameters",
-                &BinarySize { binary_data_size: tensor_bytes::wire_bytes(self.tensor.data()) },
-            )?;
-        } else {
-            object.serialize_field("data", &Data(self.tensor.data()))?;
-        }
-        object.end()
+fn write_head(out: &mut Vec<u8>, version: &ReadyVersion, id: Option<&str>, outputs: &[ReplyOutput<'_>]) {
+    out.push(b'{');
+    if let Some(id) = id {
+        out.extend_from_slice(b"\"id\":");
+        write::text(out, id);
+        out.push(b',');
     }
+    out.extend_from_slice(b"\"model_name\":");
+    write::text(out, version.model.as_str());
+    out.extend_from_slice(b",\"model_version\":");
+    write::text(out, version.version.as_str());
+    out.extend_from_slice(b",\"outputs\":");
+    write::list(out, outputs.iter(), write_output);
+    out.push(b'}');
 }
 
-#[derive(Serialize)]
-struct BinarySize {
-    binary_data_size: usize,
-}
-
-struct Dims<'a>(&'a Shape);
-
-impl Serialize for Dims<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.dims())
-    }
-}
-
-struct Data<'a>(&'a TensorData);
-
-impl Serialize for Data<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            TensorData::Bool(values) => serializer.collect_seq(values.iter().map(|&value| value != 0)),
-            TensorData::Uint8(values) => serializer.collect_seq(values),
-            TensorData::Uint16(values) => serializer.collect_seq(values),
-            TensorData::Uint32(values) => serializer.collect_seq(values),
-            TensorData::Uint64(values) => serializer.collect_seq(values),
-            TensorData::Int8(values) => serializer.collect_seq(values),
-            TensorData::Int16(values) => serializer.collect_seq(values),
-            TensorData::Int32(values) => serializer.collect_seq(values),
-            TensorData::Int64(values) => serializer.collect_seq(values),
-            TensorData::Fp32(values) => serializer.collect_seq(values),
-            TensorData::Fp64(values) => serializer.collect_seq(values),
-            // Checked by `check_json_can_carry`.
-            TensorData::Bytes(strings) => serializer.collect_seq(strings.iter().map(String::from_utf8_lossy)),
-            TensorData::Fp16(_) | TensorData::Bf16(_) => {
-                Err(serde::ser::Error::custom(format!("{} has no JSON form", Datatype::name(self.0.datatype()))))
-            }
-        }
+fn write_output(out: &mut Vec<u8>, output: &ReplyOutput<'_>) {
+    let data = output.tensor.data();
+    out.extend_from_slice(b"{\"name\":");
+    write::text(out, output.name);
+    out.extend_from_slice(b",\"datatype\":");
+    write::text(out, data.datatype().name());
+    out.extend_from_slice(b",\"shape\":");
+    write::list(out, output.tensor.shape().dims().iter().copied(), write::whole);
+    if output.as_bytes {
+        out.extend_from_slice(b",\"parameters\":{\"binary_data_size\":");
+        write::whole(out, tensor_bytes::wire_bytes(data));
+        out.extend_from_slice(b"}}");
+    } else {
+        out.extend_from_slice(b",\"data\":");
+        write::elements(out, data);
+        out.push(b'}');
     }
 }
 

@@ -16,8 +16,9 @@ use serde::de::DeserializeSeed as _;
 
 use super::{
     Trouble,
-    head::HeadSeed,
+    head::{Few, Head, HeadSeed},
     input::{Input, Payload},
+    quick::Cursor,
     raw,
     reply::{self, ReplyBody, ReplyEncoding, ReplyOutput},
 };
@@ -30,7 +31,7 @@ pub struct InferCodec {
     encoding: ReplyEncoding,
     limits: Arc<HttpLimits>,
     id: Option<String>,
-    wishes: Vec<Wish>,
+    wishes: Few<Wish>,
 }
 
 /// What the body consists of.
@@ -74,7 +75,7 @@ impl InferCodec {
                 }
             },
         };
-        Ok(Self { body, form, encoding, limits, id: None, wishes: Vec::new() })
+        Ok(Self { body, form, encoding, limits, id: None, wishes: Few::new() })
     }
 }
 
@@ -94,11 +95,10 @@ impl Codec for InferCodec {
             return Ok(InferRequest { inputs, outputs: self.wished_outputs(), timeout: None, priority: 0 });
         };
         let (json, tensors) = self.body.split_at_checked(length).unwrap_or((&self.body, &[]));
-        let trouble = Trouble::default();
-        let mut parser = serde_json::Deserializer::from_slice(json);
-        let seed = HeadSeed { signature, limits: &self.limits, trouble: &trouble, body_bytes: json.len() };
-        let head = seed.deserialize(&mut parser).and_then(|head| parser.end().map(|()| head));
-        let head = head.map_err(|error| trouble.explain(&error, json))?;
+        let head = match self.read_quickly(signature, json) {
+            Some(head) => head,
+            None => self.read_and_explain(signature, json)?,
+        };
         let as_bytes = head.params.binary_data_output.unwrap_or(false);
         self.wishes = match head.outputs {
             None => (0..signature.outputs.len()).map(all_outputs(as_bytes)).collect(),
@@ -133,14 +133,31 @@ impl Codec for InferCodec {
             };
             Some(tensor.map(|tensor| ReplyOutput { name, tensor, as_bytes: wish.as_bytes }))
         });
-        let replies = replies.collect::<Result<Vec<_>>>()?;
+        let replies = replies.collect::<Result<Few<_>>>()?;
         let (id, compress_min) = (self.id.as_deref(), self.limits.compress_bytes_min);
-        let reply = reply::write(version, id, &replies, self.encoding, compress_min)?;
+        let reply = reply::write_reply(version, id, &replies, self.encoding, compress_min)?;
         Ok(ReplyBody { fallback_from: fallback_from.cloned(), batch, ..reply })
     }
 }
 
 impl InferCodec {
+    /// Reads what is as it should be.
+    pub(super) fn read_quickly(&self, signature: &Signature, json: &[u8]) -> Option<Head> {
+        let (trouble, cursor) = (Trouble::default(), Cursor::new(json));
+        let (limits, body_bytes) = (&*self.limits, json.len());
+        cursor.read(HeadSeed { signature, limits, trouble: &trouble, body_bytes, cursor: Some(&cursor) }).ok()
+    }
+
+    /// Reads whatever comes, and says what is wrong with it.
+    pub(super) fn read_and_explain(&self, signature: &Signature, json: &[u8]) -> Result<Head> {
+        let trouble = Trouble::default();
+        let mut parser = serde_json::Deserializer::from_slice(json);
+        let (limits, body_bytes) = (&*self.limits, json.len());
+        let seed = HeadSeed { signature, limits, trouble: &trouble, body_bytes, cursor: None };
+        let head = seed.deserialize(&mut parser).and_then(|head| parser.end().map(|()| head));
+        head.map_err(|error| trouble.explain(&error, json))
+    }
+
     fn wished_outputs(&self) -> Vec<usize> {
         self.wishes.iter().map(|wish| wish.output).collect()
     }
@@ -152,7 +169,7 @@ fn whole_number(text: &str) -> Option<usize> {
 }
 
 /// Puts inputs in signature order and reads those that stand behind the JSON.
-fn place_inputs(signature: &Signature, inputs: Vec<Input>, mut behind: &[u8]) -> Result<Vec<Tensor>> {
+fn place_inputs(signature: &Signature, inputs: Few<Input>, mut behind: &[u8]) -> Result<Vec<Tensor>> {
     let all_bytes = behind.len();
     let mut placed = Inputs::of(signature);
     for (position, input) in inputs.into_iter().enumerate() {

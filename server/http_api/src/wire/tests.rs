@@ -264,8 +264,62 @@ fn header() -> impl Strategy<Value = Option<String>> {
     ]
 }
 
+/// What the quick reader reads, serde_json reads as well; gives whether it read the body.
+fn quick_is_right(model: &str, body: &[u8]) -> Result<bool, TestCaseError> {
+    let codec = InferCodec::new(Bytes::from(body.to_vec()), None, ReplyEncoding::Identity, limits()).unwrap();
+    let version = version(model);
+    let Some(quick) = codec.read_quickly(&version.signature, body) else { return Ok(false) };
+    let slow =
+        codec.read_and_explain(&version.signature, body).map_err(|error| TestCaseError::fail(error.to_string()))?;
+    // What is shown of a float tells -0 from 0, and all others by their shortest digits.
+    prop_assert_eq!(format!("{quick:?}"), format!("{slow:?}"));
+    Ok(true)
+}
+
+#[test]
+fn usual_bodies_are_read_quickly_and_odd_ones_are_left_to_serde() {
+    for body in [
+        r#"{"inputs":[{"name":"x","shape":[2,2],"datatype":"FP32","data":[1,2.5,-3e2,0.1]}]}"#,
+        r#" { "id" : "a\u00e9\n", "inputs" : [ { "name" : "x", "datatype":"FP32", "shape":[2,2], "data": [[1,2],[3,4]] } ] } "#,
+        r#"{"id":null,"parameters":{"timeout":5,"other":"x\\","deep":1e3},"x":[{"y":[null,true,false,-1]},"\""],"outputs":[
+            {"name":"x","parameters":{"binary_data":true}}],"inputs":[{"name":"x","shape":[1,1],"datatype":"FP32","data":[1]}]}"#,
+        r#"{"inputs":[{"name":"x","shape":[1,2],"datatype":"FP32","parameters":{"binary_data_size":8}}],"outputs":[]}"#,
+    ] {
+        assert!(quick_is_right("FP32", body.as_bytes()).unwrap(), "{body}");
+    }
+    let texts = r#"{"inputs":[{"name":"x","shape":[1,2],"datatype":"BYTES","data":["é","a\u00e9\ud83d\ude00b"]}]}"#;
+    assert!(quick_is_right("BYTES", texts.as_bytes()).unwrap());
+    let deep = |levels| format!(r#"{{"x":{}1{},"inputs":[]}}"#, "[".repeat(levels), "]".repeat(levels));
+    let raw = r#"{"$serde_json::private::RawValue":"[1]"}"#;
+    for body in [
+        // The data come before one knows what they are.
+        r#"{"inputs":[{"data":[1],"datatype":"FP32","name":"x","shape":[1,1]}]}"#.to_owned(),
+        r#"{"inputs":[{"name":"x","shape":[1,1],"datatype":"FP32","data":[1]}]},"#.to_owned(),
+        r#"{"inputs":[{"name":"x","shape":[1,1],"datatype":"FP32","data":[1],}]}"#.to_owned(),
+        r#"{"inputs":[{"name":"x","shape":[1,1],"datatype":"FP32","data":[01]}]}"#.to_owned(),
+        r#"{"inputs":[{"name":"x","shape":[1,1],"datatype":"FP32","data":[1]} ]"#.to_owned(),
+        r#"{"inputs":[{"name":"x\ud800","shape":[1,1],"datatype":"FP32","data":[1]}]}"#.to_owned(),
+        format!(r#"{{"inputs":[{{"data":{raw},"name":"x","shape":[1,1],"datatype":"FP32"}}]}}"#),
+        format!(r#"{{"inputs":[{{"name":"x","shape":[1,1],"datatype":"FP32","data":{raw}}}]}}"#),
+        "{\"id\":\"\u{1}\",\"inputs\":[]}".to_owned(),
+        deep(100),
+        deep(100_000),
+        String::new(),
+    ] {
+        assert!(!quick_is_right("FP32", body.as_bytes()).unwrap(), "{body:.200}");
+    }
+    assert!(!quick_is_right("FP32", b"{\"id\":\"\xff\",\"inputs\":[]}").unwrap());
+    assert!(quick_is_right("FP32", deep(90).as_bytes()).unwrap());
+    let sorted = br#"{"inputs":[{"data":[1,0.5],"datatype":"FP32","name":"x","shape":[1,2]}]}"#;
+    let (_, request) = decode("FP32", sorted.to_vec(), None).ok().unwrap();
+    assert_eq!(*request.inputs[0].data(), TensorData::Fp32(vec![1.0, 0.5]));
+}
+
 #[test]
 fn the_request_that_is_mutated_is_a_good_one() {
+    let (json, _) = good(3);
+    assert!(quick_is_right("wide", json.to_string().as_bytes()).unwrap());
+
     let (json, tensors) = good(3);
     let json = json.to_string();
     let length = json.len().to_string();
@@ -277,6 +331,7 @@ proptest! {
     #[test]
     fn random_bytes_are_refused_politely(body in vec(any::<u8>(), 0..300), header in header()) {
         for model in ["wide", "FP32", "BYTES"] {
+            quick_is_right(model, &body)?;
             is_fair(&decode(model, body.clone(), header.as_deref()))?;
         }
     }
@@ -286,6 +341,7 @@ proptest! {
         let mut with_inputs = Map::new();
         with_inputs.insert("inputs".to_owned(), json.clone());
         for json in [json, Value::Object(with_inputs)] {
+            quick_is_right("wide", json.to_string().as_bytes())?;
             is_fair(&decode("wide", json.to_string().into_bytes(), header.as_deref()))?;
         }
     }
@@ -309,6 +365,7 @@ proptest! {
             let at = at.index(body.len());
             body[at] ^= bits;
         }
+        quick_is_right("wide", body.get(..json.len()).unwrap_or_default())?;
         if let Some(cut) = cut {
             body.truncate(cut.index(body.len()));
         }

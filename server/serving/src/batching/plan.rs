@@ -113,6 +113,15 @@ fn size(number: u64) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
+impl std::fmt::Display for Plan {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.off {
+            None => f.write_str("on"),
+            Some(why) => write!(f, "off: {why}"),
+        }
+    }
+}
+
 impl Plan {
     /// What holds where the server has `settings`, the model says `manifest` and the load found `probe`.
     pub(crate) fn new(settings: &BatchingSettings, manifest: &Manifest, signature: &Signature, probe: Probe) -> Self {

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use candor_domain::{Cancel, Clock, Error, ErrorCode, Result, Tensor, Tick};
+use candor_domain::{Cancel, Clock, Error, ErrorCode, Result, Session, Tensor, Tick};
 
 use super::{
     BatchNote, Reason,
@@ -92,6 +92,9 @@ pub(crate) trait Job: Send {
     /// The version that is asked.
     fn version(&self) -> &ReadyVersion;
 
+    /// The session that its lease sits on.
+    fn session(&self) -> &dyn Session;
+
     /// What it brings to a run, once it has been read.
     fn part(&self) -> Option<Part<'_>>;
 
@@ -152,7 +155,7 @@ fn run_joined(members: &[Box<dyn Job>], joint: &Joint) -> Result<(Vec<Vec<Tensor
         if column.len() == parts.len() { concat(&column) } else { Err(lost()) }
     };
     let inputs: Vec<Tensor> = (0..first.inputs.len()).map(column).collect::<Result<_>>()?;
-    let session = members.first().ok_or_else(lost)?.version().session();
+    let session = members.first().ok_or_else(lost)?.session();
     let outputs = caught(|| session.run(&inputs, first.wanted, Some(&joint.cancel)))?;
     Ok((split(&outputs, &rows)?, rows.iter().sum()))
 }

@@ -1,34 +1,34 @@
 //! Numbers that look random and are the same every time: `SplitMix64` (Steele, Lea and Flood, 2014).
 
 /// Throws from a seed.
-pub(super) struct Dice(u64);
+pub(crate) struct Dice(u64);
 
 const STEP: u64 = 0x9E37_79B9_7F4A_7C15;
 
 impl Dice {
-    pub(super) fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    pub(super) fn next(&mut self) -> u64 {
+    pub(crate) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(STEP);
         mixed(self.0)
     }
 
     /// From 0 to 1, without 1.
     #[allow(clippy::cast_precision_loss, reason = "53 bits are what a double has")]
-    pub(super) fn unit(&mut self) -> f64 {
+    pub(crate) fn unit(&mut self) -> f64 {
         (self.next() >> 11) as f64 / (1_u64 << 53) as f64
     }
 
     /// From 0 to `below`, without it; 0 when there is nothing below.
-    pub(super) fn below(&mut self, below: u64) -> u64 {
+    pub(crate) fn below(&mut self, below: u64) -> u64 {
         self.next().checked_rem(below).unwrap_or(0)
     }
 }
 
 /// The throw at a place, for those who count in an atomic.
-pub(super) fn throw(place: u64) -> u64 {
+pub(crate) fn throw(place: u64) -> u64 {
     mixed(place.wrapping_add(1).wrapping_mul(STEP))
 }
 

@@ -16,6 +16,7 @@
 
 mod checker;
 mod dice;
+pub(crate) use dice::Dice;
 mod inputs;
 mod live;
 mod report;

@@ -126,6 +126,9 @@ impl<'a> Inputs<'a> {
     pub fn all(self) -> Result<Vec<Tensor>> {
         let missing =
             |spec: &TensorSpec| Error::invalid(format!("input '{}' is missing", spec.name)).expected(names(self.specs));
-        self.placed.into_iter().zip(self.specs).map(|(tensor, spec)| tensor.ok_or_else(|| missing(spec))).collect()
+        match self.placed.iter().zip(self.specs).find(|(tensor, _)| tensor.is_none()) {
+            Some((_, spec)) => Err(missing(spec)),
+            None => Ok(self.placed.into_iter().flatten().collect()),
+        }
     }
 }

@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use candor_domain::{Error, ErrorCode, Outcome, Phase, Result, Tensor, Tick};
+use candor_domain::{Error, ErrorCode, Outcome, Phase, Result, Session, Tensor, Tick};
 use tokio::sync::oneshot;
 
 use super::{Codec, Work, too_slow};
@@ -86,6 +86,10 @@ impl<C: Codec> Job for Pooled<C> {
 
     fn version(&self) -> &ReadyVersion {
         &self.work.lease
+    }
+
+    fn session(&self) -> &dyn Session {
+        self.work.lease.session()
     }
 
     fn part(&self) -> Option<Part<'_>> {

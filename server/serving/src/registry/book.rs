@@ -3,9 +3,11 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    sync::Arc,
+    ops::{Deref, DerefMut},
+    sync::{Arc, MutexGuard},
 };
 
+use arc_swap::ArcSwap;
 use candor_domain::{Error, ErrorCode, Lifecycle, ModelName, Version};
 
 use crate::{facts::Facts, repository::Fingerprint};
@@ -21,6 +23,52 @@ pub struct IndexEntry {
     pub state: Lifecycle,
     /// Why it is in that state; empty when all is well.
     pub reason: String,
+}
+
+/// What the book comes to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Versions that are ready.
+    pub ready: usize,
+    /// Models that failed, or of which a version did, in order of their names.
+    pub failed: Vec<ModelName>,
+}
+
+/// The book while somebody reads or writes it; what was written is summed up before it is closed.
+pub(super) struct OpenBook<'a> {
+    book: MutexGuard<'a, Book>,
+    standing: &'a ArcSwap<Standing>,
+    is_written: bool,
+}
+
+impl<'a> OpenBook<'a> {
+    pub(super) fn new(book: MutexGuard<'a, Book>, standing: &'a ArcSwap<Standing>) -> Self {
+        Self { book, standing, is_written: false }
+    }
+}
+
+impl Deref for OpenBook<'_> {
+    type Target = Book;
+
+    fn deref(&self) -> &Book {
+        &self.book
+    }
+}
+
+impl DerefMut for OpenBook<'_> {
+    fn deref_mut(&mut self) -> &mut Book {
+        self.is_written = true;
+        &mut self.book
+    }
+}
+
+impl Drop for OpenBook<'_> {
+    fn drop(&mut self) {
+        if self.is_written {
+            // Still under the lock, so that an older sum never comes after a newer one.
+            self.standing.store(Arc::new(self.book.standing()));
+        }
+    }
 }
 
 #[derive(Default)]
@@ -153,6 +201,18 @@ impl Book {
     pub(super) fn facts(&self) -> Vec<(ModelName, Version, Arc<Facts>)> {
         let all = self.pages.iter().flat_map(|(model, page)| page.facts.iter().map(move |facts| (model, facts)));
         all.map(|(model, (version, facts))| (model.clone(), version.clone(), Arc::clone(facts))).collect()
+    }
+
+    /// How many are ready, and who failed.
+    fn standing(&self) -> Standing {
+        let is = |line: &Line, state: Lifecycle| line.state == state;
+        let failed =
+            |page: &Page| page.trouble.is_some() || page.versions.values().any(|line| is(line, Lifecycle::Failed));
+        let lines = self.pages.values().flat_map(|page| page.versions.values());
+        Standing {
+            ready: lines.filter(|line| is(line, Lifecycle::Ready)).count(),
+            failed: self.pages.iter().filter(|(_, page)| failed(page)).map(|(name, _)| name.clone()).collect(),
+        }
     }
 
     /// The index over what was seen and over `in_repository`.

@@ -75,6 +75,7 @@ impl Core {
                     }
                     tracing::info!(model = %name, %version, engine = ready.engine.name, load_ms = ready.load_ms, "ready");
                     let ready = Arc::new(ready);
+                    ready.bind();
                     fresh.push((found_version, Arc::clone(&ready)));
                     after.insert(version.clone(), ready);
                 }
@@ -138,6 +139,7 @@ impl Core {
         for (version, old) in before {
             if !after.get(version).is_some_and(|ready| Arc::ptr_eq(old, ready)) {
                 old.retire();
+                old.forget_seat();
             }
         }
     }

@@ -24,9 +24,9 @@ use crate::{
         self, CrossCheck, CrossCheckReport, CrossCheckSettings, CrossCheckState, Live, Outbox, Subject, Trial,
     },
     engines::{Chosen, EngineId, Engines, PassedOver, Remembered, joined},
-    faults::Faults,
     features::{Answers, FeatureSet, RowCount},
     repository::{Fitted, FoundModel, FoundVersion, Golden, GoldenCase, Manifest, Origin, Repository, Reshaped},
+    residency::{Body, ledger::Need},
     scheduler::Lane,
 };
 
@@ -91,7 +91,7 @@ impl Opened {
         let Chosen { loaded, engine, passed_over } = chosen;
         let LoadedModel { session, signature, properties, cost_depends_on_values } = loaded;
         let session = Reshaped::new(session);
-        let sha256 = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sha256 = sha256_of(bytes);
         let file_bytes = bytes.len() as u64;
         Self { signature, properties, sha256, file_bytes, engine, passed_over, cost_depends_on_values, session }
     }
@@ -199,8 +199,10 @@ impl Core {
     pub(super) fn make_ready(&self, model: &FoundModel, found: &FoundVersion) -> Result<ReadyVersion> {
         let began = self.clock.now();
         let bytes = self.repository.read_model(found)?;
+        let (bytes, room) = self.room_for(model, found, bytes)?;
         let golden = self.repository.read_golden(found)?;
         let mut opened = Opened::open(&self.engines, &bytes, model, found)?;
+        drop(bytes);
         let Meaning { manifest, origin, features, answers } = opened.read(model, found)?;
         if let Some(golden) = &golden {
             golden.cases.iter().try_for_each(|case| opened.verify(&manifest, golden, case))?;
@@ -215,39 +217,47 @@ impl Core {
         let cross_check = self.cross_check(model, found, &opened);
         let probe = opened.probe(&manifest, (golden.as_ref(), features.as_ref().ok()), &self.settings, &*self.clock);
         let plan = Plan::new(&self.settings.batching, &manifest, &opened.signature, probe);
-        let mut ready = ReadyVersion {
+        let load_ms = self.clock.now().nanos_since(began) / 1_000_000;
+        let need = self.need(&opened.sha256, opened.file_bytes, Some(&EngineId::from(&opened.engine)), model);
+        let engine_was = self.remember(model, found, &opened);
+        let body = self.body(model, found, Arc::from(opened.session.into_session()));
+        let seat = room.settle(body, Need { load_ms, ..need });
+        let ready = ReadyVersion {
+            seat,
             model: model.name.clone(),
             version: found.version.clone(),
             features,
             answers,
             manifest,
             origin,
-            engine_was: self.remember(model, found, &opened),
+            engine_was,
             engine: opened.engine,
             passed_over: opened.passed_over,
-            load_ms: self.clock.now().nanos_since(began) / 1_000_000,
+            load_ms,
             cost_is_per_row: !opened.cost_depends_on_values && opened.signature.rows_tell_size(),
             signature: opened.signature,
             properties: opened.properties,
             sha256: opened.sha256,
             file_bytes: opened.file_bytes,
-            session: Arc::from(opened.session.into_session()),
             cross_check,
             facts,
             breaker,
-            faulty: None,
             lane: Lane::new(plan),
             fingerprint: found.fingerprint.clone(),
+            found: self.keeper.as_ref().map(|_| Arc::new(model.clone())),
             leases: Leases::new(self.settings.inflight_max, self.retired.clone()),
         };
-        // Only requests meet them: another engine that is asked for its opinion hears the truth.
-        let faulty = |faults: &Arc<Faults>| faults.around(&ready.model, &ready.version, Arc::clone(&ready.session));
-        ready.faulty = self.settings.faults.as_ref().map(faulty);
         Ok(ready)
     }
-}
 
-impl Core {
+    /// A session and, where faults can be ordered, itself with them. Only requests meet them: another engine that is
+    /// asked for its opinion hears the truth.
+    pub(super) fn body(&self, model: &FoundModel, found: &FoundVersion, session: Arc<dyn Session>) -> Body {
+        let faults = self.settings.faults.as_ref();
+        let faulty = faults.map(|faults| faults.around(&model.name, &found.version, Arc::clone(&session)));
+        Body { session, faulty }
+    }
+
     /// What will be known of a version's engines beside each other.
     fn cross_check(&self, model: &FoundModel, found: &FoundVersion, opened: &Opened) -> Arc<CrossCheck> {
         let settings = &self.settings.cross_check;
@@ -270,6 +280,8 @@ impl Core {
         if ready.cross_check.report().state != CrossCheckState::Pending {
             return;
         }
+        // One that has left already will not be checked; it says so until it is loaded anew.
+        let Some(session) = ready.seat.seated() else { return };
         let subject = Subject {
             engines: Arc::clone(&self.engines),
             repository: self.repository.clone(),
@@ -277,7 +289,7 @@ impl Core {
             clock: Arc::clone(&self.clock),
             model: model.clone(),
             found: found.clone(),
-            session: Arc::clone(&ready.session),
+            session,
             signature: ready.signature.clone(),
             sha256: ready.sha256.clone(),
             check: Arc::clone(&ready.cross_check),
@@ -314,6 +326,10 @@ impl Core {
 fn check(outbox: &Outbox, subject: Subject) {
     let for_check = outbox.clone();
     outbox.version(move || subject.check(|| for_check.is_ending()));
+}
+
+pub(super) fn sha256_of(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// A panic inside an engine is a failed load, not a lost thread.

@@ -11,12 +11,14 @@
 //! | `version` | a ready version and its leases |
 //! | `load` | from files to ready: read, open, verify, warm up, measure |
 //! | `change` | load, unload, poll: what a model's versions become |
+//! | `cold` | room for a session before it is loaded; bringing back one that had to leave |
 //! | `breakers` | the breakers of versions in memory, shown and closed by hand |
 //! | `book` | the state of every version ever seen, for the index and for messages |
 
 mod book;
 mod breakers;
 mod change;
+mod cold;
 mod load;
 mod version;
 
@@ -25,16 +27,17 @@ use std::{
     io,
     path::PathBuf,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
 };
 
 use arc_swap::ArcSwap;
 use candor_domain::{Clock, EngineInfo, Error, ErrorCode, ModelName, Result, Version};
-use crossbeam_channel::{Sender, unbounded};
+use crossbeam_channel::{Sender, bounded, unbounded};
 
-pub use book::IndexEntry;
+pub use book::{IndexEntry, Standing};
+pub(crate) use cold::Came;
 pub use load::{Meaning, Opened};
 pub use version::{Lease, ReadyVersion};
 
@@ -47,8 +50,10 @@ use crate::{
     faults::Faults,
     pool::{Pending, Pool},
     repository::{Repository, VersionPolicy},
+    residency::{Departure, Keeper, ResidencySettings, weights::Weights},
+    scheduler::Lane,
 };
-use book::Book;
+use book::{Book, OpenBook};
 use version::Retired;
 
 /// How the registry behaves.
@@ -72,6 +77,12 @@ pub struct RegistrySettings {
     pub engine_record: Option<PathBuf>,
     /// When another engine answers too.
     pub cross_check: CrossCheckSettings,
+    /// What a thread does before each load, such as to step back behind those that answer.
+    pub before_load: fn(),
+    /// Bounds the memory that sessions take; without it every ready version stays in memory.
+    pub residency: Option<ResidencySettings>,
+    /// Gives free memory back to the system, after sessions have been freed.
+    pub trim: Option<fn() -> bool>,
 }
 
 impl Default for RegistrySettings {
@@ -87,6 +98,9 @@ impl Default for RegistrySettings {
             batching: BatchingSettings::default(),
             breaker: BreakerDefaults::default(),
             faults: None,
+            before_load: || (),
+            residency: None,
+            trim: None,
         }
     }
 }
@@ -106,6 +120,8 @@ pub struct Registry {
 struct Core {
     snapshot: ArcSwap<Snapshot>,
     book: Mutex<Book>,
+    /// What the book comes to, for those who must not wait for it.
+    standing: ArcSwap<Standing>,
     turns: Mutex<HashMap<ModelName, Arc<Mutex<()>>>>,
     engines: Arc<Engines>,
     record: EngineRecord,
@@ -116,6 +132,13 @@ struct Core {
     clock: Arc<dyn Clock>,
     settings: RegistrySettings,
     retired: Sender<Retired>,
+    departures: Sender<Departure>,
+    keeper: Option<Arc<Keeper>>,
+    weights: Weights,
+    /// Bytes that were freed since the last trimming.
+    untrimmed: AtomicU64,
+    /// Ends the thread that tells the keeper the time.
+    _ticker: Option<Sender<()>>,
     started: AtomicBool,
 }
 
@@ -139,8 +162,12 @@ pub struct VersionView {
     pub inflight: Option<u32>,
     /// Its breaker; `None` when it is not ready or has none.
     pub breaker: Option<BreakerView>,
+    /// Its place in the scheduler; `None` when it is not ready.
+    pub lane: Option<Arc<Lane>>,
     /// The engine that runs it; `None` when it is not ready.
     pub engine: Option<EngineInfo>,
+    /// Whether its session is in memory; `None` when it is not ready.
+    pub resident: Option<bool>,
     /// What another engine says to it; `None` when it is not ready.
     pub cross_check: Option<CrossCheckReport>,
 }
@@ -160,10 +187,19 @@ impl Registry {
         let checks = &settings.cross_check;
         let is_checked = checks.is_on() && engines.present().count() > 1;
         let checker = is_checked.then(|| Checker::start(checks.queue_max)).transpose()?;
-        let (retired, departures) = unbounded::<Retired>();
+        let (retired, leaving) = unbounded::<Retired>();
+        let (departures, departing) = unbounded::<Departure>();
+        let (reloads, wanted) = unbounded();
+        let keeper = settings
+            .residency
+            .clone()
+            .map(|residency| Arc::new(Keeper::new(residency, Arc::clone(&clock), reloads, departures.clone())));
+        let (ticker, stop) = bounded::<()>(0);
+        let weights = settings.residency.as_ref().and_then(|residency| residency.weights.clone());
         let core = Arc::new(Core {
             snapshot: ArcSwap::default(),
             book: Mutex::default(),
+            standing: ArcSwap::default(),
             turns: Mutex::default(),
             engines: Arc::new(engines),
             checks: checker.as_ref().map(|checker| checker.outbox().clone()),
@@ -173,19 +209,14 @@ impl Registry {
             clock,
             settings,
             retired,
+            departures,
+            _ticker: keeper.as_ref().map(|_| ticker),
+            keeper,
+            weights: Weights::new(weights),
+            untrimmed: AtomicU64::new(0),
             started: AtomicBool::new(false),
         });
-        let weak = Arc::downgrade(&core);
-        // Ends when the last sender is gone: the core's and those of the versions.
-        std::thread::Builder::new().name("candor-unload".into()).spawn(move || {
-            for retired in departures {
-                let farewell = retired.farewell();
-                retired.free();
-                if let (Some(core), Some((model, version))) = (weak.upgrade(), farewell) {
-                    core.book().departed(&model, &version);
-                }
-            }
-        })?;
+        cold::start_threads(&core, leaving, departing, wanted, stop)?;
         Ok(Self { core, loads, _checker: checker })
     }
 
@@ -246,6 +277,11 @@ impl Registry {
     }
 
     fn on_load_pool<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<Pending<T>> {
+        let before_load = self.core.settings.before_load;
+        let work = move || {
+            before_load();
+            work()
+        };
         self.loads.submit(work).map_err(|_| {
             Error::new(ErrorCode::Overloaded, "too many loads are waiting")
                 .expected(format!("at most {LOADS_QUEUED_MAX}"))
@@ -319,6 +355,12 @@ impl Registry {
         self.core.book().index(&[])
     }
 
+    /// How many versions are ready and which models failed, without a look at the disk and without a lock.
+    #[must_use]
+    pub fn standing(&self) -> Arc<Standing> {
+        self.core.standing.load_full()
+    }
+
     /// Counters of every version that was ever ready, in order of name and version.
     #[must_use]
     pub fn views(&self) -> Vec<VersionView> {
@@ -329,7 +371,9 @@ impl Registry {
             VersionView {
                 inflight: ready.map(|ready| ready.inflight()),
                 breaker: ready.and_then(|ready| self.breaker_of(ready)),
+                lane: ready.map(|ready| Arc::clone(&ready.lane)),
                 engine: ready.map(|ready| ready.engine.clone()),
+                resident: ready.map(|ready| ready.is_resident()),
                 cross_check: ready.map(|ready| ready.cross_check.report()),
                 totals: facts.totals(),
                 model,
@@ -375,8 +419,8 @@ impl Registry {
 }
 
 impl Core {
-    fn book(&self) -> MutexGuard<'_, Book> {
-        self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    fn book(&self) -> OpenBook<'_> {
+        OpenBook::new(self.book.lock().unwrap_or_else(PoisonError::into_inner), &self.standing)
     }
 
     /// Names in the repository, which the book remembers so that no request need look at the disk.

@@ -4,11 +4,13 @@
 //! |---|---|
 //! | `beside` | what lies beside the graph, on its way into a ready version |
 //! | `loading` | what a load, an unload and a poll make of a folder, and what they say when they cannot |
+//! | `residency` | sessions that come and go within a budget |
 //! | `leasing` | leases through swaps and drains, with one thread, with several, and at random |
 
 mod beside;
 mod leasing;
 mod loading;
+mod residency;
 
 use std::{fs, path::PathBuf, sync::Arc};
 

@@ -23,11 +23,13 @@ use crate::{
     cross_check::CrossCheck,
     engines::{EngineId, PassedOver},
     facts::Facts,
-    faults::FaultySession,
     features::{Answers, FeatureSet},
-    repository::{Fingerprint, Manifest, Origin},
+    repository::{Fingerprint, FoundModel, Manifest, Origin},
+    residency::{ABSENT, Departure, Seated},
     scheduler::Lane,
 };
+
+use super::cold::Moving;
 
 /// One version of a model, loaded, verified and warmed up.
 pub struct ReadyVersion {
@@ -61,15 +63,43 @@ pub struct ReadyVersion {
     pub load_ms: u64,
     /// Whether a run's time can be told from the number of its rows.
     pub cost_is_per_row: bool,
-    pub(super) session: Arc<dyn Session>,
+    pub(super) seat: Seat,
     pub(super) cross_check: Arc<CrossCheck>,
     pub(super) facts: Arc<Facts>,
     pub(super) breaker: Option<Arc<Breaker>>,
-    /// The session with what is ordered to go wrong, where that can be ordered.
-    pub(super) faulty: Option<FaultySession>,
     pub(super) lane: Arc<Lane>,
     pub(super) fingerprint: Fingerprint,
+    /// How it lies on disk, where its session may have to be loaded again.
+    pub(super) found: Option<Arc<FoundModel>>,
     pub(super) leases: Leases,
+}
+
+/// Where a version's session is.
+pub(super) enum Seat {
+    /// In memory as long as the version is.
+    Fixed(Arc<Seated>),
+    /// In memory while there is room for it.
+    Moving(Moving),
+}
+
+impl Seat {
+    /// The session, if it is in memory.
+    pub(super) fn seated(&self) -> Option<Arc<Seated>> {
+        match self {
+            Self::Fixed(seated) => Some(Arc::clone(seated)),
+            Self::Moving(moving) => moving.place.seated.load_full(),
+        }
+    }
+
+    /// The session on its way out, if nobody else holds it.
+    fn depart(self) -> Option<Departure> {
+        let seated = match &self {
+            Self::Fixed(seated) => Some(Arc::clone(seated)),
+            Self::Moving(moving) => moving.place.seated.swap(None),
+        };
+        drop(self);
+        seated.and_then(Arc::into_inner).map(|mut seated| seated.depart())
+    }
 }
 
 /// Count of leases and what happens when the last one goes.
@@ -96,16 +126,17 @@ pub(super) struct Retired(Arc<ReadyVersion>);
 
 impl Retired {
     /// Frees the version on this thread, as soon as those that have just let it go have really done so: a lease
-    /// gives its count back a moment before its reference.
-    pub(super) fn free(self) {
+    /// gives its count back a moment before its reference. Gives its session, if nobody else holds that.
+    pub(super) fn free(self) -> Option<Departure> {
         let mut version = self.0;
         for _ in 0..FREE_TRIES_MAX {
             version = match Arc::try_unwrap(version) {
-                Ok(version) => return drop(version),
+                Ok(version) => return version.seat.depart(),
                 Err(version) => version,
             };
             std::thread::sleep(FREE_RETRY);
         }
+        None
     }
 
     /// Whose state it was, to be booked as unloaded.
@@ -115,10 +146,23 @@ impl Retired {
 }
 
 impl ReadyVersion {
-    /// The loaded session, as requests meet it.
+    /// The session of a version that never leaves memory while it is ready, as requests meet it. Where sessions come
+    /// and go, only a [`Lease`] that sits on one can tell.
     #[must_use]
     pub fn session(&self) -> &dyn Session {
-        self.faulty.as_ref().map_or(&*self.session, |faulty| faulty)
+        match &self.seat {
+            Seat::Fixed(seated) => seated.session(),
+            Seat::Moving(_) => &ABSENT,
+        }
+    }
+
+    /// Whether its session is in memory now.
+    #[must_use]
+    pub fn is_resident(&self) -> bool {
+        match &self.seat {
+            Seat::Fixed(_) => true,
+            Seat::Moving(moving) => moving.place.seated.load().is_some(),
+        }
     }
 
     /// What another engine says to what this one answers.
@@ -143,11 +187,6 @@ impl ReadyVersion {
     #[must_use]
     pub fn breaker(&self) -> Option<&Arc<Breaker>> {
         self.breaker.as_ref()
-    }
-
-    /// Whether somebody has ordered that runs be held up.
-    pub(crate) fn may_be_delayed(&self) -> bool {
-        self.faulty.as_ref().is_some_and(FaultySession::may_delay)
     }
 
     /// Requests that hold it now.
@@ -179,20 +218,50 @@ impl fmt::Debug for ReadyVersion {
 }
 
 /// A version that stays in memory as long as this is held.
-#[derive(Debug)]
 pub struct Lease {
     version: Arc<ReadyVersion>,
     /// Leases that there were before this one was taken.
     ahead: u32,
+    /// The session, where it comes and goes and this lease is there to run it.
+    pub(super) seated: Option<Arc<Seated>>,
 }
 
 impl Lease {
     /// A lease, unless the version is draining.
     pub(super) fn take(version: &Arc<ReadyVersion>) -> Option<Self> {
         let ahead = version.leases.count.fetch_add(1, SeqCst);
-        let lease = Self { version: Arc::clone(version), ahead };
+        let lease = Self { version: Arc::clone(version), ahead, seated: None };
         // Dropping gives the count back and frees the version if this was the last.
         (!version.leases.draining.load(SeqCst)).then_some(lease)
+    }
+
+    /// Takes hold of the session, so that it stays in memory as long as this lease. False when it is not there: see
+    /// [`super::Registry::seat`].
+    pub(crate) fn sit(&mut self) -> bool {
+        match &self.version.seat {
+            Seat::Fixed(_) => true,
+            Seat::Moving(moving) => {
+                self.seated = moving.place.take();
+                self.seated.is_some()
+            }
+        }
+    }
+
+    /// The session that this lease sits on, as requests meet it.
+    #[must_use]
+    pub fn session(&self) -> &dyn Session {
+        match &self.seated {
+            Some(seated) => seated.session(),
+            None => self.version.session(),
+        }
+    }
+
+    /// Whether somebody has ordered that runs be held up.
+    pub(crate) fn may_be_delayed(&self) -> bool {
+        match (&self.seated, &self.version.seat) {
+            (Some(seated), _) | (None, Seat::Fixed(seated)) => seated.may_be_delayed(),
+            (None, Seat::Moving(_)) => false,
+        }
     }
 
     /// Refuses when more requests hold the version than it may have at once.
@@ -208,6 +277,12 @@ impl Lease {
             .at("limits.inflight_per_model_max")
             .expected(format!("at most {max}"))
             .retry_after_s(1))
+    }
+}
+
+impl fmt::Debug for Lease {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Lease({:?})", self.version)
     }
 }
 

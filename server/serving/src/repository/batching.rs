@@ -80,7 +80,6 @@ impl BatchingNotes {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::repository::Manifest;
 
     #[test]

@@ -39,12 +39,26 @@ pub struct Manifest {
     /// How its breakers differ from the server's.
     #[serde(default)]
     pub breaker: BreakerNotes,
+    /// Whether it may leave memory, and what it takes there.
+    #[serde(default)]
+    pub residency: ResidencyNotes,
     /// Notes on inputs, by name.
     #[serde(default)]
     pub inputs: Vec<TensorNotes>,
     /// Notes on outputs, by name.
     #[serde(default)]
     pub outputs: Vec<TensorNotes>,
+}
+
+/// `[residency]` of `model.toml`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResidencyNotes {
+    /// Whether it stays in memory whatever else wants room.
+    #[serde(default)]
+    pub pin: bool,
+    /// Bytes that a session of it takes, where its owner knows better than a measurement.
+    pub bytes: Option<u64>,
 }
 
 /// Notes on one input or output.
@@ -228,6 +242,10 @@ impl Manifest {
         if self.batch_rows_max == Some(0) {
             let error = Error::model("batch_rows_max = 0 would refuse every request");
             faults.push(error.hint("leave it out for no limit"));
+        }
+        if self.residency.bytes == Some(0) {
+            let error = Error::model("no session takes 0 bytes").at("model.toml residency.bytes");
+            faults.push(error.hint("leave it out: candor probe measures it"));
         }
         const TASKS: [&str; 3] = ["classification", "regression", "other"];
         if let Some(task) = self.task.as_deref().filter(|task| !TASKS.contains(task)) {

@@ -45,7 +45,7 @@ pub use fit::{Fitted, Origin};
 pub use golden::{Golden, GoldenCase};
 pub use layout::Fingerprint;
 pub use look::Look;
-pub use manifest::{Feature, Filler, Manifest, Role, TensorNotes, VersionPolicy};
+pub use manifest::{Feature, Filler, Manifest, ResidencyNotes, Role, TensorNotes, VersionPolicy};
 pub use mlflow::MlModel;
 pub use triton::{Reshaped, Reshapes, TritonConfig};
 

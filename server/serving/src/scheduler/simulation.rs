@@ -77,7 +77,8 @@ struct World {
     events: BinaryHeap<Reverse<At>>,
     cost: Cost,
     load: Load,
-    dice: u64,
+    /// One seed for arrivals, which are so the same for all policies, and one for all else.
+    dice: [u64; 2],
     now: u64,
     number: u64,
     latencies: Vec<u64>,
@@ -106,7 +107,7 @@ impl World {
             events: BinaryHeap::new(),
             cost,
             load,
-            dice: seed,
+            dice: [seed, !seed],
             now: 0,
             number: 0,
             latencies: Vec::new(),
@@ -117,9 +118,9 @@ impl World {
     }
 
     /// From 0 to 1.
-    fn unit(&mut self) -> f64 {
-        self.dice = self.dice.wrapping_add(0x9E37_79B9_7F4A_7C15);
-        let mut bits = self.dice;
+    fn unit(&mut self, which: usize) -> f64 {
+        self.dice[which] = self.dice[which].wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut bits = self.dice[which];
         bits = (bits ^ (bits >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         bits = (bits ^ (bits >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         ((bits ^ (bits >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
@@ -134,7 +135,7 @@ impl World {
         let Load::Open(per_cent) = self.load else { return 0 };
         let full = (self.cost.fixed + ROWS_MAX * self.cost.per_row) as f64 / (ROWS_MAX as f64 * THREADS as f64);
         let mean = full * 100.0 / per_cent as f64;
-        (-(1.0 - self.unit()).ln() * mean) as u64
+        (-(1.0 - self.unit(0)).ln() * mean) as u64
     }
 
     fn run(mut self, until: u64) -> Outcome {
@@ -186,7 +187,7 @@ impl World {
         for (place, sent) in std::iter::once(batch.first).chain(batch.rest).enumerate() {
             self.latencies.push(self.now - sent.at);
             if let Load::Closed(_) = self.load {
-                let again = self.now + (WAY as f64 * (1.0 + self.unit())) as u64 + place as u64 * EACH;
+                let again = self.now + (WAY as f64 * (1.0 + self.unit(1))) as u64 + place as u64 * EACH;
                 self.at(again, Event::Arrives(sent.client));
             }
         }
@@ -199,7 +200,7 @@ impl World {
                     let rows = 1 + batch.rest.len() as u64;
                     assert!(rows <= ROWS_MAX);
                     (self.rows_run, self.runs) = (self.rows_run + rows, self.runs + 1);
-                    let noise = 0.95 + 0.1 * self.unit();
+                    let noise = 0.95 + 0.1 * self.unit(1);
                     let took = ((self.cost.fixed + rows * self.cost.per_row) as f64 * noise) as u64;
                     self.at(self.now + took, Event::Ends(batch, took));
                 }

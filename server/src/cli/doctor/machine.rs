@@ -19,7 +19,9 @@ use crate::{
 
 pub(super) fn look(settings: Option<&Settings>) -> Vec<Check> {
     let limits = Limits::read(Path::new("/"));
-    let mut checks = vec![processors(&limits), memory(&limits, settings)];
+    let mut checks = vec![processors(&limits)];
+    checks.extend(settings.map(threads));
+    checks.push(memory(&limits, settings));
     checks.push(open_files(settings));
     if let Some(settings) = settings {
         checks.push(disk(&settings.repository_dir));
@@ -59,9 +61,6 @@ impl Limits {
             let read = |name: &str| number(&text(&top.join("cpu").join(name))?);
             Some(read("cpu.cfs_quota_us").filter(|quota| *quota > 0.0)? / read("cpu.cfs_period_us")?)
         };
-        let bytes = |path: PathBuf| text(&path)?.trim().parse::<u64>().ok();
-        // The first version of control groups says "no limit" with a number near the largest.
-        let old_bytes = || bytes(top.join("memory/memory.limit_in_bytes")).filter(|bytes| *bytes < 1 << 60);
         let meminfo = text(&root.join("proc/meminfo")).unwrap_or_default();
         let kib = |key: &str| {
             let line = meminfo.lines().find_map(|line| line.strip_prefix(key))?;
@@ -69,7 +68,7 @@ impl Limits {
         };
         Self {
             cpu: all.iter().filter_map(quota).reduce(f64::min).or_else(old_quota),
-            memory: all.iter().filter_map(|folder| bytes(folder.join("memory.max"))).min().or_else(old_bytes),
+            memory: candor_serving::memory::group_limit(root),
             memory_free: kib("MemAvailable"),
             memory_all: kib("MemTotal"),
         }
@@ -86,6 +85,15 @@ fn processors(limits: &Limits) -> Check {
     }
 }
 
+fn threads(settings: &Settings) -> Check {
+    let text = settings.threads.line(!settings.grpc.addrs.is_empty());
+    match settings.threads.oversubscribed() {
+        Some(why) => Check::warn("threads", format!("{text}; {why}"))
+            .fix("leave execution.threads at 0, which takes engine.intra_op_threads into account"),
+        None => Check::ok("threads", text),
+    }
+}
+
 fn memory(limits: &Limits, settings: Option<&Settings>) -> Check {
     let all = limits.memory.into_iter().chain(limits.memory_all).min();
     let Some(all) = all else { return Check::ok("memory", "unknown on this system") };
@@ -93,7 +101,7 @@ fn memory(limits: &Limits, settings: Option<&Settings>) -> Check {
     let free = limits.memory_free.map(|free| format!(", {} free", size(free.min(all)))).unwrap_or_default();
     let text = format!("{}{by}{free}", size(all));
     let body = settings.map_or(0, |settings| settings.http_limits.body_bytes_max as u64);
-    let inferences = settings.map_or(0, |settings| (settings.http_workers + settings.scheduling.threads) as u64);
+    let inferences = settings.map_or(0, |settings| (settings.threads.http + settings.threads.pool) as u64);
     if body.saturating_mul(inferences) > all {
         return Check::warn("memory", format!("{text}; {inferences} bodies of {} at once would not fit", size(body)))
             .fix("lower limits.body_bytes_max and limits.decompressed_bytes_max");

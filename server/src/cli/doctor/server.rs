@@ -17,6 +17,7 @@ use crate::{
     cli::report::{Check, Mark, number},
     config::Settings,
     data::DataFolder,
+    side_door::Place,
     wiring,
 };
 
@@ -24,7 +25,9 @@ pub(super) fn look(settings: &Settings) -> Vec<Check> {
     let mut checks = engines(settings);
     checks.extend(models(settings));
     checks.extend(settings.http_addrs.iter().map(|addr| address("address", *addr, settings, "--http-addr")));
-    checks.extend(settings.grpc.addrs.iter().map(|addr| grpc_address(*addr, settings)));
+    let grpc = |addr, other: &str| address("grpc", addr, settings, other);
+    checks.extend(side_door(&wiring::grpc_place(settings), grpc));
+    checks.extend(side_door(&wiring::health_place(settings), health_address));
     checks.push(settings.tokens_file.as_deref().map_or_else(|| no_tokens(settings), tokens));
     checks.extend(data(settings.data_dir.as_deref()));
     checks
@@ -103,21 +106,39 @@ fn ill(name: &str, why: &str) -> Check {
 }
 
 fn address(what: &'static str, addr: SocketAddr, settings: &Settings, flag: &str) -> Check {
+    let check = bound(what, addr, flag);
+    if check.mark == Mark::Ok && !addr.ip().is_loopback() && settings.tokens_file.is_none() {
+        return Check::warn(what, format!("{addr} is free, and whoever reaches it may do everything"))
+            .fix("a tokens file (docs/OPERATIONS.md), unless the whole network is trusted");
+    }
+    check
+}
+
+fn bound(what: &'static str, addr: SocketAddr, flag: &str) -> Check {
     match TcpListener::bind(addr) {
-        Ok(_) if !addr.ip().is_loopback() && settings.tokens_file.is_none() => {
-            Check::warn(what, format!("{addr} is free, and whoever reaches it may do everything"))
-                .fix("a tokens file (docs/OPERATIONS.md), unless the whole network is trusted")
-        }
         Ok(_) if addr.port() == 0 => Check::ok(what, format!("{addr}: a free port will be taken")),
         Ok(_) => Check::ok(what, format!("{addr} is free")),
         Err(error) => Check::from_error(what, &wiring::cannot_bind(&[addr], &error, flag)),
     }
 }
 
-/// That the default is taken keeps no server from starting.
-fn grpc_address(addr: SocketAddr, settings: &Settings) -> Check {
-    let check = address("grpc", addr, settings, "--grpc-addr, or switch gRPC off with --grpc-addr off");
-    if check.mark == Mark::Fail && !settings.grpc.addr_is_chosen { check.warning() } else { check }
+/// That a default is taken keeps no server from starting.
+fn side_door(place: &Place<'_>, check: impl Fn(SocketAddr, &str) -> Check) -> Vec<Check> {
+    let Place { addrs, is_chosen, other, .. } = place;
+    let checks = addrs.iter().map(|addr| check(*addr, other));
+    checks.map(|check| if check.mark == Mark::Fail && !is_chosen { check.warning() } else { check }).collect()
+}
+
+/// Whoever reaches the health listener learns no more than that the server is there.
+fn health_address(addr: SocketAddr, other: &str) -> Check {
+    let check = bound("health", addr, other);
+    if check.mark == Mark::Ok && addr.ip().is_loopback() {
+        let port = addr.port();
+        let text =
+            format!("{}; probes of Kubernetes come from outside: they need --health-addr 0.0.0.0:{port}", check.text);
+        return Check::ok("health", text);
+    }
+    check
 }
 
 fn no_tokens(settings: &Settings) -> Check {

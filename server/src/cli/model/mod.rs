@@ -16,7 +16,7 @@ mod findings;
 mod list;
 mod scan;
 mod show;
-mod target;
+pub(in crate::cli) mod target;
 
 use std::{fs, path::Path};
 

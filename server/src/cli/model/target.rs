@@ -11,20 +11,20 @@ use candor_serving::{
 use crate::cli::report::Check;
 
 /// What is to be checked.
-pub(super) struct Target {
-    pub(super) repository: Repository,
-    pub(super) models: Vec<Named>,
+pub(in crate::cli) struct Target {
+    pub(in crate::cli) repository: Repository,
+    pub(in crate::cli) models: Vec<Named>,
     /// Things in the folder that are no models.
-    pub(super) ignored: Vec<String>,
+    pub(in crate::cli) ignored: Vec<String>,
     /// The version to check; all of them if none.
-    pub(super) only: Option<Version>,
+    pub(in crate::cli) only: Option<Version>,
 }
 
 /// A model as it was found, or why it was not.
-pub(super) struct Named {
-    pub(super) name: String,
-    pub(super) path: PathBuf,
-    pub(super) found: Result<FoundModel>,
+pub(in crate::cli) struct Named {
+    pub(in crate::cli) name: String,
+    pub(in crate::cli) path: PathBuf,
+    pub(in crate::cli) found: Result<FoundModel>,
 }
 
 /// What a folder is taken for.
@@ -38,7 +38,7 @@ enum Kind {
 }
 
 /// A file, a version, a model, or a repository: the first that the path can be.
-pub(super) fn target(path: &Path, model_bytes_max: u64) -> Result<Target> {
+pub(in crate::cli) fn target(path: &Path, model_bytes_max: u64) -> Result<Target> {
     let shown = path.display();
     let full = path.canonicalize().map_err(|error| {
         Error::new(ErrorCode::NotFound, format!("cannot open {shown}: {error}")).hint("name the folder of a model")
@@ -141,7 +141,7 @@ fn kind(folder: &Path, model_bytes_max: u64) -> Result<Kind> {
 
 impl Named {
     /// What keeps it from being looked at.
-    pub(super) fn checks(&self) -> Vec<Check> {
+    pub(in crate::cli) fn checks(&self) -> Vec<Check> {
         self.found.as_ref().err().map(|error| Check::all_of_error("folder", error)).unwrap_or_default()
     }
 }
