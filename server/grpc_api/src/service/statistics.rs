@@ -6,7 +6,9 @@ use candor_serving::{
     oip::statistics::{self, Span, Spans},
 };
 
-use crate::proto::{InferBatchStatistics, InferStatistics, ModelStatistics, ModelStatisticsResponse, StatisticDuration};
+use crate::proto::{
+    InferBatchStatistics, InferStatistics, ModelStatistics, ModelStatisticsResponse, StatisticDuration,
+};
 
 /// The counters of all models, of one, or of one version.
 pub(super) fn read(registry: &Registry, model: &str, version: Option<&str>) -> Result<ModelStatisticsResponse> {

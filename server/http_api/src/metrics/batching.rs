@@ -18,9 +18,10 @@ pub(super) fn write(text: &mut String, name: &str, view: &VersionView) -> Result
     match name {
         "candor_batch_rows" => histogram(text, name, &labels, &totals.rows, totals.rows_sum),
         "candor_batch_requests" => histogram(text, name, &labels, &totals.requests, totals.requests_sum),
-        _ => Reason::ALL.into_iter().zip(totals.reasons).try_for_each(|(reason, count)| {
-            writeln!(text, "{name}{{{labels},reason=\"{}\"}} {count}", reason.word())
-        }),
+        _ => Reason::ALL
+            .into_iter()
+            .zip(totals.reasons)
+            .try_for_each(|(reason, count)| writeln!(text, "{name}{{{labels},reason=\"{}\"}} {count}", reason.word())),
     }
 }
 

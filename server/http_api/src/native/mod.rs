@@ -32,8 +32,8 @@ mod reply;
 mod schema;
 mod typed;
 
-pub(crate) use body::{ColumnsSeed, Layout, Reading, RowSeed, RowsSeed, locate};
 pub use batching::BatchingBody;
+pub(crate) use body::{ColumnsSeed, Layout, Reading, RowSeed, RowsSeed, locate};
 pub use breaker::BreakerBody;
 pub use catalog::{Described, ModelDescription};
 pub(crate) use catalog::{Listing, ModelList, ModelSummary, VersionList, VersionSummary, summaries};

@@ -259,8 +259,14 @@ fn values_that_are_not_finite_are_never_written() {
     tensors[0] = Tensor::new(shape, TensorData::Fp64(vec![1.0, f64::NAN])).unwrap();
     let version = version();
     let clock = ManualClock::default();
-    let ran =
-        Ran { version: &version, fallback_from: None, outputs: tensors, nanos: Default::default(), batch: None, clock: &clock };
+    let ran = Ran {
+        version: &version,
+        fallback_from: None,
+        outputs: tensors,
+        nanos: Default::default(),
+        batch: None,
+        clock: &clock,
+    };
     let error = codec.encode(ran).err().unwrap().to_string();
     assert!(error.contains("output 'probabilities' is NaN or infinite at element 1"), "{error}");
 }

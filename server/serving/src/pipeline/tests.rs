@@ -4,6 +4,7 @@
 //! async runtime. When a test must know that the pool thread is done with something, it sends one more
 //! request behind it and waits for its answer, or ends the pool.
 
+mod batching;
 mod breaking;
 mod counting;
 mod stopping;

@@ -228,10 +228,13 @@ const COSTS: [Cost; 4] = [
 ];
 const CLOSED: [Load; 4] = [Load::Closed(1), Load::Closed(4), Load::Closed(16), Load::Closed(48)];
 const OPEN: [Load; 3] = [Load::Open(25), Load::Open(60), Load::Open(90)];
+/// As long as full batches would need for so many.
+const REQUESTS: u64 = 8000;
 const FIXED_MS: [u64; 4] = [0, 1, 5, 20];
 
 fn outcome(cost: Cost, load: Load, delay: Delay) -> Outcome {
-    World::new(cost, load, delay, 42).run(10_000 * MS)
+    let full = (cost.fixed + ROWS_MAX * cost.per_row) / (ROWS_MAX * THREADS as u64);
+    World::new(cost, load, delay, 42).run(REQUESTS * full)
 }
 
 /// The policy, and fixed delays.

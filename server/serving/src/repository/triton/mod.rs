@@ -201,7 +201,9 @@ impl TritonConfig {
                 "format" if word(field)? == "FORMAT_NONE" => {}
                 "format" => self.note(field, "tensors are passed on as they come"),
                 "optional" if flag(field)? => self.note(field, "the graph decides which inputs it needs"),
-                "allow_ragged_batch" if flag(field)? => self.note(field, "rows of different shapes are not put together here"),
+                "allow_ragged_batch" if flag(field)? => {
+                    self.note(field, "rows of different shapes are not put together here")
+                }
                 "optional" | "allow_ragged_batch" => {}
                 _ if flag(field)? => self.note(field, "only TensorRT has it"),
                 _ => {}

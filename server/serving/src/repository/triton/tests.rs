@@ -100,7 +100,10 @@ fn what_it_says_of_batching_fills_what_model_toml_leaves_open() {
         preserve_ordering: true\n priority_levels: 3 default_priority_level: 2\n \
         default_queue_policy { timeout_action: DELAY max_queue_size: 9 }\n}";
     let (batching, notes) = filled(file, "[batching]\nmax_queue_delay_us = 0\n");
-    assert_eq!((batching.full_batch_rows, batching.max_queue_delay_us, batching.queue_max), (Some(8), Some(0), Some(9)));
+    assert_eq!(
+        (batching.full_batch_rows, batching.max_queue_delay_us, batching.queue_max),
+        (Some(8), Some(0), Some(9))
+    );
     assert_eq!((batching.priority_levels, batching.default_priority_level), (Some(3), Some(2)));
     assert_eq!(batching.source_of("max_queue_delay_us"), "model.toml");
     assert_eq!(batching.source_of("queue_max"), "config.pbtxt");
