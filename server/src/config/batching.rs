@@ -36,7 +36,9 @@ fn read_delay(read: &mut Reader<'_>, key: &str) -> Delay {
     if value.as_str() == Some(ADAPTIVE) {
         return Delay::Adaptive;
     }
-    let micros = value.as_integer().and_then(|whole| u64::try_from(whole).ok()).filter(|micros| range.contains(micros));
+    // A flag or a variable brings it as a text, because the default is one.
+    let whole = value.as_integer().or_else(|| value.as_str()?.trim().parse().ok());
+    let micros = whole.and_then(|whole| u64::try_from(whole).ok()).filter(|micros| range.contains(micros));
     let micros = micros.unwrap_or_else(|| {
         let range = format_args!("{} to {}", range.start(), range.end()).to_string();
         read.complain(key, format_args!("must be \"{ADAPTIVE}\" or a whole number from {range}"));

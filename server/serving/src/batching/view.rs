@@ -33,8 +33,10 @@ impl BatchingView {
 
 fn rows_now(plan: &Plan, line: Option<Line>) -> u64 {
     let max = plan.rows_max.value;
+    if !plan.is_on() {
+        return 1;
+    }
     match plan.delay.value {
-        _ if !plan.is_on() => 1,
         Delay::Fixed(_) => max,
         Delay::Adaptive => line.map_or(max, |line| line.rows_enough(max)),
     }
