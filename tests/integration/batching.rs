@@ -45,8 +45,7 @@ fn concurrent_requests_each_get_what_they_get_alone() {
         let outputs: Vec<_> = outputs(&reply).iter().map(|output| (output.shape.clone(), output.elements())).collect();
         (outputs, batch)
     };
-    let alone: Vec<Vec<_>> =
-        (0..CLIENTS).map(|client| (0..ROUNDS).map(|round| ask(client, round)).collect()).collect();
+    let alone: Vec<Vec<_>> = (0..CLIENTS).map(|client| (0..ROUNDS).map(|round| ask(client, round)).collect()).collect();
     assert!(alone.iter().flatten().all(|(_, (_, requests, _))| *requests == 1));
     let barrier = Barrier::new(CLIENTS);
     let batches: Vec<(u64, u64, String)> = std::thread::scope(|scope| {
@@ -81,15 +80,28 @@ fn concurrent_requests_each_get_what_they_get_alone() {
     assert!(runs < asked, "{runs}");
     let sizes = stats["batch_stats"].as_array().unwrap();
     let of = |key: &str| -> Vec<u64> {
-        sizes.iter().map(|size| if key == "size" { &size["batch_size"] } else { &size["compute_infer"]["count"] }.as_u64().unwrap()).collect()
+        sizes
+            .iter()
+            .map(|size| {
+                if key == "size" { &size["batch_size"] } else { &size["compute_infer"]["count"] }.as_u64().unwrap()
+            })
+            .collect()
     };
     assert_eq!(of("count").iter().sum::<u64>(), runs);
     assert_eq!(of("size").iter().zip(of("count")).map(|(size, count)| size * count).sum::<u64>(), rows);
     let shown = batching(&server, "/api/v1/models/iris/batching");
     let sum = |list: &str, key: &str| -> u64 {
-        shown[list].as_array().unwrap().iter().map(|one| one["count"].as_u64().unwrap() * if key.is_empty() { 1 } else { one[key].as_u64().unwrap() }).sum()
+        shown[list]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|one| one["count"].as_u64().unwrap() * if key.is_empty() { 1 } else { one[key].as_u64().unwrap() })
+            .sum()
     };
-    assert_eq!((sum("rows", ""), sum("reasons", ""), sum("rows", "size"), sum("requests", "size")), (runs, runs, rows, asked));
+    assert_eq!(
+        (sum("rows", ""), sum("reasons", ""), sum("rows", "size"), sum("requests", "size")),
+        (runs, runs, rows, asked)
+    );
     let metrics = scrape(&server);
     let labels = [("model", "iris"), ("version", "2")];
     assert_eq!(metrics.value("candor_batch_rows_count", &labels), runs as f64);
@@ -105,9 +117,13 @@ fn it_is_told_whether_batching_is_on_and_who_said_what() {
     let shown = batching(&server, "/api/v1/models/iris/versions/2/batching");
     assert_eq!((&shown["model"], &shown["version"], &shown["enabled"]), (&json!("iris"), &json!("2"), &json!(true)));
     assert_eq!(shown["batch_invariant"], "bit-equal");
-    let setting = |key: &str| shown["settings"].as_array().unwrap().iter().find(|one| one["key"] == key).unwrap().clone();
+    let setting =
+        |key: &str| shown["settings"].as_array().unwrap().iter().find(|one| one["key"] == key).unwrap().clone();
     assert_eq!(setting("max_batch_rows"), json!({"key": "max_batch_rows", "value": 5, "source": "model.toml"}));
-    assert_eq!(setting("latency_target_ms"), json!({"key": "latency_target_ms", "value": 40, "source": "configuration"}));
+    assert_eq!(
+        setting("latency_target_ms"),
+        json!({"key": "latency_target_ms", "value": 40, "source": "configuration"})
+    );
     assert_eq!(setting("enabled"), json!({"key": "enabled", "value": true, "source": "measured"}));
     assert!(shown["cost"]["per_row_us"].as_f64().unwrap() > 0.0);
     assert_eq!(shown["latency_target_us"], 40_000);
@@ -134,9 +150,8 @@ fn what_stays_on_its_thread_carries_no_batch_and_priority_is_read_everywhere() {
     let refusal = server.post(&path("iris"), &request).expect(400).error();
     assert!(refusal.contains("/parameters/priority"), "{refusal}");
     let row = json!({"sepal_length": 6.0, "sepal_width": 3.0, "petal_length": 5.0, "petal_width": 1.8});
-    let native = |priority: Value| {
-        server.post("/api/v1/models/iris/predict", &json!({"rows": [row], "priority": priority}))
-    };
+    let native =
+        |priority: Value| server.post("/api/v1/models/iris/predict", &json!({"rows": [row], "priority": priority}));
     native(json!(2)).expect(200);
     let refusal = native(json!(101)).expect(400).text();
     assert!(refusal.contains("/priority"), "{refusal}");

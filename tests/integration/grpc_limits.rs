@@ -137,7 +137,7 @@ fn a_full_server_says_when_to_come_back() {
     let status = grpc.infer(long(1)).unwrap_err();
     assert_eq!(status.code(), Code::Unavailable, "{status}");
     assert!(status.message().contains("limits.inflight_per_model_max"), "{status}");
-    assert_eq!(status.metadata().get("candor-reason").unwrap(), "overloaded");
+    assert_eq!(status.metadata().get("candor-reason").unwrap(), "inflight_limit");
     assert_eq!(status.metadata().get("grpc-retry-pushback-ms").unwrap(), "1000");
     // Another model has room of its own.
     assert!(grpc.infer(iris()).is_ok());

@@ -17,6 +17,7 @@
 //! | `cross_check` | a second engine answers too, and what is told of it |
 //! | `repositories` | what was laid out for Triton, TF Serving or MLflow |
 //! | `batching` | requests that run together, and what is told of it |
+//! | `overload` | who finds no room, and is told why; the memory of all bodies; who leaves the queue |
 //! | `breaking` | circuit breakers, fallback, faults on order |
 //! | `swaps` | one version swapped again and again under load |
 //! | `lifecycle`, `cli` | signals, draining, limits of connections; the command line |
@@ -71,6 +72,7 @@ mod health;
 mod infer;
 mod lifecycle;
 mod openapi;
+mod overload;
 mod predict;
 mod refusal;
 mod registry;

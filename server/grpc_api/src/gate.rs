@@ -13,7 +13,7 @@ use std::{
 };
 
 use candor_domain::{Access, Error, ErrorCode, Principal, Result, names::quoted};
-use candor_serving::{Callers, Tally};
+use candor_serving::{Bodies, Callers, Tally};
 use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
 use pin_project_lite::pin_project;
 use tokio::{sync::watch, time::Sleep};
@@ -26,7 +26,7 @@ use tonic::{
 
 use crate::{
     GrpcLimits,
-    body::{ClosingBody, TimedBody},
+    body::{Arriving, ClosingBody, CountedBody, TimedBody},
     error::{place, status},
     methods::{self, Kind, Method, Service},
 };
@@ -81,6 +81,7 @@ pub(crate) struct Gate {
     services: Services,
     callers: Arc<Callers>,
     limits: Arc<GrpcLimits>,
+    bodies: Arc<Bodies>,
     answers: Arc<Tally>,
     closing: watch::Receiver<bool>,
 }
@@ -91,10 +92,11 @@ impl Gate {
         services: Services,
         callers: Arc<Callers>,
         limits: Arc<GrpcLimits>,
+        bodies: Arc<Bodies>,
         answers: Arc<Tally>,
         closing: watch::Receiver<bool>,
     ) -> Self {
-        Self { services, callers, limits, answers, closing }
+        Self { services, callers, limits, bodies, answers, closing }
     }
 
     /// The method that is asked for, and who asks.
@@ -131,6 +133,9 @@ impl Gate {
         if let Some(caller) = caller {
             request.extensions_mut().insert(caller);
         }
+        let arriving = Arriving::nothing(&self.bodies);
+        request.extensions_mut().insert(arriving.clone());
+        request = request.map(|body| Body::new(CountedBody::new(body, arriving)));
         request = request.map(|body| match (method.kind, method.service()) {
             (Kind::Unary, _) => Body::new(TimedBody::new(body, self.limits.message_read_max)),
             // Not of ours, and so unable to end by itself.
@@ -309,7 +314,9 @@ mod tests {
         let answers = Arc::new(Tally::of(&crate::error::CODES));
         let services = Services::default().with(Service::Inference, never.clone());
         let callers = Arc::new(Callers::new(None, None));
-        let mut gate = Gate::new(services, callers, Arc::new(limits), Arc::clone(&answers), watch::channel(false).1);
+        let bodies = Arc::new(Bodies::new(1024));
+        let (limits, closing) = (Arc::new(limits), watch::channel(false).1);
+        let mut gate = Gate::new(services, callers, limits, bodies, Arc::clone(&answers), closing);
         let request = Request::post("/inference.GRPCInferenceService/ModelInfer").header("grpc-timeout", "20m");
         let request = request.body(Body::empty()).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

@@ -35,7 +35,7 @@ use std::{
     time::Duration,
 };
 
-use candor_serving::{Callers, Pipeline, Readiness, Registry, Tally};
+use candor_serving::{Bodies, Callers, Pipeline, Readiness, Registry, Tally};
 use tokio::{
     runtime::{Builder, Runtime},
     sync::watch,
@@ -52,7 +52,7 @@ use gate::{Gate, Services};
 use health::ReadinessHealth;
 use methods::Service;
 use proto::grpc_inference_service_server::GrpcInferenceServiceServer;
-use service::Inference;
+use service::{Inference, Shared};
 
 /// Threads for looks at the disk.
 const DISK_THREADS_MAX: usize = 4;
@@ -74,6 +74,8 @@ pub struct GrpcParts {
     pub callers: Arc<Callers>,
     /// Limits of this door.
     pub limits: GrpcLimits,
+    /// The memory of all bodies, of this door and others.
+    pub bodies: Arc<Bodies>,
     /// Where its answers are counted by code, which are [`error::CODES`].
     pub answers: Arc<Tally>,
     /// Whether clients may ask which methods there are.
@@ -154,12 +156,19 @@ fn server(limits: &GrpcLimits) -> Server {
 }
 
 fn gate(parts: GrpcParts, closing: &watch::Receiver<bool>) -> Result<Gate, tonic_reflection::server::Error> {
-    let GrpcParts { pipeline, registry, readiness, callers, limits, answers, reflection, .. } = parts;
+    let GrpcParts { pipeline, registry, readiness, callers, limits, bodies, answers, reflection, .. } = parts;
     let limits = Arc::new(limits);
     let health = HealthServer::new(ReadinessHealth::new(Arc::clone(&readiness), closing.clone()))
         .max_decoding_message_size(HEALTH_BYTES_MAX);
-    let inference =
-        Inference::new(pipeline, registry, readiness, Arc::clone(&callers), Arc::clone(&limits), closing.clone());
+    let inference = Inference::new(Shared {
+        pipeline,
+        registry,
+        readiness,
+        callers: Arc::clone(&callers),
+        limits: Arc::clone(&limits),
+        bodies: Arc::clone(&bodies),
+        closing: closing.clone(),
+    });
     let inference = GrpcInferenceServiceServer::new(inference)
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Deflate)
@@ -175,5 +184,5 @@ fn gate(parts: GrpcParts, closing: &watch::Receiver<bool>) -> Result<Gate, tonic
             .with(Service::ReflectionV1, described().build_v1()?)
             .with(Service::ReflectionV1Alpha, described().build_v1alpha()?);
     }
-    Ok(Gate::new(services, callers, limits, answers, closing.clone()))
+    Ok(Gate::new(services, callers, limits, bodies, answers, closing.clone()))
 }

@@ -7,7 +7,7 @@ mod batching;
 
 use std::fmt::Write as _;
 
-use candor_domain::{BreakerState, EngineInfo, Outcome, Phase};
+use candor_domain::{BreakerState, EngineInfo, Outcome, Phase, Reason};
 use candor_serving::{
     CrossCheckReport, LATENCY_BUCKETS_NANOS, VersionView, cross_check::LiveCounts, facts::HistogramTotals, memory,
     residency::ResidencyView,
@@ -55,6 +55,24 @@ pub const METRICS: &[Metric] = &[
         help: "Inferences that wait for a thread of the session pool.",
     },
     Metric { name: "candor_load_queue_length", kind: "gauge", labels: "", help: "Loads that wait for a thread." },
+    Metric {
+        name: "candor_bodies_bytes",
+        kind: "gauge",
+        labels: "",
+        help: "Bytes of all bodies that are read or held now, of HTTP and gRPC.",
+    },
+    Metric {
+        name: "candor_bodies_bytes_max",
+        kind: "gauge",
+        labels: "",
+        help: "Bytes that they may be (limits.bodies_bytes_max).",
+    },
+    Metric {
+        name: "candor_bodies_refused_total",
+        kind: "counter",
+        labels: "",
+        help: "Bodies that were refused because all of them together had no room.",
+    },
     Metric {
         name: "candor_http_responses_total",
         kind: "counter",
@@ -126,6 +144,24 @@ pub const METRICS: &[Metric] = &[
         kind: "gauge",
         labels: "model, version",
         help: "Inferences of a ready version that wait for a thread of the session pool.",
+    },
+    Metric {
+        name: "candor_concurrency_limit",
+        kind: "gauge",
+        labels: "model, version",
+        help: "Requests of a ready version that may wait or run on the session pool now.",
+    },
+    Metric {
+        name: "candor_concurrency_in_use",
+        kind: "gauge",
+        labels: "model, version",
+        help: "Requests of a ready version that wait or run on the session pool now.",
+    },
+    Metric {
+        name: "candor_refusals_total",
+        kind: "counter",
+        labels: "model, version, reason",
+        help: "Requests that found no room, by reason: queue_full, concurrency_limit, inflight_limit; they are among the rejected ones too.",
     },
     Metric {
         name: "candor_breaker_state",
@@ -243,6 +279,9 @@ pub(crate) fn render(api: &Api) -> String {
             "candor_ready" => writeln!(text, "{name} {}", u8::from(ready)),
             "candor_inference_queue_length" => writeln!(text, "{name} {}", api.pipeline.queued()),
             "candor_load_queue_length" => writeln!(text, "{name} {}", api.registry.loads_queued()),
+            "candor_bodies_bytes" => writeln!(text, "{name} {}", api.bodies.bytes()),
+            "candor_bodies_bytes_max" => writeln!(text, "{name} {}", api.bodies.bytes_max()),
+            "candor_bodies_refused_total" => writeln!(text, "{name} {}", api.bodies.refused()),
             "candor_http_responses_total" => api
                 .responses
                 .totals()
@@ -325,6 +364,16 @@ fn write_view(text: &mut String, name: &str, view: &VersionView) -> std::fmt::Re
             Some(resident) => writeln!(text, "{name}{{{labels}}} {}", u8::from(resident)),
             None => Ok(()),
         },
+        "candor_concurrency_limit" | "candor_concurrency_in_use" => view.concurrency.map_or(Ok(()), |reading| {
+            let is_limit = name == "candor_concurrency_limit";
+            writeln!(text, "{name}{{{labels}}} {}", if is_limit { reading.limit } else { reading.inside })
+        }),
+        "candor_refusals_total" => Reason::ALL
+            .into_iter()
+            .zip(view.totals.refusals)
+            // Bodies are refused before anybody knows whose they are.
+            .filter(|(reason, _)| *reason != Reason::Memory)
+            .try_for_each(|(reason, count)| writeln!(text, "{name}{{{labels},reason=\"{}\"}} {count}", reason.word())),
         "candor_breaker_state" => match &view.breaker {
             Some(breaker) => writeln!(text, "{name}{{{labels}}} {}", breaker.reading.state as u8),
             None => Ok(()),

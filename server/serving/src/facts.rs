@@ -9,12 +9,13 @@ use std::{
     sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
 };
 
-use candor_domain::{Observation, Outcome, Phase};
+use candor_domain::{Observation, Outcome, Phase, Reason};
 use crossbeam_utils::CachePadded;
 
 use crate::{
     batching::{BatchCounts, BatchNote, BatchTotals, RunSizes, SizeTotals},
     breaker::{BreakerEvents, BreakerTotals},
+    overload::Refusals,
 };
 
 const MICROSECOND: u64 = 1_000;
@@ -69,6 +70,7 @@ pub struct Facts {
     run_nanos_per_row: CachePadded<AtomicU64>,
     breaker: BreakerEvents,
     batches: BatchCounts,
+    refusals: Refusals,
 }
 
 /// One run in so many is learned from.
@@ -116,6 +118,8 @@ pub struct FactsTotals {
     pub breaker: BreakerTotals,
     /// What came of its batches on the pool.
     pub batches: BatchTotals,
+    /// Requests that were refused for want of room, indexed as [`Reason::ALL`].
+    pub refusals: [u64; Reason::ALL.len()],
 }
 
 impl FactsTotals {
@@ -155,6 +159,7 @@ impl Facts {
             run_nanos_per_row: CachePadded::new(AtomicU64::new(COST_UNKNOWN)),
             breaker: BreakerEvents::default(),
             batches: BatchCounts::default(),
+            refusals: Refusals::default(),
         }
     }
 
@@ -191,6 +196,11 @@ impl Facts {
     #[must_use]
     pub fn batches(&self) -> BatchTotals {
         self.batches.totals()
+    }
+
+    /// Requests that found no room.
+    pub(crate) fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
     /// Counts one inference.
@@ -248,7 +258,8 @@ impl Facts {
     /// Adds the shards up.
     #[must_use]
     pub fn totals(&self) -> FactsTotals {
-        let mut totals = FactsTotals { breaker: self.breaker.totals(), ..FactsTotals::default() };
+        let (breaker, refusals) = (self.breaker.totals(), self.refusals.totals());
+        let mut totals = FactsTotals { breaker, refusals, ..FactsTotals::default() };
         for shard in &self.shards {
             for (sum, counter) in totals.outcomes.iter_mut().zip(&shard.outcomes) {
                 *sum += counter.load(Relaxed);

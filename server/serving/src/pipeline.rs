@@ -15,12 +15,15 @@ use std::{
     time::Duration,
 };
 
-use candor_domain::{Clock, Error, ErrorCode, Observation, Outcome, Permit, Phase, Result, Tensor, Tick, Version};
+use candor_domain::{
+    Clock, Error, ErrorCode, Observation, Outcome, Permit, Phase, Reason, Result, Slot, Tensor, Tick, Version,
+};
 use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
     batching::{BatchNote, BatchingView},
     facts::Facts,
+    overload::seconds,
     registry::{Came, Lease, ReadyVersion, Registry},
     scheduler::{Lane, QueueFull, Scheduler},
 };
@@ -153,7 +156,7 @@ impl Pipeline {
             passage = Box::pin(self.seated(passage, &call, admitted)).await?;
         }
         let mut work = Work::new(passage, codec, Arc::clone(&self.clock), admitted);
-        if let Err(refusal) = work.lease.admit() {
+        if let Err(refusal) = work.lease.admit(self.settings.inline_run_max) {
             return work.finish(Err(refusal));
         }
         let decode_here = work.codec_body_bytes() <= self.settings.inline_body_bytes_max;
@@ -176,7 +179,7 @@ impl Pipeline {
             let refused =
                 |passage: &Passage, error| Err(remember(passage.lease.facts(), &*self.clock, admitted, error));
             // As many may wait as may be in flight.
-            if let Err(refusal) = passage.lease.admit() {
+            if let Err(refusal) = passage.lease.may_hold() {
                 return refused(&passage, refusal);
             }
             match self.registry.seat(&mut passage.lease, self.clock.now().until(until)).await {
@@ -192,7 +195,12 @@ impl Pipeline {
     }
 
     async fn infer_on_pool<C: Codec>(&self, mut work: Work<C>) -> Result<C::Reply> {
+        match work.lease.enter_pool(self.clock.now()) {
+            Ok(slot) => work.slot = Some(slot),
+            Err(refusal) => return work.finish(Err(refusal)),
+        }
         let (facts, lane) = (Arc::clone(work.lease.facts()), Arc::clone(work.lease.lane()));
+        let limit = Arc::clone(work.lease.limit());
         let (admitted, time) = (
             work.admitted,
             work.timeout().map_or(self.settings.inference_max, |own| own.min(self.settings.inference_max)),
@@ -209,7 +217,10 @@ impl Pipeline {
         let (job, pending) = Pooled::new(work, tell);
         match self.sessions.submit(&lane, form, deadline, Box::new(job)) {
             Ok(ticket) => waiter.queued(ticket),
-            Err((full, job)) => return Err(remember(&facts, &*self.clock, admitted, overloaded(full, job.version()))),
+            Err((full, job)) => {
+                let error = overloaded(full, job.version()).retry_after_s(seconds(limit.drain()));
+                return Err(remember(&facts, &*self.clock, admitted, error));
+            }
         }
         let until = |deadline| self.clock.now().until(deadline);
         let answer = async {
@@ -242,12 +253,12 @@ impl Pipeline {
 
 fn overloaded(full: QueueFull, version: &ReadyVersion) -> Error {
     let (what, at, max) = match full {
-        QueueFull::All(max) => ("the queue for inferences is full".into(), "limits.inference_queue_max", max),
+        QueueFull::All(max) => ("the queue for inferences is full".to_owned(), "limits.inference_queue_max", max),
         QueueFull::Lane(max) => {
             (format!("the queue of model '{}' is full", version.model), "limits.queue_per_model_max", max)
         }
     };
-    Error::new(ErrorCode::Overloaded, what).at(at).expected(format!("at most {max} that wait")).retry_after_s(1)
+    Error::no_room(Reason::QueueFull, what).at(at).expected(format!("at most {max} that wait"))
 }
 
 pub(crate) fn too_slow(time: Duration) -> Error {
@@ -263,6 +274,7 @@ fn remember(facts: &Facts, clock: &dyn Clock, admitted: Tick, error: Error) -> E
         *request = Some(clock.now().nanos_since(admitted));
     }
     let outcome = outcome(&error);
+    facts.refusals().count(&error);
     facts.record(&Observation { outcome, rows: 0, nanos, ended_unix_ms: clock.unix_ms() });
     error
 }
@@ -273,6 +285,8 @@ struct Work<C> {
     /// The right to call the version; on the pool, `progress` has it.
     permit: Option<Permit>,
     fallback_from: Option<Version>,
+    /// Its place among those that go through the pool.
+    slot: Option<Slot>,
     /// Where a run on the pool says how far it is.
     progress: Option<Arc<Progress>>,
     codec: Option<C>,
@@ -297,6 +311,7 @@ impl<C: Codec> Work<C> {
             lease,
             permit,
             fallback_from,
+            slot: None,
             progress: None,
             codec: Some(codec),
             request: None,
@@ -394,7 +409,7 @@ impl<C: Codec> Work<C> {
         Ok(reply)
     }
 
-    /// Writes the facts, tells the breaker, and lets the lease go.
+    /// Writes the facts, tells the breaker, gives its place back, and lets the lease go.
     fn finish<T>(mut self, reply: Result<T>) -> Result<T> {
         let now = self.clock.now();
         self.set(Phase::Request, now.nanos_since(self.admitted));
@@ -406,6 +421,13 @@ impl<C: Codec> Work<C> {
             facts.count_run(self.rows, self.spent());
         }
         facts.record(&observation);
+        reply.as_ref().err().inspect(|error| facts.refusals().count(error));
+        if let Some(slot) = self.slot.take() {
+            // What has not been taken from the queue has only waited.
+            let waited = self.nanos.get(Phase::Queue as usize).copied().flatten();
+            let worked = waited.map_or(0, |waited| now.nanos_since(slot.entered()).saturating_sub(waited));
+            slot.end(Duration::from_nanos(worked), now);
+        }
         let ending = ending(reply.as_ref().err());
         if let Some(permit) = self.permit.take() {
             permit.end(ending, Duration::from_nanos(self.run_nanos), now);

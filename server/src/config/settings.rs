@@ -16,8 +16,8 @@ use candor_http_api::{
     contracts::{VertexPaths, fault_of_health_path, fault_of_path},
 };
 use candor_serving::{
-    BatchingSettings, BreakerDefaults, CrossCheckSettings, EngineChoice, SchedulerSettings, VersionPolicy,
-    oip::TensorLimits, residency::ResidencySettings,
+    BatchingSettings, BreakerDefaults, CrossCheckSettings, EngineChoice, OverloadDefaults, SchedulerSettings,
+    VersionPolicy, oip::TensorLimits, residency::ResidencySettings,
 };
 use toml::Value;
 
@@ -27,6 +27,7 @@ use super::{
     grpc::GrpcSettings,
     health::HealthSettings,
     layers::{Layers, Report, Source},
+    overload::{read_bodies, read_overload},
     reach::read_reach,
     residency::read_residency,
     threads::Threads,
@@ -71,6 +72,8 @@ pub struct Settings {
     pub model_bytes_max: u64,
     pub breaker: BreakerDefaults,
     pub residency: Option<ResidencySettings>,
+    pub overload: OverloadDefaults,
+    pub bodies_bytes_max: u64,
     pub faults_enabled: bool,
     pub tokens_file: Option<PathBuf>,
     pub strict_readiness: bool,
@@ -136,6 +139,8 @@ impl Settings {
             model_bytes_max: read.whole("limits.model_bytes_max", 1..=1024 * GIB),
             breaker: read_breaker(&mut read),
             residency: read_residency(&mut read),
+            overload: read_overload(&mut read),
+            bodies_bytes_max: read_bodies(&mut read, &http_limits, &grpc),
             faults_enabled,
             strict_readiness: read.boolean("health.strict"),
             health: HealthSettings::read(&mut read),
@@ -249,7 +254,7 @@ impl Reader<'_> {
     }
 
     #[allow(clippy::cast_precision_loss, reason = "the whole numbers that are allowed are small")]
-    fn number(&mut self, key: &str, range: RangeInclusive<f64>) -> f64 {
+    pub(super) fn number(&mut self, key: &str, range: RangeInclusive<f64>) -> f64 {
         let value = self.value(key);
         let number = value.as_float().or_else(|| value.as_integer().map(|whole| whole as f64));
         number.filter(|number| range.contains(number)).unwrap_or_else(|| {

@@ -14,6 +14,7 @@ use tonic::{Request, Status, Streaming};
 
 use super::Inference;
 use crate::{
+    body::Arriving,
     closing::closed,
     error::status,
     gate::{Caller, deadline, too_large, too_late},
@@ -38,15 +39,19 @@ impl Inference {
         let (metadata, extensions, messages) = request.into_parts();
         let time = deadline(&metadata.into_headers())?;
         let caller = extensions.get::<Caller>().cloned();
+        let arriving = extensions.get::<Arriving>().cloned();
         let (service, closing) = (self.clone(), self.0.closing.clone());
         let bytes_max = self.0.limits.message_bytes_max;
         let answers = messages
             .take_until(closed(closing.clone()))
             .map(move |message| {
                 let (service, caller) = (service.clone(), caller.clone());
+                // What has come of the next one is less than a frame.
+                arriving.as_ref().inspect(|arriving| arriving.clear());
+                let message = message.map(|message| (service.counted(message.clone()), message));
                 async move {
                     match message {
-                        Ok(message) => Ok(service.answer_in_stream(message, caller.as_ref()).await),
+                        Ok((counted, named)) => Ok(service.answer_in_stream(counted, &named, caller.as_ref()).await),
                         Err(found) => Err(too_large(&found, bytes_max).unwrap_or(found)),
                     }
                 }
@@ -57,12 +62,16 @@ impl Inference {
     }
 
     /// Answers one request of a stream; what is wrong with it does not end the stream.
-    async fn answer_in_stream(&self, message: InferMessage, caller: Option<&Caller>) -> ModelStreamInferResponse {
+    async fn answer_in_stream(
+        &self,
+        message: Result<InferMessage>,
+        named: &InferMessage,
+        caller: Option<&Caller>,
+    ) -> ModelStreamInferResponse {
         // The call itself has paid for its opening, and each request pays for itself.
         let paid = caller.map_or(Ok(()), |caller| self.0.callers.spend(&caller.principal, caller.address));
-        let named = message.clone();
-        let answer = match paid {
-            Ok(()) => self.infer(message).await,
+        let answer = match paid.and(message) {
+            Ok(message) => self.infer(message).await,
             Err(error) => Err(error),
         };
         match answer {

@@ -151,7 +151,7 @@ impl Progress {
     }
 }
 
-/// Waits for a run on the pool, and stops it when it stops waiting.
+/// Waits for a run on the pool, and stops it when it stops waiting; one that has not begun leaves the queue.
 pub(super) struct Waiter {
     progress: Arc<Progress>,
     /// Its place in the queue, until the answer has come.

@@ -15,7 +15,7 @@ use std::{
     thread,
 };
 
-use candor_domain::{ManualClock, ModelName, Shape, TensorData};
+use candor_domain::{ConcurrencyReading, ConcurrencySettings, ManualClock, ModelName, Shape, TensorData};
 use candor_engine_conformance::{Hooks, NullEngine};
 
 use super::*;
@@ -23,6 +23,7 @@ use crate::{
     batching::BatchingSettings,
     breaker::BreakerDefaults,
     engines::Engines,
+    overload::OverloadDefaults,
     registry::RegistrySettings,
     repository::{Repository, VersionPolicy},
     scheduler::SchedulerSettings,
@@ -38,6 +39,8 @@ const A_MOMENT: Duration = Duration::from_millis(30);
 struct Setup {
     queue_max: usize,
     inflight_max: u32,
+    /// Whether there is a concurrency limit: of five, as long as fewer than ten have ended.
+    limit: bool,
     inference_max: Duration,
     breaker: BreakerDefaults,
     threads: usize,
@@ -49,6 +52,7 @@ impl Default for Setup {
         Self {
             queue_max: 8,
             inflight_max: 8,
+            limit: false,
             inference_max: AN_HOUR,
             breaker: BreakerDefaults::default(),
             threads: 1,
@@ -74,6 +78,13 @@ fn model(key: &str, head: &str, constant: i64) -> String {
     )
 }
 
+/// One thread and no waiting allowed: one, and four for bursts.
+fn overload(setup: &Setup) -> OverloadDefaults {
+    let defaults = ConcurrencySettings::default();
+    let settings = ConcurrencySettings { floor: 1, tolerance: 1.0, wait: Duration::ZERO, ..defaults };
+    OverloadDefaults { enabled: setup.limit, settings }
+}
+
 impl World {
     fn new(setup: &Setup) -> Self {
         Self::with_model(setup, "")
@@ -88,6 +99,7 @@ impl World {
             inflight_max: setup.inflight_max,
             breaker: setup.breaker,
             batching: setup.batching.clone(),
+            overload: overload(setup),
             ..RegistrySettings::default()
         };
         let repository = Repository::open(folder.path(), 1 << 20).unwrap();
@@ -132,6 +144,16 @@ impl World {
     async fn settle(&self) {
         self.dear();
         assert_eq!(self.infer(TestCodec::default()).await.unwrap().ran_on, "pool");
+    }
+
+    /// The concurrency limit of the model's version.
+    fn concurrency(&self) -> ConcurrencyReading {
+        self.pipeline.registry().lease("m", None).unwrap().concurrency()
+    }
+
+    /// Refusals by reason: queue, concurrency, in flight, memory.
+    fn refusals(&self) -> [u64; 4] {
+        self.pipeline.registry().views()[0].totals.refusals
     }
 
     /// Requests by outcome: success, invalid, rejected, cancelled, failed.

@@ -5,6 +5,7 @@ use std::{
     collections::BTreeMap,
     panic::AssertUnwindSafe,
     sync::{Arc, PoisonError, atomic::Ordering},
+    time::Duration,
 };
 
 use candor_domain::{
@@ -25,6 +26,7 @@ use crate::{
     },
     engines::{Chosen, EngineId, Engines, PassedOver, Remembered, joined},
     features::{Answers, FeatureSet, RowCount},
+    overload::Room,
     repository::{Fitted, FoundModel, FoundVersion, Golden, GoldenCase, Manifest, Origin, Repository, Reshaped},
     residency::{Body, ledger::Need},
     scheduler::Lane,
@@ -214,6 +216,10 @@ impl Core {
         }
         let name = (&model.name, &found.version);
         let breaker = breaker::for_version(name, &self.settings.breaker, &manifest.breaker, &facts, &*self.clock);
+        let overload = (&self.settings.overload, &manifest.overload);
+        let work = per_row.map(Duration::from_nanos);
+        let queue_room =
+            Room::new(self.settings.inflight_max, overload.0, overload.1, work, self.settings.pool_threads);
         let cross_check = self.cross_check(model, found, &opened);
         let probe = opened.probe(&manifest, (golden.as_ref(), features.as_ref().ok()), &self.settings, &*self.clock);
         let plan = Plan::new(&self.settings.batching, &manifest, &opened.signature, probe);
@@ -245,7 +251,8 @@ impl Core {
             lane: Lane::new(plan),
             fingerprint: found.fingerprint.clone(),
             found: self.keeper.as_ref().map(|_| Arc::new(model.clone())),
-            leases: Leases::new(self.settings.inflight_max, self.retired.clone()),
+            room: queue_room,
+            leases: Leases::new(self.retired.clone()),
         };
         Ok(ready)
     }

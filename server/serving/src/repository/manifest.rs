@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, fmt};
 use candor_domain::{Dim, Error, RequestRules, Result, Signature, TensorSpec, Version};
 use serde::{Deserialize, Deserializer, de};
 
-use super::{batching::BatchingNotes, breaker::BreakerNotes};
+use super::{batching::BatchingNotes, breaker::BreakerNotes, overload::OverloadNotes};
 use crate::engines::EngineChoice;
 
 /// The contents of `model.toml`.
@@ -42,6 +42,9 @@ pub struct Manifest {
     /// Whether it may leave memory, and what it takes there.
     #[serde(default)]
     pub residency: ResidencyNotes,
+    /// How its concurrency limits differ from the server's.
+    #[serde(default)]
+    pub overload: OverloadNotes,
     /// Notes on inputs, by name.
     #[serde(default)]
     pub inputs: Vec<TensorNotes>,
@@ -258,6 +261,7 @@ impl Manifest {
         }
         faults.extend(self.batching.faults());
         faults.extend(self.breaker.faults());
+        faults.extend(self.overload.faults());
         check_side("inputs", &self.inputs, &signature.inputs, &mut faults);
         check_side("outputs", &self.outputs, &signature.outputs, &mut faults);
         faults
