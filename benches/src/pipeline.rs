@@ -25,8 +25,8 @@ use candor_http_api::{
     wire::{InferCodec, ReplyBody, ReplyEncoding},
 };
 use candor_serving::{
-    BreakerDefaults, Call, Codec as _, Engines, Lease, Pipeline as Serving, PipelineSettings, Pool, Ran, Registry,
-    RegistrySettings, Repository,
+    BreakerDefaults, Call, Codec as _, Engines, Lease, Pipeline as Serving, PipelineSettings, Ran, Registry,
+    RegistrySettings, Repository, Scheduler, SchedulerSettings,
 };
 
 /// A pipeline over null models.
@@ -58,7 +58,8 @@ impl Pipeline {
             inline_run_max: Duration::MAX,
             inference_max: Duration::from_secs(60),
         };
-        let sessions = Pool::start("null", 1, 1).context("no thread for the pool")?;
+        let sessions = Scheduler::start("null", SchedulerSettings::default(), Arc::clone(&clock));
+        let sessions = sessions.context("no thread for the pool")?;
         let serving = Serving::new(Arc::clone(&registry), sessions, Arc::clone(&clock), settings);
         let mut defaults = candor::config::Layers::default();
         let settings = candor::config::Settings::read(&mut defaults);
@@ -76,7 +77,7 @@ impl Pipeline {
 
     /// What a run gave whose time nobody asks for.
     fn ran<'a>(&'a self, version: &'a Lease, outputs: Vec<Tensor>) -> Ran<'a> {
-        Ran { version, fallback_from: None, outputs, nanos: [None; Phase::ALL.len()], clock: &*self.clock }
+        Ran { version, fallback_from: None, outputs, nanos: [None; Phase::ALL.len()], batch: None, clock: &*self.clock }
     }
 
     /// The reply that the door would write for these outputs.

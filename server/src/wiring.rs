@@ -25,8 +25,8 @@ use candor_grpc_api::{GrpcDoor, GrpcParts};
 use candor_health_api::HealthDoor;
 use candor_http_api::{Api, ApiParts, Gate};
 use candor_serving::{
-    Bodies, Callers, EngineChoice, Engines, Faults, Pipeline, PipelineSettings, Pool, Quota, Readiness, Registry,
-    RegistrySettings, Repository, Tally, Tokens, residency::ResidencySettings,
+    Bodies, Callers, EngineChoice, Engines, Faults, Pipeline, PipelineSettings, Quota, Readiness, Registry,
+    RegistrySettings, Repository, Scheduler, Tally, Tokens, residency::ResidencySettings,
 };
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
@@ -87,7 +87,7 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
     let registry_settings = registry_settings(settings, faults.clone());
     let registry = Registry::start(engines, repository, Arc::clone(&clock), registry_settings);
     let registry = Arc::new(registry.map_err(no_thread)?);
-    let sessions = Pool::start("candor-infer", settings.threads.pool, settings.inference_queue_max);
+    let sessions = Scheduler::start("candor-infer", settings.scheduling.clone(), Arc::clone(&clock));
     let pipeline_settings = PipelineSettings {
         inline_body_bytes_max: settings.inline_body_bytes_max,
         inline_run_max: settings.inline_run_max,
@@ -162,6 +162,7 @@ fn registry_settings(settings: &Settings, faults: Option<Arc<Faults>>) -> Regist
         before_load: if settings.threads.load_steps_back { priority::step_back } else { || () },
         inference_threads: settings.threads.inference(),
         inflight_max: settings.inflight_max,
+        batching: settings.batching.clone(),
         pool_threads: settings.threads.pool,
         overload: settings.overload,
         breaker: settings.breaker,

@@ -16,6 +16,7 @@
 //! | `engines` | which engine runs a model, by whose word, and what is remembered of it |
 //! | `cross_check` | a second engine answers too, and what is told of it |
 //! | `repositories` | what was laid out for Triton, TF Serving or MLflow |
+//! | `batching` | requests that run together, and what is told of it |
 //! | `overload` | who finds no room, and is told why; the memory of all bodies; who leaves the queue |
 //! | `breaking` | circuit breakers, fallback, faults on order |
 //! | `swaps` | one version swapped again and again under load |
@@ -47,6 +48,7 @@ mod bad_http;
 mod bad_json;
 mod bad_names;
 mod bad_tensors;
+mod batching;
 mod binary;
 mod breaking;
 mod cli;

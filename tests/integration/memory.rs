@@ -10,8 +10,8 @@ use std::{env, process::Command, sync::Arc, time::Duration};
 use candor_domain::{Engine, Lifecycle, ManualClock, ModelName, Tensor};
 use candor_engine_ort::{OrtEngine, trim};
 use candor_serving::{
-    Call, Codec, Engines, InferRequest, Pipeline, PipelineSettings, Pool, Ran, ReadyVersion, Registry,
-    RegistrySettings, Repository, memory::memory, residency::ResidencySettings,
+    Call, Codec, Engines, InferRequest, Pipeline, PipelineSettings, Ran, ReadyVersion, Registry, RegistrySettings,
+    Repository, Scheduler, SchedulerSettings, memory::memory, residency::ResidencySettings,
 };
 use candor_tests::{Models, models::sample, server::library, until};
 
@@ -76,7 +76,7 @@ impl Codec for Zeros {
 
     fn decode(&mut self, version: &ReadyVersion) -> candor_domain::Result<InferRequest> {
         let inputs = version.signature.inputs.iter().map(zeros).collect();
-        Ok(InferRequest { inputs, outputs: vec![0], timeout: None })
+        Ok(InferRequest { inputs, outputs: vec![0], timeout: None, priority: 0 })
     }
 
     fn encode(self, _: Ran<'_>) -> candor_domain::Result<()> {
@@ -155,10 +155,12 @@ fn a_thousand_evictions_and_returns_leave_nothing_behind() {
         house.load("digits").unwrap();
         house.load("simple_identity").unwrap();
         let registry = Arc::new(house.registry);
-        let sessions = Pool::start("pool", 1, 8).unwrap();
+        let clock = Arc::new(ManualClock::default());
+        let scheduling = SchedulerSettings { threads: 1, ..SchedulerSettings::default() };
+        let sessions = Scheduler::start("pool", scheduling, clock.clone()).unwrap();
         let settings =
             PipelineSettings { inline_body_bytes_max: 1, inline_run_max: Duration::ZERO, inference_max: wait };
-        let pipeline = Pipeline::new(registry, sessions, Arc::new(ManualClock::default()), settings);
+        let pipeline = Pipeline::new(registry, sessions, clock, settings);
         let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
         let rise = grown(CYCLES, || {
             for model in ["digits", "simple_identity"] {

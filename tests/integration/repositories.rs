@@ -77,8 +77,7 @@ fn a_triton_repository_is_served_as_it_is() {
     assert_eq!(metadata["outputs"][0], json!({"name": "label", "datatype": "INT64", "shape": [-1, 1]}));
     assert_eq!(
         metadata["properties"]["notes"],
-        "config.pbtxt:27: dynamic_batching is passed over: requests are not put together here; \
-         config.pbtxt:28: instance_group is passed over: one session on the CPU serves all threads"
+        "config.pbtxt:28: instance_group is passed over: one session on the CPU serves all threads"
     );
     let config = server.get("/v2/models/species/config").expect(200).json();
     assert_eq!(

@@ -3,6 +3,8 @@
 //! Counters are read from the facts lane when somebody scrapes; nothing is counted twice. Labels come from
 //! the repository and from closed lists, never from requests, so that no caller can make series.
 
+mod batching;
+
 use std::fmt::Write as _;
 
 use candor_domain::{BreakerState, EngineInfo, Outcome, Phase, Reason};
@@ -124,6 +126,30 @@ pub const METRICS: &[Metric] = &[
         kind: "gauge",
         labels: "model, version",
         help: "Requests that hold a ready version now.",
+    },
+    Metric {
+        name: "candor_batch_rows",
+        kind: "histogram",
+        labels: "model, version",
+        help: "Rows of each batch that ran on the session pool; a request that ran alone is a batch too.",
+    },
+    Metric {
+        name: "candor_batch_requests",
+        kind: "histogram",
+        labels: "model, version",
+        help: "Requests of each batch that ran on the session pool.",
+    },
+    Metric {
+        name: "candor_batches_total",
+        kind: "counter",
+        labels: "model, version, reason",
+        help: "Batches that ran on the session pool by the reason why they were no larger.",
+    },
+    Metric {
+        name: "candor_model_queue_length",
+        kind: "gauge",
+        labels: "model, version",
+        help: "Inferences of a ready version that wait for a thread of the session pool.",
     },
     Metric {
         name: "candor_concurrency_limit",
@@ -280,6 +306,14 @@ pub(crate) fn render(api: &Api) -> String {
             "candor_process_resident_bytes" => writeln!(text, "{name} {}", memory::memory().resident),
             residency if is_residency(residency) => {
                 api.registry.residency().map_or(Ok(()), |view| write_residency(&mut text, name, &view))
+            }
+            "candor_model_queue_length" => views.iter().try_for_each(|view| {
+                let Some(lane) = &view.lane else { return Ok(()) };
+                let queued = api.pipeline.queued_in(lane);
+                writeln!(text, "{name}{{model=\"{}\",version=\"{}\"}} {queued}", view.model, view.version)
+            }),
+            batches if batches.starts_with("candor_batch") => {
+                views.iter().try_for_each(|view| batching::write(&mut text, name, view))
             }
             _ => views.iter().try_for_each(|view| write_view(&mut text, name, view)),
         };

@@ -13,8 +13,8 @@ use candor_domain::Access;
 use crate::{
     contracts::{Contract, Contracts},
     handlers::{
-        breaker, catalog, docs, fallback, health, infer, invocations, metrics, models, predict, problems, repository,
-        server, statistics, v1,
+        batching, breaker, catalog, docs, fallback, health, infer, invocations, metrics, models, predict, problems,
+        repository, server, statistics, v1,
     },
 };
 
@@ -80,6 +80,8 @@ routes! {
     GET  "/api/v1/models/{model}"                         Infer   catalog::model;
     GET  "/api/v1/models/{model}/versions"                Infer   catalog::versions;
     GET  "/api/v1/models/{model}/versions/{version}"      Infer   catalog::model;
+    GET  "/api/v1/models/{model}/batching"                Observe batching::show;
+    GET  "/api/v1/models/{model}/versions/{version}/batching" Observe batching::show;
     GET  "/api/v1/models/{model}/openapi.json"            Infer   catalog::openapi;
     GET  "/api/v1/models/{model}/openapi-3.0.json"        Infer   catalog::openapi_30;
 

@@ -14,7 +14,8 @@ use candor_http_api::{
     wire::{InferCodec, ReplyBody, ReplyEncoding},
 };
 use candor_serving::{
-    Call, Engines, Pipeline, PipelineSettings, Pool, Registry, RegistrySettings, Repository, oip::TensorLimits,
+    Call, Engines, Pipeline, PipelineSettings, Registry, RegistrySettings, Repository, Scheduler, SchedulerSettings,
+    oip::TensorLimits,
 };
 use futures_util::FutureExt as _;
 
@@ -44,7 +45,8 @@ fn served() -> Served {
         inline_run_max: Duration::MAX,
         inference_max: Duration::from_secs(60),
     };
-    let pipeline = Pipeline::new(Arc::new(registry), Pool::start("test", 1, 1).unwrap(), clock, settings);
+    let sessions = Scheduler::start("test", SchedulerSettings::default(), Arc::clone(&clock)).unwrap();
+    let pipeline = Pipeline::new(Arc::new(registry), sessions, clock, settings);
     let limits = Arc::new(HttpLimits {
         body_bytes_max: 1 << 20,
         decompressed_bytes_max: 1 << 20,

@@ -13,6 +13,7 @@ use candor_domain::{Observation, Outcome, Phase, Reason};
 use crossbeam_utils::CachePadded;
 
 use crate::{
+    batching::{BatchCounts, BatchNote, BatchTotals, RunSizes, SizeTotals},
     breaker::{BreakerEvents, BreakerTotals},
     overload::Refusals,
 };
@@ -57,7 +58,7 @@ struct Shard {
     outcomes: [AtomicU64; OUTCOMES],
     unsuccessful_nanos: AtomicU64,
     rows: AtomicU64,
-    executions: AtomicU64,
+    sizes: RunSizes,
     last_unix_ms: AtomicU64,
     phases: [Histogram; PHASES],
 }
@@ -68,6 +69,7 @@ pub struct Facts {
     /// Read by every request and written by few, so that sharing it is cheap.
     run_nanos_per_row: CachePadded<AtomicU64>,
     breaker: BreakerEvents,
+    batches: BatchCounts,
     refusals: Refusals,
 }
 
@@ -106,12 +108,16 @@ pub struct FactsTotals {
     pub rows: u64,
     /// Runs of the engine that succeeded.
     pub executions: u64,
+    /// The same by their rows; [`crate::batching::size_of_slot`] says which.
+    pub sizes: Vec<SizeTotals>,
     /// When the last successful request ended; 0 if there was none.
     pub last_unix_ms: u64,
     /// Time per phase of successful requests, indexed as [`Phase::ALL`].
     pub phases: [HistogramTotals; PHASES],
     /// What happened at its breakers.
     pub breaker: BreakerTotals,
+    /// What came of its batches on the pool.
+    pub batches: BatchTotals,
     /// Requests that were refused for want of room, indexed as [`Reason::ALL`].
     pub refusals: [u64; Reason::ALL.len()],
 }
@@ -152,6 +158,7 @@ impl Facts {
             shards: (0..threads.max(1)).map(|_| CachePadded::default()).collect(),
             run_nanos_per_row: CachePadded::new(AtomicU64::new(COST_UNKNOWN)),
             breaker: BreakerEvents::default(),
+            batches: BatchCounts::default(),
             refusals: Refusals::default(),
         }
     }
@@ -163,6 +170,32 @@ impl Facts {
     /// What happens at the version's breaker.
     pub(crate) fn breaker(&self) -> &BreakerEvents {
         &self.breaker
+    }
+
+    /// Counts one run of the engine over `rows` of one request or of several; with nanoseconds of reading, of the run
+    /// and of writing.
+    pub(crate) fn count_run(&self, rows: u64, nanos: [u64; 3]) {
+        if let Some(shard) = self.shard() {
+            shard.sizes.count(rows, 1, nanos);
+        }
+    }
+
+    /// Adds to a run that has been counted what reading and writing took.
+    pub(crate) fn add_to_run(&self, rows: u64, nanos: [u64; 3]) {
+        if let Some(shard) = self.shard() {
+            shard.sizes.count(rows, 0, nanos);
+        }
+    }
+
+    /// Counts one batch of the pool.
+    pub(crate) fn count_batch(&self, note: BatchNote) {
+        self.batches.count(note);
+    }
+
+    /// What came of batches.
+    #[must_use]
+    pub fn batches(&self) -> BatchTotals {
+        self.batches.totals()
     }
 
     /// Requests that found no room.
@@ -182,7 +215,6 @@ impl Facts {
             return;
         }
         shard.rows.fetch_add(observation.rows, Relaxed);
-        shard.executions.fetch_add(1, Relaxed);
         shard.last_unix_ms.store(observation.ended_unix_ms, Relaxed);
         for (histogram, nanos) in shard.phases.iter().zip(observation.nanos) {
             let Some(nanos) = nanos else { continue };
@@ -234,7 +266,7 @@ impl Facts {
             }
             totals.unsuccessful_nanos += shard.unsuccessful_nanos.load(Relaxed);
             totals.rows += shard.rows.load(Relaxed);
-            totals.executions += shard.executions.load(Relaxed);
+            shard.sizes.add_to(&mut totals.sizes);
             totals.last_unix_ms = totals.last_unix_ms.max(shard.last_unix_ms.load(Relaxed));
             for (sum, histogram) in totals.phases.iter_mut().zip(&shard.phases) {
                 sum.nanos += histogram.nanos.load(Relaxed);
@@ -243,6 +275,8 @@ impl Facts {
                 }
             }
         }
+        totals.batches = self.batches.totals();
+        totals.executions = totals.sizes.iter().map(|size| size.runs).sum();
         totals
     }
 }
@@ -263,6 +297,7 @@ mod tests {
                 scope.spawn(|| {
                     for _ in 0..1000 {
                         facts.record(&observation(Outcome::Success, 30_000));
+                        facts.count_run(2, [0; 3]);
                     }
                     facts.record(&observation(Outcome::Invalid, 7));
                 });

@@ -17,6 +17,8 @@
 //! | [`oip`] | what the Open Inference Protocol means, whatever the wire |
 //! | [`callers`] | who is calling, may they, and how often |
 //! | [`readiness`] | whether the server may get traffic |
+//! | [`scheduler`] | threads that run inferences, and who of those that wait is next |
+//! | [`batching`] | requests of one version run together |
 //! | [`memory`] | what the process holds of the machine's memory |
 //! | [`pool`] | named threads behind a bounded queue |
 //! | [`breaker`] | the breaker of a version, and what happened at it |
@@ -27,6 +29,7 @@
 //! | [`tally`] | answers of a door by word |
 //! | [`likeness`] | "did you mean …?" |
 
+pub mod batching;
 pub mod bodies;
 pub mod breaker;
 pub mod callers;
@@ -41,13 +44,15 @@ pub mod memory;
 pub mod oip;
 pub mod overload;
 pub mod pipeline;
-pub mod pool;
+mod pool;
 pub mod readiness;
 pub mod registry;
 pub mod repository;
 pub mod residency;
+pub mod scheduler;
 pub mod tally;
 
+pub use batching::{BatchNote, BatchTotals, BatchingSettings, BatchingView, Delay, SizeTotals};
 pub use bodies::{Bodies, Counted, Held};
 pub use breaker::{BreakerDefaults, BreakerTotals, BreakerView};
 pub use callers::{Callers, Quota, Tokens};
@@ -57,10 +62,11 @@ pub use facts::{FactsTotals, LATENCY_BUCKETS_NANOS};
 pub use faults::Faults;
 pub use overload::OverloadDefaults;
 pub use pipeline::{Call, Codec, InferRequest, Pipeline, PipelineSettings, Ran};
-pub use pool::{Pending, Pool};
+pub use pool::Pending;
 pub use readiness::{Component, Readiness};
 pub use registry::{
     IndexEntry, Lease, Meaning, Opened, ReadyVersion, Registry, RegistrySettings, Standing, VersionView,
 };
 pub use repository::{Manifest, Repository, Role, VersionPolicy};
+pub use scheduler::{Lane, Scheduler, SchedulerSettings};
 pub use tally::Tally;

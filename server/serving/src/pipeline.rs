@@ -5,6 +5,7 @@
 //! on the session pool, are given up when their time is over, and are stopped when nobody waits for them
 //! any more. Every call passes the breaker of its version. Knows no wire format and no status code.
 
+mod job;
 mod passage;
 
 use std::{
@@ -20,11 +21,13 @@ use candor_domain::{
 use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
+    batching::{BatchNote, BatchingView},
     facts::Facts,
     overload::seconds,
-    pool::Pool,
     registry::{Came, Lease, ReadyVersion, Registry},
+    scheduler::{Lane, QueueFull, Scheduler},
 };
+use job::Pooled;
 use passage::{Passage, Progress, Waiter, ending};
 
 /// How the pipeline behaves.
@@ -56,6 +59,8 @@ pub struct InferRequest {
     pub outputs: Vec<usize>,
     /// The caller's own limit on time.
     pub timeout: Option<Duration>,
+    /// How urgent it is among those that wait: 1 is the highest level, 0 the default one.
+    pub priority: u64,
 }
 
 /// A wire format: reads one request, writes its reply.
@@ -89,6 +94,8 @@ pub struct Ran<'a> {
     pub outputs: Vec<Tensor>,
     /// Nanoseconds that each phase took, indexed as [`Phase::ALL`], as far as they are over.
     pub nanos: [Option<u64>; Phase::ALL.len()],
+    /// The batch that it was run in, if it went through the pool.
+    pub batch: Option<BatchNote>,
     /// The time, for formats that tell it.
     pub clock: &'a dyn Clock,
 }
@@ -96,7 +103,7 @@ pub struct Ran<'a> {
 /// The way of a request through serving.
 pub struct Pipeline {
     registry: Arc<Registry>,
-    sessions: Pool,
+    sessions: Scheduler,
     clock: Arc<dyn Clock>,
     settings: PipelineSettings,
 }
@@ -104,7 +111,12 @@ pub struct Pipeline {
 impl Pipeline {
     /// A pipeline over `registry` whose dear requests run on `sessions`.
     #[must_use]
-    pub fn new(registry: Arc<Registry>, sessions: Pool, clock: Arc<dyn Clock>, settings: PipelineSettings) -> Self {
+    pub fn new(
+        registry: Arc<Registry>,
+        sessions: Scheduler,
+        clock: Arc<dyn Clock>,
+        settings: PipelineSettings,
+    ) -> Self {
         Self { registry, sessions, clock, settings }
     }
 
@@ -123,6 +135,18 @@ impl Pipeline {
     #[must_use]
     pub fn queued(&self) -> usize {
         self.sessions.queued()
+    }
+
+    /// Inferences of one version that wait for a thread now.
+    #[must_use]
+    pub fn queued_in(&self, lane: &Lane) -> usize {
+        self.sessions.reading(lane).queued
+    }
+
+    /// How requests of a version are put together, and what came of it.
+    #[must_use]
+    pub fn batching_of(&self, version: &ReadyVersion) -> BatchingView {
+        BatchingView::of(version, self.sessions.reading(version.lane()))
     }
 
     /// Answers one request.
@@ -192,55 +216,44 @@ impl Pipeline {
             Ok(slot) => work.slot = Some(slot),
             Err(refusal) => return work.finish(Err(refusal)),
         }
-        let (facts, limit) = (Arc::clone(work.lease.facts()), Arc::clone(work.lease.limit()));
+        let (facts, lane) = (Arc::clone(work.lease.facts()), Arc::clone(work.lease.lane()));
+        let limit = Arc::clone(work.lease.limit());
         let (admitted, time) = (
             work.admitted,
             work.timeout().map_or(self.settings.inference_max, |own| own.min(self.settings.inference_max)),
         );
         let deadline = admitted.after(time);
         let mut waiter = Waiter::new(work.permit.take(), Arc::clone(&self.clock));
-        let progress = waiter.progress();
-        work.progress = Some(Arc::clone(&progress));
-        let clock = Arc::clone(&self.clock);
-        // The caller's own limit, if only the pool could read it.
-        let (tell, told) = oneshot::channel::<Duration>();
-        let task = move || {
-            work.lap(Phase::Queue);
-            if progress.cancel.is_cancelled() {
-                return work.finish(Err(Error::new(ErrorCode::Cancelled, "nobody waits for the answer any more")));
-            }
-            if let Err(error) = work.decode() {
-                return work.finish(Err(error));
-            }
-            if let Some(own) = work.timeout() {
-                if clock.now() > admitted.after(own) {
-                    return work.finish(Err(too_slow(own)));
-                }
-                let _ = tell.send(own);
-            }
-            work.run_encode_finish()
+        work.progress = Some(waiter.progress());
+        let form = work.form();
+        // The caller's own limit, if only the pool can read it.
+        let (tell, told) = match form {
+            Some(_) => (None, None),
+            None => Some(oneshot::channel::<Duration>()).unzip(),
         };
-        let Ok(pending) = self.sessions.submit(task) else {
-            let error = Error::no_room(Reason::QueueFull, "the queue for inferences is full")
-                .at("limits.inference_queue_max")
-                .retry_after_s(seconds(limit.drain()));
-            return Err(remember(&facts, &*self.clock, admitted, error));
-        };
-        waiter.waits_for(pending.queued());
+        let (job, pending) = Pooled::new(work, tell);
+        match self.sessions.submit(&lane, form, deadline, Box::new(job)) {
+            Ok(ticket) => waiter.queued(ticket),
+            Err((full, job)) => {
+                let error = overloaded(full, job.version()).retry_after_s(seconds(limit.drain()));
+                return Err(remember(&facts, &*self.clock, admitted, error));
+            }
+        }
         let until = |deadline| self.clock.now().until(deadline);
         let answer = async {
-            let mut answer = pin!(pending.wait());
+            let mut pending = pin!(pending);
+            let Some(told) = told else { return Ok(pending.await) };
             let own = tokio::select! {
                 biased;
-                answer = &mut answer => return Ok(answer),
+                answer = &mut pending => return Ok(answer),
                 Ok(own) = told => own,
             };
-            timeout(until(admitted.after(own)), answer).await.map_err(|_| own)
+            timeout(until(admitted.after(own)), pending).await.map_err(|_| own)
         };
         match timeout(until(deadline), answer).await {
             Ok(Ok(reply)) => {
                 let lost = || Error::new(ErrorCode::Internal, "the inference was lost");
-                let reply = reply.unwrap_or_else(|| Err(remember(&facts, &*self.clock, admitted, lost())));
+                let reply = reply.unwrap_or_else(|_| Err(remember(&facts, &*self.clock, admitted, lost())));
                 waiter.end(ending(reply.as_ref().err()));
                 reply
             }
@@ -255,7 +268,17 @@ impl Pipeline {
     }
 }
 
-fn too_slow(time: Duration) -> Error {
+fn overloaded(full: QueueFull, version: &ReadyVersion) -> Error {
+    let (what, at, max) = match full {
+        QueueFull::All(max) => ("the queue for inferences is full".to_owned(), "limits.inference_queue_max", max),
+        QueueFull::Lane(max) => {
+            (format!("the queue of model '{}' is full", version.model), "limits.queue_per_model_max", max)
+        }
+    };
+    Error::no_room(Reason::QueueFull, what).at(at).expected(format!("at most {max} that wait"))
+}
+
+pub(crate) fn too_slow(time: Duration) -> Error {
     Error::new(ErrorCode::DeadlineExceeded, "the inference took too long")
         .expected(format!("an answer within {} ms", time.as_millis()))
         .hint("send fewer rows, or raise the timeout or limits.inference_ms_max")
@@ -293,6 +316,9 @@ struct Work<C> {
     nanos: [Option<u64>; Phase::ALL.len()],
     /// How long the run took, however it ended.
     run_nanos: u64,
+    /// Whether it ran, and had the run for itself.
+    ran_alone: bool,
+    batch: Option<BatchNote>,
 }
 
 impl<C: Codec> Work<C> {
@@ -312,6 +338,8 @@ impl<C: Codec> Work<C> {
             mark: admitted,
             nanos: [None; Phase::ALL.len()],
             run_nanos: 0,
+            ran_alone: false,
+            batch: None,
         }
     }
 
@@ -336,6 +364,12 @@ impl<C: Codec> Work<C> {
         self.mark = now;
         self.set(phase, took);
         took
+    }
+
+    /// Nanoseconds of decode, run and encode, as far as they are over.
+    fn spent(&self) -> [u64; 3] {
+        [Phase::Decode, Phase::Run, Phase::Encode]
+            .map(|phase| self.nanos.get(phase as usize).copied().flatten().unwrap_or(0))
     }
 
     /// Reads and checks the request, once.
@@ -376,6 +410,7 @@ impl<C: Codec> Work<C> {
         self.run_nanos = took;
         self.progress.as_deref().inspect(|progress| progress.end(took));
         let outputs = outputs?;
+        self.ran_alone = true;
         self.lease.facts().learn_cost(self.rows, took);
         self.lease.cross_check().offer(&request.inputs, &request.outputs, &outputs);
         Ok(outputs)
@@ -384,7 +419,8 @@ impl<C: Codec> Work<C> {
     fn encode(&mut self, outputs: Vec<Tensor>) -> Result<C::Reply> {
         let Some(codec) = self.codec.take() else { return Err(lost()) };
         let fallback_from = self.fallback_from.as_ref();
-        let ran = Ran { version: &self.lease, fallback_from, outputs, nanos: self.nanos, clock: &*self.clock };
+        let (version, nanos, clock) = (&*self.lease, self.nanos, &*self.clock);
+        let ran = Ran { version, fallback_from, outputs, nanos, batch: self.batch, clock };
         let reply = caught(|| codec.encode(ran))?;
         self.lap(Phase::Encode);
         Ok(reply)
@@ -397,8 +433,12 @@ impl<C: Codec> Work<C> {
         let outcome = reply.as_ref().map_or_else(outcome, |_| Outcome::Success);
         let observation =
             Observation { outcome, rows: self.rows, nanos: self.nanos, ended_unix_ms: self.clock.unix_ms() };
-        self.lease.facts().record(&observation);
-        reply.as_ref().err().inspect(|error| self.lease.facts().refusals().count(error));
+        let facts = self.lease.facts();
+        if self.ran_alone {
+            facts.count_run(self.rows, self.spent());
+        }
+        facts.record(&observation);
+        reply.as_ref().err().inspect(|error| facts.refusals().count(error));
         if let Some(slot) = self.slot.take() {
             // What has not been taken from the queue has only waited.
             let waited = self.nanos.get(Phase::Queue as usize).copied().flatten();
@@ -420,7 +460,7 @@ fn lost() -> Error {
 }
 
 /// A panic ends one request, never a thread.
-fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err(Error::new(ErrorCode::EngineFailed, "the inference panicked; see the server's log")))
 }

@@ -7,7 +7,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | `layers` | where each value comes from |
-//! | `breaker` | `[breaker]` |
+//! | `batching`, `breaker` | `[batching]` and what the scheduler needs, `[breaker]` |
 //! | `overload` | `[overload]`, and the memory of all bodies |
 //! | `settings` | what the values mean and which are allowed |
 //! | `grpc`, `health` | the same for the gRPC door and the health listener |
@@ -16,6 +16,7 @@
 //! | `reach` | who may reach the doors without a token |
 //! | `reference` | docs/CONFIG.md and `candor config show` |
 
+mod batching;
 mod breaker;
 mod grpc;
 mod health;

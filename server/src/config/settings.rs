@@ -16,11 +16,13 @@ use candor_http_api::{
     contracts::{VertexPaths, fault_of_health_path, fault_of_path},
 };
 use candor_serving::{
-    BreakerDefaults, CrossCheckSettings, EngineChoice, OverloadDefaults, VersionPolicy, oip::TensorLimits,
+    BatchingSettings, BreakerDefaults, CrossCheckSettings, EngineChoice, OverloadDefaults, SchedulerSettings,
+    VersionPolicy, oip::TensorLimits,
 };
 use toml::Value;
 
 use super::{
+    batching::{read_batching, read_scheduling},
     breaker::read_breaker,
     grpc::GrpcSettings,
     health::HealthSettings,
@@ -60,10 +62,11 @@ pub struct Settings {
     pub engine: EngineChoice,
     pub ort_library: Option<PathBuf>,
     pub cross_check: CrossCheckSettings,
+    pub scheduling: SchedulerSettings,
+    pub batching: BatchingSettings,
     pub inline_run_max: Duration,
     pub inline_body_bytes_max: usize,
     pub inference_max: Duration,
-    pub inference_queue_max: usize,
     pub inflight_max: u32,
     pub requests_per_second_max: Option<NonZeroU32>,
     pub model_bytes_max: u64,
@@ -99,6 +102,7 @@ impl Settings {
             http_addrs.iter_mut().filter(|_| port > 0).for_each(|addr| addr.set_port(port));
         }
         let http_limits = read_http_limits(&mut read);
+        let threads = Threads::read(&mut read);
         let grpc = GrpcSettings::read(&mut read, &http_limits);
         let doors = [("http.addr", http_addrs.as_slice()), ("grpc.addr", &grpc.addrs)];
         let faults_enabled = read_reach(&mut read, tokens_file.is_some(), doors);
@@ -122,11 +126,12 @@ impl Settings {
                 file_bytes_max: read.whole("cross_check.file_bytes_max", 0..=1024 * GIB),
                 queue_max: read.size("cross_check.queue_max", 1..=1_000_000),
             },
-            threads: Threads::read(&mut read),
+            threads: threads.clone(),
+            scheduling: read_scheduling(&mut read, threads.pool),
+            batching: read_batching(&mut read),
             inline_run_max: Duration::from_micros(read.whole("execution.inline_run_us_max", 0..=1_000_000)),
             inline_body_bytes_max: read.size("execution.inline_body_bytes_max", 0..=GIB),
             inference_max: read.millis("limits.inference_ms_max"),
-            inference_queue_max: read.size("limits.inference_queue_max", 1..=1_000_000),
             inflight_max: u32::try_from(read.whole("limits.inflight_per_model_max", 1..=1_000_000)).unwrap_or(1),
             requests_per_second_max: u32::try_from(read.whole("limits.requests_per_second_max", 0..=1_000_000_000))
                 .ok()

@@ -6,7 +6,9 @@ use candor_serving::{
     oip::statistics::{self, Span, Spans},
 };
 
-use crate::proto::{InferStatistics, ModelStatistics, ModelStatisticsResponse, StatisticDuration};
+use crate::proto::{
+    InferBatchStatistics, InferStatistics, ModelStatistics, ModelStatisticsResponse, StatisticDuration,
+};
 
 /// The counters of all models, of one, or of one version.
 pub(super) fn read(registry: &Registry, model: &str, version: Option<&str>) -> Result<ModelStatisticsResponse> {
@@ -37,5 +39,13 @@ fn of(view: &VersionView) -> ModelStatistics {
             cache_hit: Some(StatisticDuration::default()),
             cache_miss: Some(StatisticDuration::default()),
         }),
+        batch_stats: statistics::batches(&view.totals)
+            .map(|spans| InferBatchStatistics {
+                batch_size: spans.rows,
+                compute_input: duration(spans.compute_input),
+                compute_infer: duration(spans.compute_infer),
+                compute_output: duration(spans.compute_output),
+            })
+            .collect(),
     }
 }

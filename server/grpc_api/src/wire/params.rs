@@ -12,6 +12,8 @@ use super::fields::{Fields, Value};
 pub(super) struct Params {
     /// The caller's limit on time.
     pub(super) timeout: Option<Duration>,
+    /// How urgent the request is: 1 is the highest level, 0 the default one.
+    pub(super) priority: u64,
     /// How many classes of this output are wanted.
     pub(super) classes: Option<u64>,
 }
@@ -51,6 +53,7 @@ impl Params {
         };
         match key {
             "timeout" => self.timeout = Some(number()?).filter(|micros| *micros > 0).map(Duration::from_micros),
+            "priority" => self.priority = number()?,
             "classification" => self.classes = Some(number()?).filter(|classes| *classes > 0),
             "shared_memory_region" => {
                 return Err(Error::new(ErrorCode::Unsupported, "shared memory is not taken")

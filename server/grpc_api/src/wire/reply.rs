@@ -23,6 +23,8 @@ use crate::proto::{
 /// The parameter of a reply that another version than the one that was asked for has given, because the breaker of
 /// that one is open: it names that one.
 const FALLBACK_FROM: &str = "candor_fallback_from";
+/// The parameter that says with how many others a request of the pool ran, and why not with more.
+const BATCH: &str = "candor_batch";
 
 fn text(text: &str) -> InferParameter {
     InferParameter { parameter_choice: Some(ParameterChoice::StringParam(text.to_owned())) }
@@ -30,7 +32,7 @@ fn text(text: &str) -> InferParameter {
 
 /// Writes the reply to a request that had `id`, wished for `wishes` and was `raw` or not.
 pub(super) fn write(ran: Ran<'_>, id: String, wishes: &[Wish], raw: bool) -> Result<ModelInferResponse> {
-    let Ran { version, fallback_from, outputs, .. } = ran;
+    let Ran { version, fallback_from, batch, outputs, .. } = ran;
     let (specs, batched) = (&version.signature.outputs, version.signature.is_batched());
     let mut named: Vec<(String, Tensor)> = Vec::with_capacity(wishes.len());
     for (wish, tensor) in wishes.iter().zip(outputs) {
@@ -50,6 +52,7 @@ pub(super) fn write(ran: Ran<'_>, id: String, wishes: &[Wish], raw: bool) -> Res
         parameters: fallback_from
             .map(|version| (FALLBACK_FROM.to_owned(), text(version.as_str())))
             .into_iter()
+            .chain(batch.map(|batch| (BATCH.to_owned(), text(&batch.to_string()))))
             .collect(),
         outputs: Vec::with_capacity(named.len()),
         raw_output_contents: Vec::new(),

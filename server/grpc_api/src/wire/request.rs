@@ -104,6 +104,7 @@ impl Codec for InferCodec {
             inputs: parts.tensors(signature, &self.limits)?,
             outputs: self.wishes.iter().map(|wish| wish.output).collect(),
             timeout: parts.params.timeout,
+            priority: parts.params.priority,
         })
     }
 

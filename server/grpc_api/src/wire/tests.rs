@@ -172,7 +172,14 @@ fn reply(codec: InferCodec, datatype: Datatype, outputs: Vec<Tensor>) -> proto::
     static CLOCK: LazyLock<ManualClock> = LazyLock::new(ManualClock::default);
     let version = version(datatype);
     codec
-        .encode(Ran { version: &version, fallback_from: None, outputs, nanos: Default::default(), clock: &*CLOCK })
+        .encode(Ran {
+            version: &version,
+            fallback_from: None,
+            outputs,
+            nanos: Default::default(),
+            batch: None,
+            clock: &*CLOCK,
+        })
         .unwrap()
 }
 
@@ -375,8 +382,14 @@ fn an_answer_that_another_version_gave_says_so() {
     let (codec, request) = decode(Datatype::Fp32, &raw(&fp32(3))).unwrap();
     let (version, asked) = (version(Datatype::Fp32), candor_domain::Version::parse("2").unwrap());
     let fallback_from = Some(&asked);
-    let ran =
-        Ran { version: &version, fallback_from, outputs: request.inputs, nanos: Default::default(), clock: &*CLOCK };
+    let ran = Ran {
+        version: &version,
+        fallback_from,
+        outputs: request.inputs,
+        nanos: Default::default(),
+        batch: None,
+        clock: &*CLOCK,
+    };
     let answer = codec.encode(ran).unwrap();
     let from = answer.parameters["candor_fallback_from"].parameter_choice.clone();
     assert_eq!(from, Some(proto::infer_parameter::ParameterChoice::StringParam("2".to_owned())));

@@ -9,7 +9,7 @@ use std::{
 use actix_web::web::Bytes;
 use candor_domain::{Error, Result, Tensor, Version};
 use candor_serving::{
-    Codec, InferRequest, Ran, ReadyVersion,
+    BatchNote, Codec, InferRequest, Ran, ReadyVersion,
     features::{FeatureSet, RowCount, Spot, Table},
 };
 
@@ -141,6 +141,7 @@ pub(crate) struct ContractReply {
     pub(crate) filled: usize,
     /// The version that would have answered if its breaker were not open.
     pub(crate) fallback_from: Option<Version>,
+    pub(crate) batch: Option<BatchNote>,
 }
 
 impl ContractCodec {
@@ -225,11 +226,11 @@ impl Codec for ContractCodec {
                 return Err(Error::new(candor_domain::ErrorCode::Internal, "the table is missing"));
             }
         };
-        Ok(InferRequest { inputs, outputs: (0..version.signature.outputs.len()).collect(), timeout: None })
+        Ok(InferRequest { inputs, outputs: (0..version.signature.outputs.len()).collect(), timeout: None, priority: 0 })
     }
 
     fn encode(self, ran: Ran<'_>) -> Result<ContractReply> {
-        let Ran { version, fallback_from, outputs, .. } = ran;
+        let Ran { version, fallback_from, batch, outputs, .. } = ran;
         let carries = match self.dialect {
             Dialect::TfServing => Carries::NanToo,
             Dialect::Kserve | Dialect::Invocations | Dialect::Vertex => Carries::Json,
@@ -245,7 +246,7 @@ impl Codec for ContractCodec {
         let encoding =
             if bytes.len() >= self.limits.compress_bytes_min { self.encoding } else { ReplyEncoding::Identity };
         let (bytes, coding) = encoding.apply(bytes)?;
-        Ok(ContractReply { bytes, coding, filled: self.filled, fallback_from: fallback_from.cloned() })
+        Ok(ContractReply { bytes, coding, filled: self.filled, fallback_from: fallback_from.cloned(), batch })
     }
 }
 

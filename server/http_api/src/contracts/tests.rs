@@ -113,7 +113,14 @@ fn ask(model: &str, dialect: Dialect, form: Form, body: impl Into<Bytes>) -> Res
     version.signature.check(&request.inputs, version.manifest.rules())?;
     let outputs: Vec<Tensor> = version.session().run(&request.inputs, &request.outputs, None)?;
     let clock = ManualClock::default();
-    let ran = Ran { version: &version, fallback_from: None, outputs, nanos: [None; Phase::ALL.len()], clock: &clock };
+    let ran = Ran {
+        version: &version,
+        fallback_from: None,
+        outputs,
+        nanos: [None; Phase::ALL.len()],
+        batch: None,
+        clock: &clock,
+    };
     let reply = codec.encode(ran)?;
     Ok((String::from_utf8(reply.bytes).unwrap(), reply.filled))
 }

@@ -9,7 +9,7 @@ use actix_web::{
 };
 use candor_serving::Call;
 
-use super::{mark_fallback, target};
+use super::{mark_batch, mark_fallback, target};
 use crate::{
     Api, body,
     error::Answer,
@@ -72,5 +72,6 @@ fn respond(reply: ReplyBody) -> HttpResponse {
             .insert_header((header::VARY, HeaderValue::from_static("accept-encoding")));
     }
     mark_fallback(&mut response, reply.fallback_from.as_ref());
+    mark_batch(&mut response, reply.batch);
     response.body(reply.bytes)
 }

@@ -1,6 +1,7 @@
 //! One file per noun. A handler reads the request, calls one use-case, and writes the reply; it holds no
 //! state and decides nothing about models.
 
+pub(crate) mod batching;
 pub(crate) mod breaker;
 pub(crate) mod catalog;
 pub(crate) mod docs;
@@ -17,15 +18,28 @@ pub(crate) mod server;
 pub(crate) mod statistics;
 pub(crate) mod v1;
 
-use actix_web::{HttpRequest, HttpResponseBuilder, http::header::HeaderName};
+use actix_web::{
+    HttpRequest, HttpResponseBuilder,
+    http::header::{HeaderName, HeaderValue},
+};
 use candor_domain::Version;
+use candor_serving::BatchNote;
 
 const FALLBACK_FROM: HeaderName = HeaderName::from_static("candor-fallback-from");
+const BATCH: HeaderName = HeaderName::from_static("candor-batch");
 
 /// Says which version would have answered if its breaker were not open.
 fn mark_fallback(response: &mut HttpResponseBuilder, from: Option<&Version>) {
     if let Some(from) = from {
         response.insert_header((FALLBACK_FROM, from.as_str()));
+    }
+}
+
+/// Says with how many others a request of the pool ran, and why not with more.
+fn mark_batch(response: &mut HttpResponseBuilder, batch: Option<BatchNote>) {
+    // Digits and words are a header's value.
+    if let Some(value) = batch.and_then(|batch| HeaderValue::try_from(batch.to_string()).ok()) {
+        response.insert_header((BATCH, value));
     }
 }
 

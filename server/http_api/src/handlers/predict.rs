@@ -10,7 +10,7 @@ use actix_web::{
 use candor_domain::Result;
 use candor_serving::Call;
 
-use super::{mark_fallback, target};
+use super::{mark_batch, mark_fallback, target};
 use crate::{
     Api,
     body::{self, PREDICTION},
@@ -45,7 +45,8 @@ pub(crate) async fn predict(request: HttpRequest, payload: Payload, api: Data<Ap
     let encoding = ReplyEncoding::accepted(request.headers().get(header::ACCEPT_ENCODING));
     let codec = PredictCodec::new(body, form, encoding, Arc::clone(&api.limits));
     let (model, version) = target(&request);
-    let PredictReply { bytes, coding, fallback_from } = api.pipeline.infer(Call { model, version }, codec).await?;
+    let reply = api.pipeline.infer(Call { model, version }, codec).await?;
+    let PredictReply { bytes, coding, fallback_from, batch } = reply;
     let mut response = HttpResponse::Ok();
     response
         .insert_header((header::CONTENT_TYPE, HeaderValue::from_static(media_type)))
@@ -54,6 +55,7 @@ pub(crate) async fn predict(request: HttpRequest, payload: Payload, api: Data<Ap
         response.insert_header((header::CONTENT_ENCODING, HeaderValue::from_static(coding)));
     }
     mark_fallback(&mut response, fallback_from.as_ref());
+    mark_batch(&mut response, batch);
     Ok(response.body(bytes))
 }
 

@@ -1,4 +1,4 @@
-//! A JSON body: `rows` of objects or lists, or `columns`; with `id` and `timeout_ms`.
+//! A JSON body: `rows` of objects or lists, or `columns`; with `id`, `timeout_ms` and `priority`.
 //!
 //! Read in one pass, by seeds that put each value where it belongs. What is wrong with the table is
 //! remembered there; what is wrong with the body itself ends the reading.
@@ -110,6 +110,7 @@ const NO_NAN: &str = "JSON has no NaN or Infinity; send null for a gap, where th
 pub(crate) struct Head {
     pub(crate) id: Option<String>,
     pub(crate) timeout_ms: Option<u64>,
+    pub(crate) priority: Option<u64>,
 }
 
 /// Reads a body that is JSON as usual, whatever the table has to say of it. If it is not, what was read is of no use.
@@ -128,7 +129,7 @@ pub(crate) fn read(body: &[u8], table: &mut Table<'_>, reading: &Reading<'_>) ->
     }
 }
 
-const MEMBERS: [&str; 4] = ["rows", "columns", "id", "timeout_ms"];
+const MEMBERS: [&str; 5] = ["rows", "columns", "id", "timeout_ms", "priority"];
 
 struct BodySeed<'t, 's, 'r> {
     table: &'t mut Table<'s>,
@@ -183,6 +184,7 @@ impl<'de> Visitor<'de> for BodySeed<'_, '_, '_> {
                     map.next_value_seed(ColumnsSeed { table, reading })?;
                 }
                 "id" => head.id = Some(read_id(map.next_value()?).map_err(raise)?),
+                "priority" => head.priority = read_priority(map.next_value()?).map_err(raise)?,
                 _ => head.timeout_ms = read_timeout(map.next_value()?).map_err(raise)?,
             }
         }
@@ -236,16 +238,34 @@ fn shown(raw: &RawValue) -> String {
 /// Longest limit on time that a caller may set: a day. (Longer ones are likely to be in another unit.)
 pub(super) const TIMEOUT_MS_MAX: u64 = 24 * 60 * 60 * 1000;
 
+/// Lowest level of priority, as a number.
+pub(super) const PRIORITY_MAX: u64 = 100;
+
+/// A whole number that is not negative; in JSON 250.0 is as whole as 250 (JSON Schema 2020-12 §6.1.1).
+fn whole(raw: &RawValue) -> Option<u64> {
+    let whole = || raw.get().parse().ok().filter(|number: &f64| *number >= 0.0 && number.fract() == 0.0);
+    raw.get().parse().ok().or_else(|| whole().map(|number| number as u64))
+}
+
 /// A limit on time; 0 means none of the caller's own.
 fn read_timeout(raw: &RawValue) -> Result<Option<u64>> {
-    // In JSON 250.0 is as whole as 250 (JSON Schema 2020-12 §6.1.1).
-    let whole = || raw.get().parse().ok().filter(|millis: &f64| *millis >= 0.0 && millis.fract() == 0.0);
-    match raw.get().parse().ok().or_else(|| whole().map(|millis| millis as u64)) {
+    match whole(raw) {
         Some(0) => Ok(None),
         Some(millis) if millis <= TIMEOUT_MS_MAX => Ok(Some(millis)),
         Some(_) | None => Err(Error::invalid("there is no such timeout")
             .at("/timeout_ms")
             .expected(format!("whole milliseconds, 0 to {TIMEOUT_MS_MAX}"))
+            .got(shown(raw))),
+    }
+}
+
+/// A level of priority; 0 means the model's own.
+fn read_priority(raw: &RawValue) -> Result<Option<u64>> {
+    match whole(raw) {
+        Some(level) if level <= PRIORITY_MAX => Ok(Some(level)),
+        Some(_) | None => Err(Error::invalid("there is no such priority")
+            .at("/priority")
+            .expected(format!("a level from 1, the highest, to {PRIORITY_MAX}, or 0 for the model's own"))
             .got(shown(raw))),
     }
 }

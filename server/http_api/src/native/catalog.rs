@@ -151,6 +151,15 @@ pub struct ModelDescription {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub cross_check: Option<CrossCheckBody>,
+    /// Whether rows of a batch are answered as each alone, as measured at load: `bit-equal`, `within 1e-5`, `no` or
+    /// `not measured`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "bit-equal")]
+    pub batch_invariant: Option<String>,
+    /// Whether requests that wait may run together: `on`, or `off` and why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "on")]
+    pub batching: Option<String>,
     /// sha256 of its file, in hex.
     #[schema(example = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08")]
     pub sha256: String,
@@ -340,7 +349,8 @@ pub struct Described<'a> {
 impl ModelDescription {
     /// Describes one version of a model that has the ready versions `ready`.
     pub(crate) fn new(version: &ReadyVersion, ready: &[Version]) -> Self {
-        Self::of(&Described {
+        let plan = version.lane().plan();
+        let of_files = Self::of(&Described {
             model: &version.model,
             version: &version.version,
             ready_versions: ready,
@@ -356,7 +366,9 @@ impl ModelDescription {
             file_bytes: version.file_bytes,
             load_ms: version.load_ms,
             properties: &version.properties,
-        })
+        });
+        let (batch_invariant, batching) = (Some(plan.invariance.to_string()), Some(plan.to_string()));
+        Self { batch_invariant, batching, ..of_files }
     }
 
     /// Describes a version.
@@ -387,6 +399,8 @@ impl ModelDescription {
                 .collect(),
             engine_was: version.engine_was.map(EngineBody::from),
             cross_check: version.cross_check.as_ref().map(CrossCheckBody::new),
+            batch_invariant: None,
+            batching: None,
             sha256: version.sha256.to_owned(),
             file_bytes: version.file_bytes,
             load_ms: version.load_ms,

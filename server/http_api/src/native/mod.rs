@@ -11,11 +11,13 @@
 //! | `lines`, `csv` | bodies of CSV and JSON Lines; the records of CSV |
 //! | `reply` | predictions by row |
 //! | `catalog` | what models, versions, features and outputs are |
+//! | `batching` | how requests of a version are put together |
 //! | `breaker`, `faults` | breakers as they are shown; faults as they are ordered |
 //! | `check` | what a second engine says to a version |
 //! | `typed` | the API document of one model |
 //! | `schema` | the documented shapes of predict bodies |
 
+mod batching;
 mod body;
 mod breaker;
 mod catalog;
@@ -30,6 +32,7 @@ mod reply;
 mod schema;
 mod typed;
 
+pub use batching::BatchingBody;
 pub(crate) use body::{ColumnsSeed, Layout, Reading, RowSeed, RowsSeed, locate};
 pub use breaker::BreakerBody;
 pub use catalog::{Described, ModelDescription};

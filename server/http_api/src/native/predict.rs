@@ -4,7 +4,7 @@ use std::{cell::Cell as Slot, sync::Arc, time::Duration};
 
 use actix_web::web::Bytes;
 use candor_domain::{Phase, Result, Version};
-use candor_serving::{Codec, InferRequest, Ran, ReadyVersion, features::Table};
+use candor_serving::{BatchNote, Codec, InferRequest, Ran, ReadyVersion, features::Table};
 use uuid::{NoContext, Timestamp, Uuid};
 
 use super::{
@@ -33,6 +33,7 @@ pub(crate) struct PredictReply {
     pub(crate) bytes: Vec<u8>,
     pub(crate) coding: Option<&'static str>,
     pub(crate) fallback_from: Option<Version>,
+    pub(crate) batch: Option<BatchNote>,
 }
 
 /// One request's way in and out of the native API.
@@ -74,7 +75,7 @@ impl Codec for PredictCodec {
         let is_csv = matches!(self.form, Form::Csv { .. });
         let mut table = if is_csv { new_table().with_gaps_called("an empty cell") } else { new_table() };
         let reading = Reading::new(&layout, &self.limits);
-        let mut timeout = None;
+        let (mut timeout, mut priority) = (None, 0);
         match self.form {
             Form::Json => {
                 let head = match body::read_quickly(&self.body, &mut table, &reading) {
@@ -87,6 +88,7 @@ impl Codec for PredictCodec {
                 };
                 self.id = head.id;
                 timeout = head.timeout_ms.map(Duration::from_millis);
+                priority = head.priority.unwrap_or(0);
             }
             Form::JsonLines => lines::read_json_lines(&self.body, &mut table, &reading, &lines)?,
             Form::Csv { header } => lines::read_csv(&self.body, header, &mut table, &lines)?,
@@ -95,7 +97,7 @@ impl Codec for PredictCodec {
         let (inputs, gaps) = table.finish()?;
         self.filled_count = gaps.count;
         self.filled = gaps.first.iter().map(|gap| body::filled_at(layout.get(), set, &lines, *gap)).collect();
-        Ok(InferRequest { inputs, outputs: (0..version.signature.outputs.len()).collect(), timeout })
+        Ok(InferRequest { inputs, outputs: (0..version.signature.outputs.len()).collect(), timeout, priority })
     }
 
     fn encode(self, ran: Ran<'_>) -> Result<Self::Reply> {
@@ -122,6 +124,6 @@ impl Codec for PredictCodec {
         let encoding =
             if bytes.len() >= self.limits.compress_bytes_min { self.encoding } else { ReplyEncoding::Identity };
         let (bytes, coding) = encoding.apply(bytes)?;
-        Ok(PredictReply { bytes, coding, fallback_from: ran.fallback_from.cloned() })
+        Ok(PredictReply { bytes, coding, fallback_from: ran.fallback_from.cloned(), batch: ran.batch })
     }
 }

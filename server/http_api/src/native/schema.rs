@@ -31,6 +31,10 @@ pub struct PredictBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, maximum = 86400000)]
     pub timeout_ms: Option<u64>,
+    /// How urgent it is among requests that wait: 1 is the highest level; 0 means the model's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, maximum = 100)]
+    pub priority: Option<u64>,
 }
 
 /// Predictions, one a row, and what made them.

@@ -101,7 +101,7 @@ fn encode(codec: PredictCodec, tensors: Vec<Tensor>) -> Value {
     let version = version();
     let mut nanos = [None; Phase::ALL.len()];
     nanos[Phase::Run as usize] = Some(1_234_567);
-    let ran = Ran { version: &version, fallback_from: None, outputs: tensors, nanos, clock: &clock };
+    let ran = Ran { version: &version, fallback_from: None, outputs: tensors, nanos, batch: None, clock: &clock };
     serde_json::from_slice(&codec.encode(ran).unwrap().bytes).unwrap()
 }
 
@@ -265,8 +265,14 @@ fn values_that_are_not_finite_are_never_written() {
     tensors[0] = Tensor::new(shape, TensorData::Fp64(vec![1.0, f64::NAN])).unwrap();
     let version = version();
     let clock = ManualClock::default();
-    let ran =
-        Ran { version: &version, fallback_from: None, outputs: tensors, nanos: Default::default(), clock: &clock };
+    let ran = Ran {
+        version: &version,
+        fallback_from: None,
+        outputs: tensors,
+        nanos: Default::default(),
+        batch: None,
+        clock: &clock,
+    };
     let error = codec.encode(ran).err().unwrap().to_string();
     assert!(error.contains("output 'probabilities' is NaN or infinite at element 1"), "{error}");
 }

@@ -11,7 +11,7 @@ use candor_serving::{
 };
 use serde_json::{Map, Value, json};
 
-use super::body::{ID_CHARS_MAX, TIMEOUT_MS_MAX};
+use super::body::{ID_CHARS_MAX, PRIORITY_MAX, TIMEOUT_MS_MAX};
 use super::catalog::filler_value;
 use crate::openapi::errors;
 
@@ -227,6 +227,8 @@ fn request_schema(version: &ReadyVersion, features: &[FeatureSpec]) -> Value {
             "id": {"type": "string", "description": "Echoed in the reply.", "maxLength": ID_CHARS_MAX},
             "timeout_ms": {"type": "integer", "minimum": 0, "maximum": TIMEOUT_MS_MAX,
                 "description": "The caller's own limit on time, in milliseconds; 0 means none."},
+            "priority": {"type": "integer", "minimum": 0, "maximum": PRIORITY_MAX,
+                "description": "How urgent it is among requests that wait: 1 is the highest level; 0 means the model's own."},
         },
     });
     if let Some(object) = schema.as_object_mut() {

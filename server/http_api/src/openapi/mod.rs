@@ -46,6 +46,8 @@ pub use twin::twin;
         handlers::catalog::model,
         handlers::catalog::versions,
         handlers::catalog::version,
+        handlers::batching::show,
+        handlers::batching::show_version,
         handlers::catalog::openapi,
         handlers::catalog::openapi_30,
         handlers::infer::infer,

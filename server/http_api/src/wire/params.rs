@@ -23,6 +23,8 @@ pub(crate) struct Params {
     pub(crate) classification: Option<u64>,
     /// The caller's limit on time, in microseconds; 0 means none.
     pub(crate) timeout_micros: Option<u64>,
+    /// How urgent the request is: 1 is the highest level, 0 the default one.
+    pub(crate) priority: Option<u64>,
 }
 
 /// Reads a `parameters` object at a place.
@@ -95,6 +97,7 @@ impl<'de> Visitor<'de> for ParamsSeed<'_> {
                 "binary_data_output" => params.binary_data_output.is_some(),
                 "classification" => params.classification.is_some(),
                 "timeout" => params.timeout_micros.is_some(),
+                "priority" => params.priority.is_some(),
                 // What has no effect has none twice, and remembering every name would cost memory.
                 _ => false,
             };
@@ -107,6 +110,7 @@ impl<'de> Visitor<'de> for ParamsSeed<'_> {
                 "binary_data_output" => params.binary_data_output = truth()?,
                 "classification" => params.classification = number()?,
                 "timeout" => params.timeout_micros = number()?,
+                "priority" => params.priority = number()?,
                 _ => {}
             }
         }

@@ -7,7 +7,7 @@ use std::{borrow::Cow, io::Write as _};
 
 use actix_web::http::header::HeaderValue;
 use candor_domain::{Error, ErrorCode, Result, Tensor, TensorData, Version};
-use candor_serving::{ReadyVersion, oip::bytes as tensor_bytes};
+use candor_serving::{BatchNote, ReadyVersion, oip::bytes as tensor_bytes};
 use flate2::{Compression, write::GzEncoder, write::ZlibEncoder};
 
 use super::write;
@@ -23,6 +23,8 @@ pub struct ReplyBody {
     pub coding: Option<&'static str>,
     /// The version that would have answered if its breaker were not open.
     pub fallback_from: Option<Version>,
+    /// The batch that it was run in, if it went through the pool.
+    pub batch: Option<BatchNote>,
 }
 
 /// A content encoding that the client accepts.
@@ -110,7 +112,7 @@ pub(crate) fn write_reply(
     }
     let encoding = if bytes.len() >= compress_bytes_min { encoding } else { ReplyEncoding::Identity };
     let (bytes, coding) = encoding.apply(bytes)?;
-    Ok(ReplyBody { bytes, json_bytes: binary.then_some(json_bytes), coding, fallback_from: None })
+    Ok(ReplyBody { bytes, json_bytes: binary.then_some(json_bytes), coding, fallback_from: None, batch: None })
 }
 
 fn check_json_can_carry(name: &str, data: &TensorData) -> Result<()> {

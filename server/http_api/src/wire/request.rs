@@ -92,7 +92,7 @@ impl Codec for InferCodec {
         let Form::Json(length) = self.form else {
             self.wishes = (0..signature.outputs.len()).map(all_outputs(true)).collect();
             let inputs = vec![raw::read_raw(signature, &self.body)?];
-            return Ok(InferRequest { inputs, outputs: self.wished_outputs(), timeout: None });
+            return Ok(InferRequest { inputs, outputs: self.wished_outputs(), timeout: None, priority: 0 });
         };
         let (json, tensors) = self.body.split_at_checked(length).unwrap_or((&self.body, &[]));
         let head = match self.read_quickly(signature, json) {
@@ -114,11 +114,12 @@ impl Codec for InferCodec {
         self.id = head.id;
         let inputs = place_inputs(signature, head.inputs, tensors)?;
         let timeout = head.params.timeout_micros.filter(|&micros| micros > 0).map(Duration::from_micros);
-        Ok(InferRequest { inputs, outputs: self.wished_outputs(), timeout })
+        let priority = head.params.priority.unwrap_or(0);
+        Ok(InferRequest { inputs, outputs: self.wished_outputs(), timeout, priority })
     }
 
     fn encode(self, ran: Ran<'_>) -> Result<ReplyBody> {
-        let Ran { version, fallback_from, outputs, .. } = ran;
+        let Ran { version, fallback_from, batch, outputs, .. } = ran;
         let specs = &version.signature.outputs;
         let batched = version.signature.is_batched();
         let replies = self.wishes.iter().zip(&outputs).filter_map(|(wish, tensor)| {
@@ -135,7 +136,7 @@ impl Codec for InferCodec {
         let replies = replies.collect::<Result<Few<_>>>()?;
         let (id, compress_min) = (self.id.as_deref(), self.limits.compress_bytes_min);
         let reply = reply::write_reply(version, id, &replies, self.encoding, compress_min)?;
-        Ok(ReplyBody { fallback_from: fallback_from.cloned(), ..reply })
+        Ok(ReplyBody { fallback_from: fallback_from.cloned(), batch, ..reply })
     }
 }
 

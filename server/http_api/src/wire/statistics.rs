@@ -2,7 +2,7 @@
 
 use candor_serving::{
     VersionView,
-    oip::statistics::{Span, Spans},
+    oip::statistics::{BatchSpans, Span, Spans, batches},
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -37,12 +37,36 @@ pub struct VersionStatistics {
     /// Always empty: there are no decoupled models.
     #[schema(example = json!({}))]
     pub response_stats: serde_json::Map<String, serde_json::Value>,
-    /// Always empty: requests are not yet batched by the server.
-    #[schema(example = json!([]))]
-    pub batch_stats: Vec<serde_json::Value>,
+    /// Runs of the engine by their rows, whoever put those together.
+    pub batch_stats: Vec<BatchStatistics>,
     /// Always empty: memory is not attributed to versions.
     #[schema(example = json!([]))]
     pub memory_usage: Vec<serde_json::Value>,
+}
+
+/// Runs of the engine over so many rows.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BatchStatistics {
+    /// Rows; above 64 the next power of two.
+    #[schema(example = 8)]
+    pub batch_size: u64,
+    /// Reading requests.
+    pub compute_input: Duration,
+    /// Inside the engine.
+    pub compute_infer: Duration,
+    /// Writing replies.
+    pub compute_output: Duration,
+}
+
+impl From<BatchSpans> for BatchStatistics {
+    fn from(spans: BatchSpans) -> Self {
+        Self {
+            batch_size: spans.rows,
+            compute_input: spans.compute_input.into(),
+            compute_infer: spans.compute_infer.into(),
+            compute_output: spans.compute_output.into(),
+        }
+    }
 }
 
 /// Counts and time by outcome and phase.
@@ -110,7 +134,7 @@ impl From<&VersionView> for VersionStatistics {
                 cache_miss: Duration::default(),
             },
             response_stats: serde_json::Map::new(),
-            batch_stats: Vec::new(),
+            batch_stats: batches(totals).map(BatchStatistics::from).collect(),
             memory_usage: Vec::new(),
         }
     }

@@ -39,6 +39,16 @@ pub(super) fn questions(
     questions
 }
 
+/// Made-up inputs of so many rows, the same for the same seed; nothing where a shape cannot be told or is too large.
+pub(crate) fn made_up_rows(
+    signature: &Signature,
+    features: Option<&FeatureSet>,
+    rows: u64,
+    seed: u64,
+) -> Option<Vec<Tensor>> {
+    made_up(signature, features, i64::try_from(rows).ok()?, &mut Dice::new(seed))
+}
+
 /// One value for each input; nothing where a shape cannot be told or is too large.
 fn made_up(signature: &Signature, features: Option<&FeatureSet>, rows: i64, dice: &mut Dice) -> Option<Vec<Tensor>> {
     let symbols: Vec<&str> = signature.inputs.iter().filter_map(|spec| row_symbol(spec)).collect();
@@ -141,7 +151,7 @@ fn text<'a>(feature: Option<&'a FeatureSpec>, dice: &mut Dice) -> &'a str {
 }
 
 /// A seed of a file's own, so that every start asks the same.
-pub(super) fn seed_of(sha256: &str) -> u64 {
+pub(crate) fn seed_of(sha256: &str) -> u64 {
     sha256.get(..16).and_then(|digits| u64::from_str_radix(digits, 16).ok()).unwrap_or(0)
 }
 

@@ -32,6 +32,7 @@ use candor_domain::{ModelName, Tensor, TensorSpec, Version};
 pub use report::{CrossCheckReport, CrossCheckState, Disagreement, LiveCounts};
 
 pub(crate) use checker::{Checker, Outbox};
+pub(crate) use inputs::{made_up_rows, seed_of};
 pub(crate) use live::Live;
 pub(crate) use trial::{Second, Subject, Trial};
 

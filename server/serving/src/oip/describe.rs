@@ -27,6 +27,8 @@ pub fn properties(version: &ReadyVersion) -> BTreeMap<String, String> {
         ("engine_passed_over", Some(joined(&version.passed_over)).filter(|passed| !passed.is_empty())),
         ("engine_was", version.engine_was.as_ref().map(ToString::to_string)),
         ("cross_check", Some(version.cross_check().report().to_string())),
+        ("batch_invariant", Some(version.lane().plan().invariance.to_string())),
+        ("batching", Some(version.lane().plan().to_string())),
         ("sha256", Some(version.sha256.clone())),
         ("file_bytes", Some(version.file_bytes.to_string())),
         ("notes", Some(version.origin.notes.join("; ")).filter(|notes| !notes.is_empty())),

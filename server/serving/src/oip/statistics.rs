@@ -2,7 +2,7 @@
 
 use candor_domain::{ModelName, Outcome, Phase, Result};
 
-use crate::{FactsTotals, Registry, VersionView};
+use crate::{FactsTotals, Registry, VersionView, batching::size_of_slot};
 
 /// How often, and how long together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -52,6 +52,27 @@ impl From<&FactsTotals> for Spans {
             success,
         }
     }
+}
+
+/// Runs of the engine over so many rows: counts and time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BatchSpans {
+    /// Rows; above 64 the next power of two.
+    pub rows: u64,
+    /// Reading requests.
+    pub compute_input: Span,
+    /// Inside the engine.
+    pub compute_infer: Span,
+    /// Writing replies.
+    pub compute_output: Span,
+}
+
+/// The sizes that there were, smallest first.
+pub fn batches(totals: &FactsTotals) -> impl Iterator<Item = BatchSpans> {
+    totals.sizes.iter().enumerate().filter(|(_, size)| size.runs > 0).map(|(slot, size)| {
+        let [input, infer, output] = size.nanos.map(|nanos| Span { count: size.runs, nanos });
+        BatchSpans { rows: size_of_slot(slot), compute_input: input, compute_infer: infer, compute_output: output }
+    })
 }
 
 /// The counters of one model, or of one of its versions.

@@ -17,9 +17,10 @@ use candor_domain::{Cancel, Clock, Ending, Error, ErrorCode, Permit, Result, Tic
 
 use super::{Call, remember};
 use crate::{
+    batching::Joint,
     breaker::refused,
-    pool::Queued,
     registry::{Lease, Registry},
+    scheduler::Ticket,
 };
 
 /// A lease on the version that answers, and the right to call it.
@@ -88,6 +89,8 @@ pub(super) fn ending(error: Option<&Error>) -> Ending {
 /// never ends.
 pub(super) struct Progress {
     pub(super) cancel: Cancel,
+    /// The run that it shares with others, while there is one.
+    joint: Mutex<Option<Arc<Joint>>>,
     permit: Mutex<Option<Permit>>,
     began: AtomicU64,
     took: AtomicU64,
@@ -96,6 +99,31 @@ pub(super) struct Progress {
 const NOT_YET: u64 = u64::MAX;
 
 impl Progress {
+    /// Its run is one with others; false when nobody waits for it any more.
+    pub(super) fn join(&self, joint: &Arc<Joint>) -> bool {
+        let mut slot = self.joint.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who leaves marks it first and looks here afterwards: one of the two sees the other, and one counts.
+        if self.cancel.is_cancelled() {
+            joint.one_has_gone();
+            return false;
+        }
+        *slot = Some(Arc::clone(joint));
+        true
+    }
+
+    /// Its run is its own again.
+    pub(super) fn part(&self) {
+        *self.joint.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Nobody waits for it any more.
+    fn leave(&self) {
+        self.cancel.cancel();
+        if let Some(joint) = self.joint.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            joint.one_has_gone();
+        }
+    }
+
     pub(super) fn begin(&self, now: Tick) {
         self.began.store(now.0, SeqCst);
     }
@@ -126,28 +154,31 @@ impl Progress {
 /// Waits for a run on the pool, and stops it when it stops waiting; one that has not begun leaves the queue.
 pub(super) struct Waiter {
     progress: Arc<Progress>,
-    queued: Option<Queued>,
+    /// Its place in the queue, until the answer has come.
+    ticket: Option<Ticket>,
     clock: Arc<dyn Clock>,
 }
 
 impl Waiter {
     pub(super) fn new(permit: Option<Permit>, clock: Arc<dyn Clock>) -> Self {
         let (began, took) = (AtomicU64::new(NOT_YET), AtomicU64::new(NOT_YET));
-        let progress = Progress { cancel: Cancel::default(), permit: Mutex::new(permit), began, took };
-        Self { progress: Arc::new(progress), queued: None, clock }
+        let (cancel, joint) = (Cancel::default(), Mutex::default());
+        let progress = Progress { cancel, joint, permit: Mutex::new(permit), began, took };
+        Self { progress: Arc::new(progress), ticket: None, clock }
+    }
+
+    /// It waits at this place.
+    pub(super) fn queued(&mut self, ticket: Ticket) {
+        self.ticket = Some(ticket);
     }
 
     pub(super) fn progress(&self) -> Arc<Progress> {
         Arc::clone(&self.progress)
     }
 
-    /// What it waits for.
-    pub(super) fn waits_for(&mut self, queued: Queued) {
-        self.queued = Some(queued);
-    }
-
     /// The answer has come.
-    pub(super) fn end(self, ending: Ending) {
+    pub(super) fn end(mut self, ending: Ending) {
+        self.ticket = None;
         self.progress.tell(ending, self.clock.now());
     }
 
@@ -161,8 +192,10 @@ impl Waiter {
 
 impl Drop for Waiter {
     fn drop(&mut self) {
-        self.progress.cancel.cancel();
+        self.progress.leave();
+        if let Some(ticket) = self.ticket.take() {
+            ticket.withdraw();
+        }
         self.progress.tell(Ending::Unknown, self.clock.now());
-        self.queued.as_ref().inspect(|queued| queued.run_now());
     }
 }

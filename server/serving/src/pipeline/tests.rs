@@ -4,6 +4,7 @@
 //! async runtime. When a test must know that the pool thread is done with something, it sends one more
 //! request behind it and waits for its answer, or ends the pool.
 
+mod batching;
 mod breaking;
 mod counting;
 mod stopping;
@@ -19,11 +20,13 @@ use candor_engine_conformance::{Hooks, NullEngine};
 
 use super::*;
 use crate::{
+    batching::BatchingSettings,
     breaker::BreakerDefaults,
     engines::Engines,
     overload::OverloadDefaults,
     registry::RegistrySettings,
     repository::{Repository, VersionPolicy},
+    scheduler::SchedulerSettings,
 };
 
 const INLINE_BODY_BYTES_MAX: usize = 1000;
@@ -40,12 +43,21 @@ struct Setup {
     limit: bool,
     inference_max: Duration,
     breaker: BreakerDefaults,
+    threads: usize,
+    batching: BatchingSettings,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        let breaker = BreakerDefaults::default();
-        Self { queue_max: 8, inflight_max: 8, limit: false, inference_max: AN_HOUR, breaker }
+        Self {
+            queue_max: 8,
+            inflight_max: 8,
+            limit: false,
+            inference_max: AN_HOUR,
+            breaker: BreakerDefaults::default(),
+            threads: 1,
+            batching: BatchingSettings { enabled: false, ..BatchingSettings::default() },
+        }
     }
 }
 
@@ -86,13 +98,15 @@ impl World {
             inference_threads: 4,
             inflight_max: setup.inflight_max,
             breaker: setup.breaker,
+            batching: setup.batching.clone(),
             overload: overload(setup),
             ..RegistrySettings::default()
         };
         let repository = Repository::open(folder.path(), 1 << 20).unwrap();
         let engines = Engines::one(Arc::new(NullEngine::with_hooks(hooks.clone())));
         let registry = Registry::start(engines, repository, clock.clone(), settings).unwrap();
-        let sessions = Pool::start("pool", 1, setup.queue_max).unwrap();
+        let scheduling = SchedulerSettings { queue_max: setup.queue_max, threads: setup.threads, ..Default::default() };
+        let sessions = Scheduler::start("pool", scheduling, clock.clone()).unwrap();
         let settings = PipelineSettings {
             inline_body_bytes_max: INLINE_BODY_BYTES_MAX,
             inline_run_max: Duration::from_nanos(INLINE_RUN_NANOS_MAX),
@@ -167,6 +181,7 @@ struct TestCodec {
     body_bytes: usize,
     values: Vec<f32>,
     timeout: Option<Duration>,
+    priority: u64,
     on_decode: Option<Trouble>,
     on_encode: Option<Trouble>,
     decoded_on: String,
@@ -186,7 +201,15 @@ fn triggering() -> TestCodec {
 impl TestCodec {
     fn of(values: &[f32]) -> Self {
         let decoded_on = String::new();
-        Self { body_bytes: 10, values: values.to_vec(), timeout: None, on_decode: None, on_encode: None, decoded_on }
+        Self {
+            body_bytes: 10,
+            values: values.to_vec(),
+            timeout: None,
+            priority: 0,
+            on_decode: None,
+            on_encode: None,
+            decoded_on,
+        }
     }
 
     fn large(self) -> Self {
@@ -231,7 +254,7 @@ impl Codec for TestCodec {
         self.on_decode.take().map_or(Ok(()), |trouble| trouble())?;
         let shape = Shape::new(&[self.values.len() as i64]).unwrap();
         let input = Tensor::new(shape, TensorData::Fp32(self.values.clone())).unwrap();
-        Ok(InferRequest { inputs: vec![input], outputs: vec![0], timeout: self.timeout })
+        Ok(InferRequest { inputs: vec![input], outputs: vec![0], timeout: self.timeout, priority: self.priority })
     }
 
     fn encode(self, ran: Ran<'_>) -> Result<Reply> {

@@ -15,17 +15,21 @@ use candor_domain::{
 use sha2::{Digest as _, Sha256};
 
 use super::{
-    Core,
+    Core, RegistrySettings,
     version::{Leases, ReadyVersion},
 };
 use crate::{
+    batching::{self, Plan, Probe},
     breaker,
-    cross_check::{CrossCheck, CrossCheckReport, CrossCheckSettings, CrossCheckState, Live, Outbox, Subject, Trial},
+    cross_check::{
+        self, CrossCheck, CrossCheckReport, CrossCheckSettings, CrossCheckState, Live, Outbox, Subject, Trial,
+    },
     engines::{Chosen, EngineId, Engines, PassedOver, Remembered, joined},
     features::{Answers, FeatureSet, RowCount},
     overload::Places,
     repository::{Fitted, FoundModel, FoundVersion, Golden, GoldenCase, Manifest, Origin, Repository, Reshaped},
     residency::{Body, ledger::Need},
+    scheduler::Lane,
 };
 
 /// Runs that measure the cost of a row; stops early when they are slow.
@@ -167,6 +171,29 @@ impl Opened {
     pub fn warm_up(&self, manifest: &Manifest, golden: Option<&Golden>, clock: &dyn Clock) -> Result<Option<u64>> {
         guarded(|| warm_up(&self.session, &self.signature, manifest.rules(), golden, clock))
     }
+
+    /// Runs rows alone and together, unless nobody would put them together.
+    fn probe(
+        &self,
+        manifest: &Manifest,
+        (golden, features): (Option<&Golden>, Option<&FeatureSet>),
+        settings: &RegistrySettings,
+        clock: &dyn Clock,
+    ) -> Probe {
+        if manifest.batching.enabled == Some(false) {
+            return Probe::none("batching is off for this model");
+        }
+        let subject = batching::Subject {
+            session: &self.session,
+            signature: &self.signature,
+            features,
+            golden,
+            rows_max: manifest.batch_rows_max.unwrap_or(u64::MAX).min(settings.batching.rows_max),
+            seed: cross_check::seed_of(&self.sha256),
+            clock,
+        };
+        Probe::of(&subject)
+    }
 }
 
 impl Core {
@@ -193,6 +220,8 @@ impl Core {
         let work = per_row.map(Duration::from_nanos);
         let places = Places::new(self.settings.inflight_max, overload.0, overload.1, work, self.settings.pool_threads);
         let cross_check = self.cross_check(model, found, &opened);
+        let probe = opened.probe(&manifest, (golden.as_ref(), features.as_ref().ok()), &self.settings, &*self.clock);
+        let plan = Plan::new(&self.settings.batching, &manifest, &opened.signature, probe);
         let load_ms = self.clock.now().nanos_since(began) / 1_000_000;
         let need = self.need(&opened.sha256, opened.file_bytes, Some(&EngineId::from(&opened.engine)), model);
         let engine_was = self.remember(model, found, &opened);
@@ -218,6 +247,7 @@ impl Core {
             cross_check,
             facts,
             breaker,
+            lane: Lane::new(plan),
             fingerprint: found.fingerprint.clone(),
             places,
             found: self.keeper.as_ref().map(|_| Arc::new(model.clone())),

@@ -44,6 +44,7 @@ pub use load::{Meaning, Opened};
 pub use version::{Lease, ReadyVersion};
 
 use crate::{
+    batching::BatchingSettings,
     breaker::{BreakerDefaults, BreakerView},
     cross_check::{Checker, CrossCheckReport, CrossCheckSettings, Outbox, Subject},
     engines::{EngineRecord, Engines},
@@ -53,6 +54,7 @@ use crate::{
     pool::{Pending, Pool},
     repository::{Repository, VersionPolicy},
     residency::{Departure, Keeper, ResidencySettings, weights::Weights},
+    scheduler::Lane,
 };
 use book::{Book, OpenBook};
 use first::FirstLoads;
@@ -69,6 +71,8 @@ pub struct RegistrySettings {
     pub inference_threads: usize,
     /// Most requests of one model version at the same time.
     pub inflight_max: u32,
+    /// Batching of models whose manifests say nothing of it.
+    pub batching: BatchingSettings,
     /// Threads of the session pool, on which dear requests run.
     pub pool_threads: usize,
     /// Concurrency limits of models whose manifests say nothing of them.
@@ -103,6 +107,7 @@ impl Default for RegistrySettings {
             overload: OverloadDefaults::default(),
             engine_record: None,
             cross_check: CrossCheckSettings::default(),
+            batching: BatchingSettings::default(),
             breaker: BreakerDefaults::default(),
             faults: None,
             before_load: || (),
@@ -173,6 +178,8 @@ pub struct VersionView {
     pub concurrency: Option<ConcurrencyReading>,
     /// Its breaker; `None` when it is not ready or has none.
     pub breaker: Option<BreakerView>,
+    /// Its place in the scheduler; `None` when it is not ready.
+    pub lane: Option<Arc<Lane>>,
     /// The engine that runs it; `None` when it is not ready.
     pub engine: Option<EngineInfo>,
     /// Whether its session is in memory; `None` when it is not ready.
@@ -383,6 +390,7 @@ impl Registry {
                 inflight: ready.map(|ready| ready.inflight()),
                 concurrency: ready.map(|ready| ready.concurrency()),
                 breaker: ready.and_then(|ready| self.breaker_of(ready)),
+                lane: ready.map(|ready| Arc::clone(&ready.lane)),
                 engine: ready.map(|ready| ready.engine.clone()),
                 resident: ready.map(|ready| ready.is_resident()),
                 cross_check: ready.map(|ready| ready.cross_check.report()),

@@ -30,6 +30,7 @@ use crate::{
     overload::{self, Places},
     repository::{Fingerprint, FoundModel, Manifest, Origin},
     residency::{ABSENT, Departure, Seated, Visited},
+    scheduler::Lane,
 };
 
 use super::cold::Moving;
@@ -70,6 +71,7 @@ pub struct ReadyVersion {
     pub(super) cross_check: Arc<CrossCheck>,
     pub(super) facts: Arc<Facts>,
     pub(super) breaker: Option<Arc<Breaker>>,
+    pub(super) lane: Arc<Lane>,
     pub(super) fingerprint: Fingerprint,
     pub(super) places: Places,
     /// How it lies on disk, where its session may have to be loaded again.
@@ -179,6 +181,12 @@ impl ReadyVersion {
     #[must_use]
     pub fn facts(&self) -> &Arc<Facts> {
         &self.facts
+    }
+
+    /// Its place in the scheduler, and what holds for its batches.
+    #[must_use]
+    pub fn lane(&self) -> &Arc<Lane> {
+        &self.lane
     }
 
     /// Its breaker, if it has one.

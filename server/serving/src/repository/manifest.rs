@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, fmt};
 use candor_domain::{Dim, Error, RequestRules, Result, Signature, TensorSpec, Version};
 use serde::{Deserialize, Deserializer, de};
 
-use super::{breaker::BreakerNotes, overload::OverloadNotes};
+use super::{batching::BatchingNotes, breaker::BreakerNotes, overload::OverloadNotes};
 use crate::engines::EngineChoice;
 
 /// The contents of `model.toml`.
@@ -33,6 +33,9 @@ pub struct Manifest {
     /// Which engines may run it; all of the server's if absent.
     #[serde(default)]
     pub engine: EngineChoice,
+    /// How its requests are put together.
+    #[serde(default)]
+    pub batching: BatchingNotes,
     /// How its breakers differ from the server's.
     #[serde(default)]
     pub breaker: BreakerNotes,
@@ -256,6 +259,7 @@ impl Manifest {
                 None => error,
             });
         }
+        faults.extend(self.batching.faults());
         faults.extend(self.breaker.faults());
         faults.extend(self.overload.faults());
         check_side("inputs", &self.inputs, &signature.inputs, &mut faults);

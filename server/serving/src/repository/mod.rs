@@ -9,7 +9,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | `manifest` | `model.toml` |
-//! | `breaker`, `overload` | `[breaker]` and `[overload]` of `model.toml` |
+//! | `batching`, `breaker`, `overload` | `[batching]`, `[breaker]` and `[overload]` of `model.toml` |
 //! | `golden` | `golden.json` |
 //! | `triton`, `pbtxt` | `config.pbtxt`, and the language that it is written in |
 //! | `mlflow` | `MLmodel` |
@@ -18,6 +18,7 @@
 //! | `look` | one model told from a folder of models |
 //! | `foreign` | model files of other kinds, and how to get an ONNX file out of them |
 
+mod batching;
 mod breaker;
 mod fit;
 mod foreign;
@@ -39,6 +40,7 @@ use std::{
 
 use candor_domain::{Error, ErrorCode, ModelName, Result, Version, names::quoted};
 
+pub use batching::BatchingNotes;
 pub use breaker::BreakerNotes;
 pub use fit::{Fitted, Origin};
 pub use golden::{Golden, GoldenCase};

@@ -3,7 +3,10 @@
 use std::{sync::atomic::AtomicUsize, time::Duration};
 
 use super::*;
-use crate::{Call, InferRequest, Pipeline, PipelineSettings, Ran, pipeline::Codec, residency::ResidencySettings};
+use crate::{
+    Call, InferRequest, Pipeline, PipelineSettings, Ran, Scheduler, SchedulerSettings, pipeline::Codec,
+    residency::ResidencySettings,
+};
 
 /// A codec that asks for two zeros and gives the first number of the answer.
 struct Ask;
@@ -18,7 +21,7 @@ impl Codec for Ask {
     fn decode(&mut self, _: &ReadyVersion) -> Result<InferRequest> {
         use candor_domain::{Shape, Tensor, TensorData};
         let input = Tensor::new(Shape::new(&[1, 2])?, TensorData::Fp32(vec![0.0; 2]))?;
-        Ok(InferRequest { inputs: vec![input], outputs: vec![0], timeout: None })
+        Ok(InferRequest { inputs: vec![input], outputs: vec![0], timeout: None, priority: 0 })
     }
 
     fn encode(self, ran: Ran<'_>) -> Result<i64> {
@@ -57,7 +60,8 @@ impl House {
         let engines = Engines::one(Arc::new(NullEngine::with_hooks(hooks.clone())));
         let registry = Registry::start(engines, repository, clock.clone(), settings.clone()).unwrap();
         let registry = Arc::new(registry);
-        let sessions = Pool::start("pool", 2, 64).unwrap();
+        let scheduling = SchedulerSettings { threads: 2, ..SchedulerSettings::default() };
+        let sessions = Scheduler::start("pool", scheduling, clock.clone()).unwrap();
         let pipeline_settings = PipelineSettings {
             inline_body_bytes_max: 1000,
             inline_run_max: Duration::from_secs(1),

@@ -5,10 +5,12 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | `batching` | `dynamic_batching`, in the words of `model.toml` |
 //! | `fit` | compares inputs, outputs and batch with the graph |
 //! | `read` | values of fields, with the line in every complaint |
 //! | `reshape` | tensors between the shape that callers see and the graph's |
 
+mod batching;
 mod fit;
 mod read;
 mod reshape;
@@ -37,6 +39,7 @@ pub struct TritonConfig {
     /// What is said but means nothing here, and why.
     pub notes: Vec<String>,
     max_batch_size: Said<u64>,
+    batching: Said<batching::Batching>,
     version_policy: Said<VersionPolicy>,
     inputs: Vec<TensorConfig>,
     outputs: Vec<TensorConfig>,
@@ -73,13 +76,21 @@ const DATA_TYPES: [(&str, Option<Datatype>); 15] = [
     ("TYPE_BF16", Some(Datatype::Bf16)),
 ];
 
-const READ: [&str; 8] =
-    ["name", "platform", "backend", "version_policy", "max_batch_size", "input", "output", "default_model_filename"];
+const READ: [&str; 9] = [
+    "name",
+    "platform",
+    "backend",
+    "version_policy",
+    "max_batch_size",
+    "dynamic_batching",
+    "input",
+    "output",
+    "default_model_filename",
+];
 
 /// Fields that change how Triton runs a model and not what it answers.
-const PASSED_OVER: [(&str, &str); 11] = [
+const PASSED_OVER: [(&str, &str); 10] = [
     ("runtime", "the engine is chosen by the server"),
-    ("dynamic_batching", "requests are not put together here"),
     ("instance_group", "one session on the CPU serves all threads"),
     ("optimization", "the engine's own defaults count"),
     ("cc_model_filenames", "there are no files by GPU here"),
@@ -141,6 +152,11 @@ impl TritonConfig {
                 "max_batch_size" => {
                     once(&mut config.max_batch_size, field, whole(field, 0, i32::MAX.into())?.unsigned_abs())?
                 }
+                "dynamic_batching" => {
+                    let (batching, notes) = batching::read(message(field)?)?;
+                    once(&mut config.batching, field, batching)?;
+                    config.notes.extend(notes);
+                }
                 "version_policy" => once(&mut config.version_policy, field, policy(message(field)?, field)?)?,
                 "input" => each(field, |item| config.add_input(item))?,
                 "output" => each(field, |item| config.add_output(item))?,
@@ -185,7 +201,9 @@ impl TritonConfig {
                 "format" if word(field)? == "FORMAT_NONE" => {}
                 "format" => self.note(field, "tensors are passed on as they come"),
                 "optional" if flag(field)? => self.note(field, "the graph decides which inputs it needs"),
-                "allow_ragged_batch" if flag(field)? => self.note(field, "requests are not put together here"),
+                "allow_ragged_batch" if flag(field)? => {
+                    self.note(field, "rows of different shapes are not put together here")
+                }
                 "optional" | "allow_ragged_batch" => {}
                 _ if flag(field)? => self.note(field, "only TensorRT has it"),
                 _ => {}
@@ -270,6 +288,7 @@ impl TritonConfig {
             }
             (_, Some((own, _))) => manifest.batch_rows_max = Some(own),
         }
+        batching::fill(self, &mut manifest.batching);
         Ok(())
     }
 }

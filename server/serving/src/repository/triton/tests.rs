@@ -71,7 +71,6 @@ model_warmup [ { name: "w" batch_size: 1 inputs { key: "x" value: { data_type: T
     assert_eq!(
         config.notes,
         [
-            "config.pbtxt:10: dynamic_batching is passed over: requests are not put together here",
             "config.pbtxt:11: instance_group is passed over: one session on the CPU serves all threads",
             "config.pbtxt:13: optimization is passed over: the engine's own defaults count",
             "config.pbtxt:14: parameters is passed over: engines are set up by the server's configuration",
@@ -87,6 +86,39 @@ fn a_file_may_say_nothing_and_then_the_highest_version_is_served() {
     assert_eq!((manifest.versions, manifest.batch_rows_max), (Some(VersionPolicy::Latest(1)), None));
     let (signature, ..) = fit("").unwrap();
     assert_eq!(signature, graph());
+}
+
+#[test]
+fn what_it_says_of_batching_fills_what_model_toml_leaves_open() {
+    let filled = |file: &str, toml: &str| {
+        let mut manifest = Manifest::parse(toml).unwrap();
+        let config = parse(file).unwrap();
+        config.merge_into(&mut manifest).unwrap();
+        (manifest.batching, config.notes)
+    };
+    let file = "max_batch_size: 16\ndynamic_batching {\n preferred_batch_size: [ 8, 4 ]\n max_queue_delay_microseconds: 100\n \
+        preserve_ordering: true\n priority_levels: 3 default_priority_level: 2\n \
+        default_queue_policy { timeout_action: DELAY max_queue_size: 9 }\n}";
+    let (batching, notes) = filled(file, "[batching]\nmax_queue_delay_us = 0\n");
+    assert_eq!(
+        (batching.full_batch_rows, batching.max_queue_delay_us, batching.queue_max),
+        (Some(8), Some(0), Some(9))
+    );
+    assert_eq!((batching.priority_levels, batching.default_priority_level), (Some(3), Some(2)));
+    assert_eq!(batching.source_of("max_queue_delay_us"), "model.toml");
+    assert_eq!(batching.source_of("queue_max"), "config.pbtxt");
+    assert_eq!(batching.source_of("batch_rows_max"), "config.pbtxt");
+    assert_eq!(
+        notes,
+        [
+            "config.pbtxt:5: preserve_ordering is passed over: answers go out as they are ready",
+            "config.pbtxt:7: timeout_action is passed over: a request is given up when its own timeout, or \
+             limits.inference_ms_max, is over",
+        ]
+    );
+    assert_eq!(filled("max_batch_size: 0", "").0.enabled, Some(false), "Triton would put nothing together");
+    assert_eq!(filled("max_batch_size: 0", "[batching]\nenabled = true\n").0.enabled, Some(true));
+    assert_eq!(filled("dynamic_batching { }", "").0, crate::repository::BatchingNotes::default());
 }
 
 fn refused(wrong: &[(&str, &str)]) {
