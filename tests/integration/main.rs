@@ -16,6 +16,7 @@
 //! | `engines` | which engine runs a model, by whose word, and what is remembered of it |
 //! | `cross_check` | a second engine answers too, and what is told of it |
 //! | `repositories` | what was laid out for Triton, TF Serving or MLflow |
+//! | `overload` | who finds no room, and is told why; the memory of all bodies; who leaves the queue |
 //! | `breaking` | circuit breakers, fallback, faults on order |
 //! | `swaps` | one version swapped again and again under load |
 //! | `memory` | what loads, failed loads and unloads leave behind |
@@ -73,6 +74,7 @@ mod infer;
 mod lifecycle;
 mod memory;
 mod openapi;
+mod overload;
 mod predict;
 mod refusal;
 mod registry;

@@ -276,7 +276,7 @@ typedef struct candor_describe_v1 {            /* OPEN */
 #endif
 
 #if defined(__GNUC__) || defined(__clang__)
-#define CANDOR_EXPORT __attribute__((visibility("default"), used))
+#define CANDOR_EXPORT __attribute__((visibility("default")))
 #else
 #define CANDOR_EXPORT
 #endif

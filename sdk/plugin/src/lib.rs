@@ -74,3 +74,8 @@ pub use kinds::{
 pub mod raw {
     pub use crate::{kinds::maps, panics::init_with_hook, thunks::component, thunks::init, thunks::module};
 }
+
+/// The examples of the page for authors are run.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/PLUGINS.md")]
+struct Page;

@@ -14,11 +14,14 @@ use std::{
     time::Duration,
 };
 
-use candor_domain::{Clock, Error, ErrorCode, Observation, Outcome, Permit, Phase, Result, Tensor, Tick, Version};
+use candor_domain::{
+    Clock, Error, ErrorCode, Observation, Outcome, Permit, Phase, Reason, Result, Slot, Tensor, Tick, Version,
+};
 use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
     facts::Facts,
+    overload::seconds,
     pool::Pool,
     registry::{Came, Lease, ReadyVersion, Registry},
 };
@@ -137,7 +140,7 @@ impl Pipeline {
             passage = Box::pin(self.seated(passage, &call, admitted)).await?;
         }
         let mut work = Work::new(passage, codec, Arc::clone(&self.clock), admitted);
-        if let Err(refusal) = work.lease.admit() {
+        if let Err(refusal) = work.lease.admit(self.settings.inline_run_max) {
             return work.finish(Err(refusal));
         }
         let decode_here = work.codec_body_bytes() <= self.settings.inline_body_bytes_max;
@@ -169,7 +172,7 @@ impl Pipeline {
             let refused =
                 |passage: &Passage, error| Err(remember(passage.lease.facts(), &*self.clock, admitted, error));
             // As many may wait as may be in flight.
-            if let Err(refusal) = passage.lease.admit() {
+            if let Err(refusal) = passage.lease.admit(self.settings.inline_run_max) {
                 return refused(&passage, refusal);
             }
             match self.registry.seat(&mut passage.lease, self.clock.now().until(until)).await {
@@ -185,13 +188,17 @@ impl Pipeline {
     }
 
     async fn infer_on_pool<C: Codec>(&self, mut work: Work<C>) -> Result<C::Reply> {
-        let facts = Arc::clone(work.lease.facts());
+        match work.lease.enter_pool(self.clock.now()) {
+            Ok(slot) => work.slot = Some(slot),
+            Err(refusal) => return work.finish(Err(refusal)),
+        }
+        let (facts, limit) = (Arc::clone(work.lease.facts()), Arc::clone(work.lease.limit()));
         let (admitted, time) = (
             work.admitted,
             work.timeout().map_or(self.settings.inference_max, |own| own.min(self.settings.inference_max)),
         );
         let deadline = admitted.after(time);
-        let waiter = Waiter::new(work.permit.take(), Arc::clone(&self.clock));
+        let mut waiter = Waiter::new(work.permit.take(), Arc::clone(&self.clock));
         let progress = waiter.progress();
         work.progress = Some(Arc::clone(&progress));
         let clock = Arc::clone(&self.clock);
@@ -214,11 +221,12 @@ impl Pipeline {
             work.run_encode_finish()
         };
         let Ok(pending) = self.sessions.submit(task) else {
-            let error = Error::new(ErrorCode::Overloaded, "the queue for inferences is full")
+            let error = Error::no_room(Reason::QueueFull, "the queue for inferences is full")
                 .at("limits.inference_queue_max")
-                .retry_after_s(1);
+                .retry_after_s(seconds(limit.drain()));
             return Err(remember(&facts, &*self.clock, admitted, error));
         };
+        waiter.waits_for(pending.queued());
         let until = |deadline| self.clock.now().until(deadline);
         let answer = async {
             let mut answer = pin!(pending.wait());
@@ -260,6 +268,7 @@ fn remember(facts: &Facts, clock: &dyn Clock, admitted: Tick, error: Error) -> E
         *request = Some(clock.now().nanos_since(admitted));
     }
     let outcome = outcome(&error);
+    facts.refusals().count(&error);
     facts.record(&Observation { outcome, rows: 0, nanos, ended_unix_ms: clock.unix_ms() });
     error
 }
@@ -270,6 +279,8 @@ struct Work<C> {
     /// The right to call the version; on the pool, `progress` has it.
     permit: Option<Permit>,
     fallback_from: Option<Version>,
+    /// Its place among those that go through the pool.
+    slot: Option<Slot>,
     /// Where a run on the pool says how far it is.
     progress: Option<Arc<Progress>>,
     codec: Option<C>,
@@ -291,6 +302,7 @@ impl<C: Codec> Work<C> {
             lease,
             permit,
             fallback_from,
+            slot: None,
             progress: None,
             codec: Some(codec),
             request: None,
@@ -378,7 +390,7 @@ impl<C: Codec> Work<C> {
         Ok(reply)
     }
 
-    /// Writes the facts, tells the breaker, and lets the lease go.
+    /// Writes the facts, tells the breaker, gives its place back, and lets the lease go.
     fn finish<T>(mut self, reply: Result<T>) -> Result<T> {
         let now = self.clock.now();
         self.set(Phase::Request, now.nanos_since(self.admitted));
@@ -386,6 +398,13 @@ impl<C: Codec> Work<C> {
         let observation =
             Observation { outcome, rows: self.rows, nanos: self.nanos, ended_unix_ms: self.clock.unix_ms() };
         self.lease.facts().record(&observation);
+        reply.as_ref().err().inspect(|error| self.lease.facts().refusals().count(error));
+        if let Some(slot) = self.slot.take() {
+            // What has not been taken from the queue has only waited.
+            let waited = self.nanos.get(Phase::Queue as usize).copied().flatten();
+            let worked = waited.map_or(0, |waited| now.nanos_since(slot.entered()).saturating_sub(waited));
+            slot.end(Duration::from_nanos(worked), now);
+        }
         let ending = ending(reply.as_ref().err());
         if let Some(permit) = self.permit.take() {
             permit.end(ending, Duration::from_nanos(self.run_nanos), now);

@@ -35,7 +35,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use candor_domain::{Clock, EngineInfo, Error, ErrorCode, ModelName, Result, Version};
+use candor_domain::{Clock, ConcurrencyReading, EngineInfo, Error, ErrorCode, ModelName, Reason, Result, Version};
 use crossbeam_channel::{Sender, bounded, unbounded};
 
 pub use book::{IndexEntry, Standing};
@@ -49,6 +49,7 @@ use crate::{
     engines::{EngineRecord, Engines},
     facts::{Facts, FactsTotals},
     faults::Faults,
+    overload::OverloadDefaults,
     pool::{Pending, Pool},
     repository::{Repository, VersionPolicy},
     residency::{Departure, Keeper, ResidencySettings, weights::Weights},
@@ -68,6 +69,10 @@ pub struct RegistrySettings {
     pub inference_threads: usize,
     /// Most requests of one model version at the same time.
     pub inflight_max: u32,
+    /// Threads of the session pool, on which dear requests run.
+    pub pool_threads: usize,
+    /// Concurrency limits of models whose manifests say nothing of them.
+    pub overload: OverloadDefaults,
     /// Breakers of models whose manifests say nothing of them.
     pub breaker: BreakerDefaults,
     /// Where faults are ordered; without it there are none.
@@ -94,6 +99,8 @@ impl Default for RegistrySettings {
             load_threads: 1,
             inference_threads: 1,
             inflight_max: 1000,
+            pool_threads: 1,
+            overload: OverloadDefaults::default(),
             engine_record: None,
             cross_check: CrossCheckSettings::default(),
             breaker: BreakerDefaults::default(),
@@ -162,6 +169,8 @@ pub struct VersionView {
     pub totals: FactsTotals,
     /// Requests that hold it now; `None` when it is not ready.
     pub inflight: Option<u32>,
+    /// Its concurrency limit; `None` when it is not ready.
+    pub concurrency: Option<ConcurrencyReading>,
     /// Its breaker; `None` when it is not ready or has none.
     pub breaker: Option<BreakerView>,
     /// The engine that runs it; `None` when it is not ready.
@@ -246,6 +255,7 @@ impl Registry {
             tracing::warn!("{error}");
         }
         self.core.started.store(true, Ordering::SeqCst);
+        self.core.record.save();
         self.core.check_postponed();
     }
 
@@ -284,7 +294,7 @@ impl Registry {
             work()
         };
         self.loads.submit(work).map_err(|_| {
-            Error::new(ErrorCode::Overloaded, "too many loads are waiting")
+            Error::no_room(Reason::QueueFull, "too many loads are waiting")
                 .expected(format!("at most {LOADS_QUEUED_MAX}"))
                 .retry_after_s(1)
         })
@@ -371,6 +381,7 @@ impl Registry {
             let ready = snapshot.models.get(&model).and_then(|versions| versions.get(&version));
             VersionView {
                 inflight: ready.map(|ready| ready.inflight()),
+                concurrency: ready.map(|ready| ready.concurrency()),
                 breaker: ready.and_then(|ready| self.breaker_of(ready)),
                 engine: ready.map(|ready| ready.engine.clone()),
                 resident: ready.map(|ready| ready.is_resident()),

@@ -1,0 +1,187 @@
+//! What a call of a plugin costs in this process, beside the same work called directly, in the same run.
+//!
+//! The plugin reads one number and gives one back, so that what is left is the border: the host's checks, the table,
+//! the guard against panics, memory for the output. In rounds over all cases, so that a slow moment of the machine
+//! meets them alike. Prints a table; it does not judge. The library stands beside the binary (`cargo build --examples`).
+#![allow(clippy::print_stdout, reason = "prints what it measured")]
+
+use std::{
+    fs,
+    hint::black_box,
+    os::fd::AsFd as _,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::Arc,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use candor_domain::tensor::{Shape, Tensor, TensorData};
+use candor_measure::{
+    machine, stats,
+    timer::{Moment, RealClock},
+};
+use candor_plugin_host::{
+    AllowList, CallContext, CallLimits, HostSettings, Instance, Isolated, Live, LogLevel, MetricKind, PluginHost,
+    Services, Values, WorkerProgram, WorkerSettings, worker,
+};
+
+const ROUNDS: usize = 400;
+const CALLS: u32 = 250;
+const CALLS_APART: u32 = 10;
+const WORKER: &str = "worker";
+const SIZES: [usize; 2] = [4, 150_528];
+
+struct Silence;
+
+impl Services for Silence {
+    fn log(&self, _level: LogLevel, _message: &str) {}
+    fn metric(&self, _kind: MetricKind, _name: &str, _value: f64, _labels_json: &str) {}
+    fn now_ns(&self) -> u64 {
+        0
+    }
+}
+
+/// The baseline: the same work behind a trait object of this binary.
+trait Direct {
+    fn run(&self, x: &[f32], y: &mut [f32]);
+}
+
+struct Noop;
+
+impl Direct for Noop {
+    fn run(&self, x: &[f32], y: &mut [f32]) {
+        if let ([y], [first, ..]) = (y, x) {
+            *y = *first;
+        }
+    }
+}
+
+struct Case {
+    name: String,
+    calls: u32,
+    work: Box<dyn FnMut()>,
+    nanos: Vec<f64>,
+}
+
+fn main() -> Result<()> {
+    if std::env::args().nth(1).as_deref() == Some(WORKER) {
+        return Ok(worker::serve(std::io::stdin().as_fd().try_clone_to_owned()?)?);
+    }
+    let folder = tempfile::tempdir()?;
+    let host = host(folder.path())?;
+    let rust = open(&host, &rust_folder(folder.path())?, "bench.noop")?;
+    let c = open(&host, &c_folder(folder.path())?, "bench.noop_c")?;
+    let mut cases = Vec::new();
+    for size in SIZES {
+        cases.extend(cases_of(size, &rust, &c)?);
+        cases.push(isolated(size, &host, &folder.path().join("noop"))?);
+    }
+    for _ in 0..ROUNDS {
+        for case in &mut cases {
+            let start = Moment::now();
+            for _ in 0..case.calls {
+                (case.work)();
+            }
+            let nanos = start.elapsed().as_secs_f64() * 1e9 / f64::from(case.calls);
+            case.nanos.push(nanos);
+        }
+    }
+    println!("{}; {}; load {}", machine::describe(), machine::compiler(), machine::load_average());
+    println!("ns per call over {ROUNDS} rounds of {CALLS} calls ({CALLS_APART} in a process of its own)\n");
+    println!("| case | min | p50 |\n|---|---|---|");
+    for case in &cases {
+        let summary = stats::Summary::of(&case.nanos).context("nothing was measured")?;
+        println!("| {} | {:.1} | {:.1} |", case.name, summary.min, summary.median);
+    }
+    Ok(())
+}
+
+fn cases_of(size: usize, rust: &Arc<Live>, c: &Arc<Live>) -> Result<Vec<Case>> {
+    let data: Vec<f32> = vec![1.5; size];
+    let shape = Shape::new(&[i64::try_from(size)?])?;
+    let tensor: &'static Tensor = Box::leak(Box::new(Tensor::new(shape, TensorData::Fp32(data.clone()))?));
+    let direct: Box<dyn Direct> = black_box(Box::new(Noop));
+    let case = |what: &str, work: Box<dyn FnMut()>| Case {
+        name: format!("{what}, {size} floats"),
+        calls: CALLS,
+        work,
+        nanos: vec![],
+    };
+    let through = |live: &Arc<Live>| {
+        let (live, values) = (Arc::clone(live), Values::of([("x", tensor)]));
+        let mut call = CallContext::new(CallLimits::default());
+        move |run: &dyn Fn(&Instance, &mut CallContext, &Values<'_>)| run(&live.instance(), &mut call, &values)
+    };
+    let run = |instance: &Instance, call: &mut CallContext, values: &Values<'_>| {
+        let answered = instance.run(call, black_box(values)).is_ok();
+        assert!(answered && call.outputs().iter().next().is_some_and(|y| y.floats() == Some(&[1.5])));
+    };
+    let whole = |instance: &Instance, call: &mut CallContext, _: &Values<'_>| {
+        assert!(instance.infer(call, &[("x", black_box(tensor))]).is_ok_and(|outputs| outputs.len() == 1));
+    };
+    let (mut in_rust, mut in_c, mut inferred) = (through(rust), through(c), through(rust));
+    let (mut y, mut copy, from) = ([0.0_f32], vec![0.0_f32; size], data.clone());
+    Ok(vec![
+        case("direct, through a trait object", Box::new(move || direct.run(black_box(&data), black_box(&mut y)))),
+        case("plugin in Rust", Box::new(move || in_rust(&run))),
+        case("plugin in C", Box::new(move || in_c(&run))),
+        case("plugin in Rust, tensors made of the outputs", Box::new(move || inferred(&whole))),
+        case("copying the input once", Box::new(move || black_box(&mut copy).copy_from_slice(black_box(&from)))),
+    ])
+}
+
+/// The same library in a process of its own: inputs copied there, outputs copied back.
+fn isolated(size: usize, host: &PluginHost, folder: &Path) -> Result<Case> {
+    let program = WorkerProgram { program: std::env::current_exe()?, arguments: vec![WORKER.to_owned()] };
+    let around = (Arc::new(Silence) as Arc<dyn Services>, Arc::new(RealClock::start()) as _);
+    let apart: Isolated = host.isolate(folder, ("bench.noop", "{}"), program, WorkerSettings::default(), around)?;
+    let tensor = Tensor::new(Shape::new(&[i64::try_from(size)?])?, TensorData::Fp32(vec![1.5; size]))?;
+    let work = move || assert!(apart.infer(&[("x", &tensor)], None).is_ok_and(|outputs| outputs.len() == 1));
+    let name = format!("plugin in Rust in a process of its own, {size} floats");
+    Ok(Case { name, calls: CALLS_APART, work: Box::new(work), nanos: vec![] })
+}
+
+fn host(folder: &Path) -> Result<PluginHost> {
+    let allow = AllowList { dev: true, allow: Vec::new() };
+    let settings = HostSettings { allow, store: folder.join("store"), generations_max: HostSettings::GENERATIONS_MAX };
+    Ok(PluginHost::new(settings, Box::new(Silence))?)
+}
+
+fn open(host: &PluginHost, folder: &Path, id: &str) -> Result<Arc<Live>> {
+    Ok(host.load(folder)?.open(id, "{}")?)
+}
+
+/// A plugin's folder with its manifest, and where its library belongs.
+fn plugin_folder(root: &Path, name: &str, id: &str, version: &str) -> Result<(PathBuf, PathBuf)> {
+    let folder = root.join(name);
+    let library =
+        folder.join(format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH)).join(format!("lib{name}.so"));
+    fs::create_dir_all(library.parent().context("a folder")?)?;
+    let manifest = format!(
+        "name = '{name}'\nversion = '{version}'\nabi = '0.1'\n[[component]]\nid = '{id}'\nkinds = ['predictor']\n"
+    );
+    fs::write(folder.join("plugin.toml"), manifest)?;
+    Ok((folder, library))
+}
+
+fn rust_folder(root: &Path) -> Result<PathBuf> {
+    let (folder, library) = plugin_folder(root, "noop", "bench.noop", env!("CARGO_PKG_VERSION"))?;
+    let own = std::env::current_exe()?;
+    let built = own.parent().context("the binary's folder")?.join("examples/libnoop_plugin.so");
+    fs::copy(&built, &library).with_context(|| {
+        format!("no {}: cargo build --release -p candor-plugin-bench --bins --examples", built.display())
+    })?;
+    fs::set_permissions(&library, fs::Permissions::from_mode(0o755))?;
+    Ok(folder)
+}
+
+fn c_folder(root: &Path) -> Result<PathBuf> {
+    let (folder, library) = plugin_folder(root, "noop_c", "bench.noop_c", "0.1.0")?;
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut cc = Command::new("cc");
+    cc.args(["-O2", "-std=c11", "-fPIC", "-fvisibility=hidden", "-shared", "-Wl,-z,noexecstack", "-I"]);
+    cc.arg(here.join("../../sdk/abi/include")).arg("-o").arg(&library).arg(here.join("noop.c"));
+    ensure!(cc.status()?.success(), "the C compiler failed");
+    Ok(folder)
+}

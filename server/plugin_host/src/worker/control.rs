@@ -1,0 +1,169 @@
+//! The socket between server and worker: the order with the memory and the bells, and frames in return.
+//!
+//! A frame is a length and JSON. Its length is bounded, and what it says is the worker's word and nothing more. It does
+//! not know what an order leads to.
+
+use std::{
+    io::{IoSlice, IoSliceMut, Read, Write as _},
+    mem::MaybeUninit,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixStream,
+    },
+    path::PathBuf,
+};
+
+use rustix::{
+    cmsg_space,
+    event::{EventfdFlags, PollFd, PollFlags, Timespec},
+    io::Errno,
+    net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags},
+};
+use serde::{Deserialize, Serialize};
+
+const FRAME_BYTES_MAX: usize = 1024 * 1024;
+/// The memory, the bell of requests, the bell of replies.
+const FILES: usize = 3;
+
+/// What a worker is to do.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Order {
+    /// The server's process.
+    pub parent: i32,
+    /// The private copy of the library.
+    pub library: PathBuf,
+    /// Its digest.
+    pub sha256: String,
+    /// Libraries that it may need besides the system's.
+    pub libraries: Vec<String>,
+    /// The component.
+    pub component: String,
+    /// Its configuration.
+    pub config_json: String,
+    /// Bytes of each region.
+    pub region_bytes: usize,
+    /// Bytes of address space.
+    pub memory_bytes: u64,
+}
+
+/// What a worker says.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Frame {
+    /// The instance is there.
+    Ready,
+    /// It is not, and why.
+    Refused(String),
+    /// A line for the log.
+    Log(i32, String),
+    /// A number for the metrics.
+    Metric(i32, String, f64, String),
+}
+
+fn io(errno: Errno) -> std::io::Error {
+    errno.into()
+}
+
+fn cut(what: &str) -> std::io::Error {
+    std::io::Error::new(std::io::ErrorKind::InvalidData, what.to_owned())
+}
+
+/// Sends the order, and with its first byte the files.
+pub fn send_order(socket: &UnixStream, order: &Order, files: [&OwnedFd; FILES]) -> std::io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(FILES))];
+    let mut ancillary = SendAncillaryBuffer::new(&mut space);
+    let fds = files.map(AsFd::as_fd);
+    if !ancillary.push(SendAncillaryMessage::ScmRights(&fds)) {
+        return Err(cut("no room for the files"));
+    }
+    rustix::net::sendmsg(socket, &[IoSlice::new(b"C")], &mut ancillary, SendFlags::NOSIGNAL).map_err(io)?;
+    send(socket, order)
+}
+
+/// Takes the order and the files.
+pub fn take_order(socket: &UnixStream) -> std::io::Result<(Order, [OwnedFd; FILES])> {
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(FILES))];
+    let (mut ancillary, mut byte) = (RecvAncillaryBuffer::new(&mut space), [0]);
+    rustix::net::recvmsg(socket, &mut [IoSliceMut::new(&mut byte)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)
+        .map_err(io)?;
+    let mut files = Vec::new();
+    for message in ancillary.drain() {
+        if let RecvAncillaryMessage::ScmRights(fds) = message {
+            files.extend(fds);
+        }
+    }
+    let files = files.try_into().map_err(|_| cut("the order came without its files"))?;
+    Ok((receive(socket)?, files))
+}
+
+/// Sends a frame.
+pub fn send<T: Serialize>(mut socket: &UnixStream, frame: &T) -> std::io::Result<()> {
+    let json = serde_json::to_vec(frame)?;
+    let len = u32::try_from(json.len()).ok().filter(|&len| len as usize <= FRAME_BYTES_MAX);
+    let mut whole = len.ok_or_else(|| cut("the frame is too long"))?.to_le_bytes().to_vec();
+    whole.extend(json);
+    socket.write_all(&whole)
+}
+
+/// Takes a frame.
+pub fn receive<T: for<'de> Deserialize<'de>>(mut socket: &UnixStream) -> std::io::Result<T> {
+    let mut len = [0; 4];
+    socket.read_exact(&mut len)?;
+    let len = u32::from_le_bytes(len) as usize;
+    if len > FRAME_BYTES_MAX {
+        return Err(cut("the frame is too long"));
+    }
+    let mut json = vec![0; len];
+    socket.read_exact(&mut json)?;
+    Ok(serde_json::from_slice(&json)?)
+}
+
+/// A bell: rings until it is heard.
+pub struct Bell(OwnedFd);
+
+impl Bell {
+    /// A bell that is silent.
+    pub fn new() -> rustix::io::Result<Self> {
+        rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map(Self)
+    }
+
+    /// A bell that came over the socket.
+    pub fn of(file: OwnedFd) -> Self {
+        Self(file)
+    }
+
+    /// The file.
+    pub fn file(&self) -> &OwnedFd {
+        &self.0
+    }
+
+    /// Rings.
+    pub fn ring(&self) -> rustix::io::Result<()> {
+        rustix::io::write(&self.0, &1_u64.to_ne_bytes()).map(|_| ())
+    }
+
+    /// Makes it silent.
+    pub fn hear(&self) {
+        // Failing means that it was silent.
+        let _ = rustix::io::read(&self.0, &mut [0; 8]);
+    }
+}
+
+/// Waits until one of two files has something to say: which ones have. Both silent means that the time is over.
+pub fn either(a: &impl AsFd, b: &impl AsFd, nanos: Option<u64>) -> rustix::io::Result<(bool, bool)> {
+    let timeout = nanos.map(|nanos| Timespec {
+        tv_sec: i64::try_from(nanos / 1_000_000_000).unwrap_or(i64::MAX),
+        tv_nsec: i64::try_from(nanos % 1_000_000_000).unwrap_or(0),
+    });
+    let mut both = [PollFd::new(a, PollFlags::IN), PollFd::new(b, PollFlags::IN)];
+    loop {
+        match rustix::event::poll(&mut both, timeout.as_ref()) {
+            Ok(_) => {
+                let [a, b] = &both;
+                return Ok((!a.revents().is_empty(), !b.revents().is_empty()));
+            }
+            // A signal; waiting a little longer than asked does no harm.
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! A plugin in a process of its own: the same library, loaded by the same steps, called through shared memory.
+//!
+//! ```text
+//! server: Isolated ── order, memory, bells over a socket ──► worker: serve()
+//!         inputs into the memory, bell ──►                    ◄── outputs into the memory, bell
+//!         deadline: cancel, wait a little, kill, begin anew     lines and numbers over the socket
+//! ```
+//! The worker is hostile by assumption: whatever it writes is copied first and believed after it was checked. It knows
+//! how to start a worker, and not what the program around it is.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `memory` | the shared memory and the messages in it |
+//! | `control` | the socket: order, bells, lines, numbers |
+//! | `serve` | the worker's side |
+//! | `isolated` | the server's side |
+
+mod control;
+mod isolated;
+mod memory;
+mod serve;
+
+pub use isolated::{Isolated, WorkerProgram, WorkerSettings};
+pub use memory::Named;
+pub use serve::serve;

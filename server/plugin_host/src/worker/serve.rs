@@ -1,0 +1,183 @@
+//! The worker: takes its order, gives up what it does not need, loads the plugin, and answers until the server is gone.
+//!
+//! Everything up to the load is ours; from the load on the process belongs to the plugin, and nobody believes it. It
+//! ends with the server: by the kernel's signal, or when the socket is closed.
+
+use std::{
+    borrow::Cow,
+    io::{Error, ErrorKind, Result},
+    os::{
+        fd::{AsFd as _, OwnedFd},
+        unix::net::UnixStream,
+    },
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use candor_domain::{error::ErrorCode, tensor::Datatype};
+use rustix::{
+    process::{Resource, Rlimit, Signal},
+    time::{ClockId, clock_gettime},
+};
+
+use super::{
+    control::{self, Bell, Frame, Order},
+    memory::{Item, Memory},
+};
+use crate::{
+    call::{CallContext, CallLimits},
+    elf, file, library,
+    live::Live,
+    negotiate::{self, Isolation},
+    refusal::Verdict,
+    services::{HostTable, LogLevel, MetricKind, Services},
+    tables,
+    values::{self, Values},
+};
+
+/// Lines and numbers over the socket.
+struct Voice(Arc<Mutex<UnixStream>>);
+
+impl Voice {
+    fn say(&self, frame: &Frame) {
+        let socket = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        // Nobody hears that nobody hears.
+        let _ = control::send(&socket, frame);
+    }
+}
+
+impl Services for Voice {
+    fn log(&self, level: LogLevel, message: &str) {
+        self.say(&Frame::Log(level.code(), message.chars().take(4096).collect()));
+    }
+    fn metric(&self, kind: MetricKind, name: &str, value: f64, labels_json: &str) {
+        if name.len() + labels_json.len() < 4096 {
+            self.say(&Frame::Metric(kind.code(), name.to_owned(), value, labels_json.to_owned()));
+        }
+    }
+    fn now_ns(&self) -> u64 {
+        let now = clock_gettime(ClockId::Monotonic);
+        u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
+    }
+}
+
+/// Serves one component of one plugin; `socket` is what the server gave as standard input. Returns when the server is
+/// gone.
+///
+/// # Errors
+/// When there is no server at the other end, or the system refuses what a worker needs.
+pub fn serve(socket: OwnedFd) -> Result<()> {
+    let socket = UnixStream::from(socket);
+    let (order, [memory, request, reply]) = control::take_order(&socket)?;
+    give_up(&order)?;
+    let memory = Memory::map(&memory, order.region_bytes)?;
+    let voice = Arc::new(Mutex::new(socket.try_clone()?));
+    let services = Voice(Arc::clone(&voice));
+    match open(&order, services) {
+        Ok(live) => {
+            control::send(&socket, &Frame::Ready)?;
+            answer(&live, &memory, &Bell::of(request), &Bell::of(reply), &socket)
+        }
+        Err(refusal) => control::send(&socket, &Frame::Refused(refusal.to_string())),
+    }
+}
+
+/// What a worker must not do or use, before anything of the plugin runs.
+fn give_up(order: &Order) -> Result<()> {
+    rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+    let parent = rustix::process::getppid().map(|pid| pid.as_raw_nonzero().get());
+    if parent != Some(order.parent) {
+        return Err(Error::new(ErrorKind::BrokenPipe, "the server is gone"));
+    }
+    let limit =
+        |resource, most| rustix::process::setrlimit(resource, Rlimit { current: Some(most), maximum: Some(most) });
+    limit(Resource::As, order.memory_bytes)?;
+    limit(Resource::Nofile, 64)?;
+    limit(Resource::Core, 0)?;
+    rustix::thread::set_no_new_privs(true)?;
+    Ok(())
+}
+
+/// Loads by the same steps as the server: the copy may have been changed since.
+fn open(order: &Order, services: Voice) -> Verdict<Live> {
+    let found = file::read(&order.library, false)?;
+    if found.sha256 != order.sha256 {
+        return Err(
+            crate::Refusal::new(crate::Reason::WrongDigest, "the private copy was changed").at(order.library.display())
+        );
+    }
+    let inspected = elf::inspect(&found.bytes)?;
+    negotiate::versions(&inspected.head)?;
+    negotiate::place(&inspected, Isolation::Process, &order.libraries)?;
+    drop(found);
+    let loaded = library::load(&order.library)?;
+    let module = tables::check(loaded.module())?;
+    let host = HostTable::leak(Box::new(services));
+    crate::host::init(&order.component, &module, host)?;
+    let find = |component: &&tables::Component| component.info.id == order.component;
+    let component = module.components.iter().find(find).ok_or_else(|| {
+        crate::Refusal::new(crate::Reason::Tables, format!("there is no component `{}`", order.component))
+    })?;
+    Live::new(component, host, &order.config_json)
+}
+
+/// Answers until the server is gone.
+fn answer(live: &Live, memory: &Memory, request: &Bell, reply: &Bell, socket: &UnixStream) -> Result<()> {
+    let mut call = CallContext::new(CallLimits::default());
+    let clock = Voice(Arc::new(Mutex::new(socket.try_clone()?)));
+    loop {
+        let (rings, gone) = control::either(request.file(), &socket.as_fd(), None)?;
+        if gone {
+            return Ok(());
+        }
+        if rings {
+            request.hear();
+            one(live, memory, &mut call, &clock);
+            reply.ring()?;
+        }
+    }
+}
+
+/// One call: from the memory, into the memory.
+fn one(live: &Live, memory: &Memory, call: &mut CallContext, clock: &Voice) {
+    let (lead, status) = match memory.request().take() {
+        Err(error) => (Vec::new(), Err(error)),
+        Ok((lead, inputs)) => {
+            let remaining = lead.get(8..16).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes);
+            call.set_deadline_ns(if remaining == 0 { 0 } else { clock.now_ns().saturating_add(remaining) });
+            call.borrow_cancel(memory.cancel());
+            let values = Values::of(inputs.iter().map(|(name, tensor)| (name.as_str(), tensor)));
+            let ran = live.healthy().map_err(|refusal| refusal.error().clone());
+            (lead, ran.and_then(|instance| instance.run(call, &values)))
+        }
+    };
+    let mut lead = lead.get(..8).unwrap_or_default().to_vec();
+    let wrote = match status {
+        Err(error) => Err(error),
+        Ok(()) => {
+            let outputs: Vec<_> = call.outputs().iter().collect();
+            let items: Vec<Item<'_>> = outputs
+                .iter()
+                .map(|output| Item {
+                    name: output.name(),
+                    datatype: output.datatype(),
+                    dims: output.dims(),
+                    payload: match output.strings() {
+                        Some(strings) if output.datatype() == Datatype::Bytes => values::string_bytes(strings),
+                        Some(_) | None => Cow::Borrowed(output.bytes()),
+                    },
+                })
+                .collect();
+            lead.push(0);
+            memory.reply().put(&lead, &items)
+        }
+    };
+    if let Err(error) = wrote {
+        let code = ErrorCode::ALL.iter().position(|&code| code == error.code()).unwrap_or(0);
+        lead.truncate(8);
+        lead.push(1);
+        lead.push(u8::try_from(code).unwrap_or(0));
+        lead.extend(error.to_string().bytes().take(4096));
+        // It has no tensors, so it fits.
+        let _ = memory.reply().put(&lead, &[]);
+    }
+}

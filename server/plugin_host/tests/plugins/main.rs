@@ -1,0 +1,22 @@
+//! Plugins as files: built by the C compiler and by cargo, refused or loaded, called, loaded anew.
+//!
+//! | module | what it has |
+//! |---|---|
+//! | `support` | builds plugins into folders and hosts them |
+//! | `refusing` | every kind of bad library, and that nothing of it ran |
+//! | `calling` | calls through the interface, also by the examples in C and Rust |
+//! | `reloading` | generations and swaps |
+//! | `isolating` | the same in a process of its own, and all that may happen to it |
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "helpers of tests fail loudly too"
+)]
+
+mod calling;
+mod isolating;
+mod refusing;
+mod reloading;
+mod support;

@@ -1,0 +1,165 @@
+//! Builds plugins into folders of their own, and hosts them.
+//!
+//! It knows where the header and the examples lie; it does not know what a test wants to see.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::Command,
+    sync::{Arc, Mutex},
+};
+
+use candor_domain::tensor::{Shape, Tensor, TensorData};
+use candor_plugin_host::{
+    AllowList, HostSettings, Isolation, LogLevel, MetricKind, Pin, PluginHost, Services, file::sha256,
+};
+use tempfile::TempDir;
+
+pub const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
+
+/// What plugins said.
+#[derive(Default)]
+pub struct Heard {
+    pub lines: Mutex<Vec<(LogLevel, String)>>,
+}
+
+pub struct Ears(pub Arc<Heard>);
+
+impl Services for Ears {
+    fn log(&self, level: LogLevel, message: &str) {
+        self.0.lines.lock().unwrap().push((level, message.to_owned()));
+    }
+    fn metric(&self, _kind: MetricKind, _name: &str, _value: f64, _labels_json: &str) {}
+    fn now_ns(&self) -> u64 {
+        1
+    }
+}
+
+/// A folder with a plugin, and one for the host's copies.
+pub struct Bench {
+    pub temp: TempDir,
+    pub heard: Arc<Heard>,
+}
+
+/// Where the library of a plugin's folder lies.
+pub fn library(folder: &Path, name: &str) -> PathBuf {
+    folder.join(format!("linux-{}", std::env::consts::ARCH)).join(format!("lib{name}.so"))
+}
+
+pub fn compile(source: &Path, out: &Path, flags: &[&str]) {
+    fs::create_dir_all(out.parent().unwrap()).unwrap();
+    let include = Path::new(ROOT).join("sdk/abi/include");
+    let mut command = Command::new("cc");
+    command.args(["-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-fPIC", "-fvisibility=hidden", "-shared", "-I"]);
+    let done = command.arg(include).args(["-Wno-unused-function", "-o"]).arg(out).arg(source).args(flags);
+    let done = done.output().expect("a C compiler");
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    set_mode(out, 0o755);
+}
+
+pub fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+impl Bench {
+    pub fn new() -> Self {
+        Self { temp: tempfile::tempdir().unwrap(), heard: Arc::default() }
+    }
+
+    pub fn mark(&self) -> PathBuf {
+        self.temp.path().join("mark")
+    }
+
+    /// Whether the plugin left a mark of this name.
+    pub fn left(&self, name: &str) -> bool {
+        self.temp.path().join(format!("mark.{name}")).exists()
+    }
+
+    /// A folder with `odd.c`, compiled with these flags. Whatever of it runs leaves a mark.
+    pub fn odd(&self, flags: &[&str]) -> PathBuf {
+        let folder = self.temp.path().join("odd");
+        let mark = format!("-DMARK=\"{}\"", self.mark().display());
+        let mut all = vec![mark.as_str()];
+        all.extend(flags);
+        compile(&Path::new(ROOT).join("server/plugin_host/tests/plugins/odd.c"), &library(&folder, "odd"), &all);
+        self.manifest(&folder, "0.1");
+        folder
+    }
+
+    pub fn manifest(&self, folder: &Path, abi: &str) {
+        let text = format!(
+            "name = 'odd'\nversion = '0.1.0'\nabi = '{abi}'\n[[component]]\nid = 'test.odd'\nkinds = ['predictor']\n"
+        );
+        fs::write(folder.join("plugin.toml"), text).unwrap();
+    }
+
+    pub fn host(&self, allow: AllowList) -> PluginHost {
+        let settings = HostSettings { allow, store: self.temp.path().join("store"), generations_max: 3 };
+        PluginHost::new(settings, Box::new(Ears(Arc::clone(&self.heard)))).unwrap()
+    }
+
+    /// A host that allows the libraries of these folders, in this process.
+    pub fn trusting(&self, folders: &[(&Path, &str)]) -> PluginHost {
+        let allow = folders.iter().map(|(folder, name)| pin(&library(folder, name), name)).collect();
+        self.host(AllowList { dev: false, allow })
+    }
+}
+
+pub fn pin(library: &Path, name: &str) -> Pin {
+    let name = name.to_owned();
+    let sha256 = sha256(&fs::read(library).unwrap_or_default());
+    Pin { name, sha256, isolation: Isolation::Inproc, ..Pin::default() }
+}
+
+pub fn floats(shape: &[i64], data: &[f32]) -> Tensor {
+    Tensor::new(Shape::new(shape).unwrap(), TensorData::Fp32(data.to_vec())).unwrap()
+}
+
+/// The example in Rust, built by cargo into a folder as it would be shipped.
+pub fn rust_example(bench: &Bench) -> PathBuf {
+    // The folder that these tests were built into: most of what the plugin needs is there.
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
+    let mut cargo = Command::new(env!("CARGO"));
+    cargo.args(["build", "--quiet", "--locked", "-p", "candor-example-center-plugin", "--target-dir"]).arg(target);
+    let done = cargo.env_remove("RUSTFLAGS").current_dir(ROOT).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let folder = bench.temp.path().join("center");
+    let name = "candor_example_center_plugin";
+    fs::create_dir_all(library(&folder, name).parent().unwrap()).unwrap();
+    fs::copy(target.join(format!("debug/lib{name}.so")), library(&folder, name)).unwrap();
+    set_mode(&library(&folder, name), 0o755);
+    fs::copy(Path::new(ROOT).join("plugins/examples/center/plugin.toml"), folder.join("plugin.toml")).unwrap();
+    folder
+}
+
+/// The example in C, built by its own Makefile from a copy of its folder.
+pub fn c_example(bench: &Bench) -> PathBuf {
+    let (from, folder) = (Path::new(ROOT).join("plugins/examples/c_scale"), bench.temp.path().join("c_scale"));
+    fs::create_dir_all(&folder).unwrap();
+    for name in ["scale.c", "plugin.toml", "Makefile"] {
+        fs::copy(from.join(name), folder.join(name)).unwrap();
+    }
+    let include = fs::canonicalize(Path::new(ROOT).join("sdk/abi/include")).unwrap();
+    let done =
+        Command::new("make").arg("-C").arg(&folder).arg(format!("INCLUDE={}", include.display())).output().unwrap();
+    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    assert!(done.stderr.is_empty(), "it compiles with a warning: {}", String::from_utf8_lossy(&done.stderr));
+    set_mode(&library(&folder, "c_scale"), 0o755);
+    folder
+}
+
+/// The library that panics, which cargo has built beside these tests.
+pub fn panicking(bench: &Bench) -> PathBuf {
+    let folder = bench.temp.path().join("panicking");
+    let built = Path::new(env!("CARGO_BIN_EXE_plugin-worker-under-test")).with_file_name("examples/libpanicking.so");
+    fs::create_dir_all(library(&folder, "panicking").parent().unwrap()).unwrap();
+    fs::copy(&built, library(&folder, "panicking")).unwrap_or_else(|error| panic!("{}: {error}", built.display()));
+    set_mode(&library(&folder, "panicking"), 0o755);
+    let version = env!("CARGO_PKG_VERSION");
+    let text = format!(
+        "name = 'panicking'\nversion = '{version}'\nabi = '0.1'\n[[component]]\nid = 'test.panicking'\nkinds = ['predictor']\n"
+    );
+    fs::write(folder.join("plugin.toml"), text).unwrap();
+    folder
+}
