@@ -14,6 +14,9 @@ use crate::child::SERVING_FILE;
 /// About as long as the reply of iris for one row.
 const REPLY: &str = r#"{"model_name":"bare","model_version":"1","outputs":[{"name":"label","datatype":"INT64","shape":[1],"data":[0]},{"name":"probabilities","datatype":"FP32","shape":[1,3],"data":[0.9976472,0.002352764,2.9242033e-13]}]}"#;
 
+/// As the server's own limit.
+const BODY_BYTES_MAX: usize = 64 << 20;
+
 /// What is parsed.
 #[derive(Deserialize)]
 struct InferBody {
@@ -42,7 +45,7 @@ async fn infer(body: web::Bytes) -> HttpResponse {
 pub fn serve(folder: &Path, workers: u32) -> Result<()> {
     end_with_parent()?;
     // Any path will do: matching patterns is not parsing, and would make the floor higher.
-    let app = || App::new().default_service(web::to(infer));
+    let app = || App::new().app_data(web::PayloadConfig::new(BODY_BYTES_MAX)).default_service(web::to(infer));
     // As in the server's wiring.
     let server = HttpServer::new(app)
         .workers(usize::try_from(workers)?)
@@ -61,7 +64,8 @@ pub fn serve(folder: &Path, workers: u32) -> Result<()> {
     actix_web::rt::System::new().block_on(server.run()).context("the bare handler ended")
 }
 
-fn end_with_parent() -> Result<()> {
+/// Ends this process when whoever started it is gone.
+pub fn end_with_parent() -> Result<()> {
     let watch = || {
         let mut nothing = [0; 1];
         while matches!(std::io::stdin().read(&mut nothing), Ok(count) if count > 0) {}

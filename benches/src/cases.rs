@@ -1,24 +1,46 @@
-//! The requests that are measured: three sample models, one and 32 rows, as tensors, JSON, bytes and rows of
-//! named features.
+//! The requests that are measured: sample models with one and 32 rows, and two large models, in every format.
 //!
-//! Rows come from each model's golden pairs, so they are real inputs. Nothing here runs anything.
+//! Rows come from each model's golden pairs, so they are real inputs; `bodies` makes bytes of them. Nothing here
+//! runs anything.
 
 use std::{
     fs,
     path::{Path, PathBuf},
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use candor_domain::{Shape, Tensor, TensorData};
 use candor_serving::Manifest;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde::Deserialize;
 
-/// The sample models that are measured; each has one FP32 input whose first dimension counts rows.
-pub const MODELS: [&str; 3] = ["iris", "breast_cancer", "digits"];
+use crate::bodies::{self, Numbers, WireTensor};
 
-/// Rows of a request.
-const ROWS: [usize; 2] = [1, 32];
+/// A model that requests are made for. The first dimension of each input counts rows.
+#[derive(Debug)]
+pub struct Known {
+    pub name: &'static str,
+    /// Rows of its requests.
+    rows: &'static [usize],
+    /// Whether it is made when the benchmarks are run, by benches/models/make_models.py. Its features have no names,
+    /// so that the native API is not asked.
+    pub large: bool,
+    /// Whether it is measured when no models are named.
+    pub usual: bool,
+}
+
+/// All of them.
+pub const KNOWN: [Known; 5] = [
+    Known { name: "iris", rows: &[1, 32], large: false, usual: true },
+    Known { name: "breast_cancer", rows: &[1, 32], large: false, usual: true },
+    Known { name: "digits", rows: &[1, 32], large: false, usual: false },
+    Known { name: "cnn", rows: &[1], large: true, usual: true },
+    Known { name: "minilm", rows: &[1], large: true, usual: true },
+];
+
+/// The known model of this name.
+pub fn known(name: &str) -> Option<&'static Known> {
+    KNOWN.iter().find(|known| known.name == name)
+}
 
 /// Golden pairs that hold typical rows; those behind them are edge cases, whose JSON is shorter or longer.
 const TYPICAL_PAIRS: usize = 2;
@@ -32,6 +54,8 @@ pub enum Format {
     Binary,
     /// As rows of named features, to the native API.
     Rows,
+    /// As raw contents of gRPC's messages.
+    Grpc,
 }
 
 /// A request in all formats.
@@ -43,12 +67,13 @@ pub struct Case {
     pub folder: PathBuf,
     /// Rows of the input.
     pub rows: usize,
-    /// The input.
-    pub input: Tensor,
+    /// The inputs.
+    pub inputs: Vec<Tensor>,
     json: Vec<u8>,
     binary: Vec<u8>,
     binary_head_bytes: usize,
-    by_name: Vec<u8>,
+    by_name: Option<Vec<u8>>,
+    grpc: Vec<u8>,
 }
 
 impl Case {
@@ -57,20 +82,32 @@ impl Case {
         format!("{} × {}", self.model, self.rows)
     }
 
+    /// Whether it can be sent so.
+    pub fn has(&self, format: Format) -> bool {
+        format != Format::Rows || self.by_name.is_some()
+    }
+
+    /// Whether its model is so dear that requests go to the pool.
+    pub fn is_large(&self) -> bool {
+        known(&self.model).is_some_and(|known| known.large)
+    }
+
     /// The path that it is posted to.
     pub fn path(&self, format: Format) -> String {
         match format {
             Format::Json | Format::Binary => format!("/v2/models/{}/infer", self.model),
             Format::Rows => format!("/api/v1/models/{}/predict", self.model),
+            Format::Grpc => "/inference.GRPCInferenceService/ModelInfer".to_owned(),
         }
     }
 
-    /// The body.
+    /// The body; over gRPC the message.
     pub fn body(&self, format: Format) -> &[u8] {
         match format {
             Format::Json => &self.json,
             Format::Binary => &self.binary,
-            Format::Rows => &self.by_name,
+            Format::Rows => self.by_name.as_deref().unwrap_or_default(),
+            Format::Grpc => &self.grpc,
         }
     }
 
@@ -95,25 +132,32 @@ struct Input {
     name: String,
     datatype: String,
     shape: Vec<i64>,
-    data: Vec<f32>,
+    data: Vec<f64>,
 }
 
 /// The requests of these models, in their order.
 pub fn cases(models_folder: &Path, models: &[String]) -> Result<Vec<Case>> {
     let mut cases = Vec::new();
     for model in models {
-        let folder = highest_version(&models_folder.join(model))?;
-        let path = folder.join("golden.json");
-        let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
-        let golden: Golden = serde_json::from_slice(&text).with_context(|| format!("{} is broken", path.display()))?;
-        let manifest = fs::read_to_string(models_folder.join(model).join("model.toml")).unwrap_or_default();
-        let names = feature_names(&Manifest::parse(&manifest)?);
-        for rows in ROWS {
-            let case = case(model, &folder, &golden, rows, &names);
-            cases.push(case.with_context(|| format!("no request can be made from {}", path.display()))?);
+        for &rows in known(model).with_context(|| format!("no requests are known for {model}"))?.rows {
+            cases.push(case_of(models_folder, model, rows)?);
         }
     }
     Ok(cases)
+}
+
+/// A request for a known model with so many rows.
+pub fn case_of(models_folder: &Path, model: &str, rows: usize) -> Result<Case> {
+    let known = known(model).with_context(|| format!("no requests are known for {model}"))?;
+    let folder = highest_version(&models_folder.join(model))?;
+    let path = folder.join("golden.json");
+    let text = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let golden: Golden = serde_json::from_slice(&text).with_context(|| format!("{} is broken", path.display()))?;
+    let manifest = fs::read_to_string(models_folder.join(model).join("model.toml")).unwrap_or_default();
+    let names =
+        (!known.large).then(|| Manifest::parse(&manifest).map(|manifest| feature_names(&manifest))).transpose()?;
+    let case = case(model, &folder, &golden, rows, names.as_deref());
+    case.with_context(|| format!("no request can be made from {}", path.display()))
 }
 
 fn highest_version(model: &Path) -> Result<PathBuf> {
@@ -128,91 +172,48 @@ fn feature_names(manifest: &Manifest) -> Vec<String> {
     manifest.inputs.first().into_iter().flat_map(|input| &input.features).map(|one| one.name.clone()).collect()
 }
 
-/// The body with named features: columns by their names, or the whole input under its own.
-fn rows_body(input: &str, names: &[String], dims: &[i64], data: &[f32]) -> Result<Vec<u8>> {
-    fn nested(dims: &[i64], data: &[f32]) -> Value {
-        match dims.split_first() {
-            None => data.first().copied().into(),
-            Some((&size, rest)) => {
-                let step = (data.len() / usize::try_from(size).unwrap_or(1).max(1)).max(1);
-                data.chunks(step).map(|piece| nested(rest, piece)).collect()
-            }
+/// `names` are those of the features, if the native API is asked too.
+fn case(model: &str, folder: &Path, golden: &Golden, rows: usize, names: Option<&[String]>) -> Result<Case> {
+    let first = golden.cases.first().context("it has no pair")?;
+    let wire = (0..first.inputs.len()).map(|at| repeated(golden, at, rows)).collect::<Result<Vec<_>>>()?;
+    let by_name = match (names, wire.as_slice()) {
+        (None, _) => None,
+        (Some(names), [WireTensor { name, dims, data: Numbers::Fp32(data) }]) => {
+            Some(bodies::rows(name, names, dims, data)?)
         }
-    }
-    let (rows, row_dims) = dims.split_first().context("no dimension counts rows")?;
-    let each = data.len() / usize::try_from(*rows)?.max(1);
-    let row = |values: &[f32]| -> Map<String, Value> {
-        match names {
-            [] => Map::from_iter([(input.to_owned(), nested(row_dims, values))]),
-            names => names.iter().cloned().zip(values.iter().map(|&value| value.into())).collect(),
-        }
+        (Some(_), _) => bail!("named features are known for one FP32 input alone"),
     };
-    Ok(serde_json::to_vec(&json!({"rows": data.chunks(each).map(row).collect::<Vec<_>>()}))?)
-}
-
-fn case(model: &str, folder: &Path, golden: &Golden, rows: usize, names: &[String]) -> Result<Case> {
-    let inputs = || golden.cases.iter().take(TYPICAL_PAIRS).filter_map(|pair| pair.inputs.first());
-    let first = inputs().next().context("it has no input")?;
-    ensure!(first.datatype == "FP32", "its input is {}, not FP32", first.datatype);
-    let (_, row_dims) = first.shape.split_first().context("its input has no dimension that counts rows")?;
-    let row_elements = Shape::new(row_dims)?.elements();
-    let typical: Vec<&[f32]> = inputs().flat_map(|input| input.data.chunks_exact(row_elements)).collect();
-    let data: Vec<f32> = typical.iter().cycle().take(rows).copied().flatten().copied().collect();
-    let dims: Vec<i64> = std::iter::once(i64::try_from(rows)?).chain(row_dims.iter().copied()).collect();
-
-    let json = Request::new(WireInput { data: Some(&data), ..WireInput::new(&first.name, &dims) }, None);
-    let json = serde_json::to_vec(&json)?;
-    let bytes: Vec<u8> = data.iter().flat_map(|number| number.to_le_bytes()).collect();
-    let sized = Some(BinarySize { binary_data_size: bytes.len() });
-    let head = WireInput { parameters: sized, ..WireInput::new(&first.name, &dims) };
-    let mut binary = serde_json::to_vec(&Request::new(head, Some(BinaryOutput { binary_data_output: true })))?;
-    let binary_head_bytes = binary.len();
-    binary.extend_from_slice(&bytes);
-    let by_name = rows_body(&first.name, names, &dims, &data)?;
-    let input = Tensor::new(Shape::new(&dims)?, TensorData::Fp32(data))?;
+    let (binary, binary_head_bytes) = bodies::binary(&wire)?;
+    let (json, grpc) = (bodies::json(&wire)?, bodies::grpc(model, &wire));
+    let tensor = |wire: WireTensor| {
+        let data = match wire.data {
+            Numbers::Fp32(data) => TensorData::Fp32(data),
+            Numbers::Int64(data) => TensorData::Int64(data),
+        };
+        Ok(Tensor::new(Shape::new(&wire.dims)?, data)?)
+    };
+    let inputs = wire.into_iter().map(tensor).collect::<Result<_>>()?;
     let (model, folder) = (model.to_owned(), folder.to_owned());
-    Ok(Case { model, folder, rows, input, json, binary, binary_head_bytes, by_name })
+    Ok(Case { model, folder, rows, inputs, json, binary, binary_head_bytes, by_name, grpc })
 }
 
-/// The keys in the order in which `tritonclient` writes them.
-#[derive(Serialize)]
-struct Request<'a> {
-    inputs: [WireInput<'a>; 1],
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parameters: Option<BinaryOutput>,
-}
-
-impl<'a> Request<'a> {
-    fn new(input: WireInput<'a>, parameters: Option<BinaryOutput>) -> Self {
-        Self { inputs: [input], parameters }
-    }
-}
-
-#[derive(Serialize)]
-struct WireInput<'a> {
-    name: &'a str,
-    shape: &'a [i64],
-    datatype: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    parameters: Option<BinarySize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    data: Option<&'a [f32]>,
-}
-
-impl<'a> WireInput<'a> {
-    fn new(name: &'a str, shape: &'a [i64]) -> Self {
-        Self { name, shape, datatype: "FP32", parameters: None, data: None }
-    }
-}
-
-#[derive(Serialize)]
-struct BinarySize {
-    binary_data_size: usize,
-}
-
-#[derive(Serialize)]
-struct BinaryOutput {
-    binary_data_output: bool,
+/// The input at this place with so many rows: those of the typical pairs, again and again.
+fn repeated(golden: &Golden, at: usize, rows: usize) -> Result<WireTensor> {
+    let inputs = || golden.cases.iter().take(TYPICAL_PAIRS).filter_map(|pair| pair.inputs.get(at));
+    let first = inputs().next().context("it has no input")?;
+    let (_, row_dims) = first.shape.split_first().context("an input has no dimension that counts rows")?;
+    let row_elements = Shape::new(row_dims)?.elements();
+    let typical: Vec<&[f64]> = inputs().flat_map(|input| input.data.chunks_exact(row_elements)).collect();
+    let numbers = typical.iter().cycle().take(rows).copied().flatten().copied();
+    #[allow(clippy::cast_possible_truncation, reason = "a golden pair's numbers are of its datatype")]
+    let data = match first.datatype.as_str() {
+        "FP32" => Numbers::Fp32(numbers.map(|number| number as f32).collect()),
+        "INT64" => Numbers::Int64(numbers.map(|number| number as i64).collect()),
+        other => bail!("its input is {other}; requests are made of FP32 and INT64"),
+    };
+    ensure!(!typical.is_empty(), "it has no row");
+    let dims = std::iter::once(i64::try_from(rows)?).chain(row_dims.iter().copied()).collect();
+    Ok(WireTensor { name: first.name.clone(), dims, data })
 }
 
 #[cfg(test)]
@@ -226,21 +227,15 @@ mod tests {
             {"inputs":[{"name":"x","datatype":"FP32","shape":[2,2],"data":[3,4,5,6]}]},
             {"inputs":[{"name":"x","datatype":"FP32","shape":[1,2],"data":[0,0]}]}]}"#;
         let golden: Golden = serde_json::from_str(text).unwrap();
-        let case = case("m", Path::new("models/m/1"), &golden, 4, &["a".to_owned(), "b".to_owned()]).unwrap();
-        assert_eq!(*case.input.data(), TensorData::Fp32(vec![1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 1.5, 2.0]));
-        assert_eq!(
-            std::str::from_utf8(case.body(Format::Json)).unwrap(),
-            r#"{"inputs":[{"name":"x","shape":[4,2],"datatype":"FP32","data":[1.5,2.0,3.0,4.0,5.0,6.0,1.5,2.0]}]}"#
-        );
-        let (head, bytes) = case.body(Format::Binary).split_at(case.head_bytes(Format::Binary).unwrap());
-        assert!(head.ends_with(br#""parameters":{"binary_data_size":32}}],"parameters":{"binary_data_output":true}}"#));
-        assert_eq!((bytes.len(), bytes.get(..4)), (32, Some(&1.5_f32.to_le_bytes()[..])));
-        assert_eq!((case.head_bytes(Format::Json), case.name()), (None, "m × 4".to_owned()));
-        assert_eq!(
-            std::str::from_utf8(case.body(Format::Rows)).unwrap(),
-            r#"{"rows":[{"a":1.5,"b":2.0},{"a":3.0,"b":4.0},{"a":5.0,"b":6.0},{"a":1.5,"b":2.0}]}"#
-        );
-        let image = rows_body("image", &[], &[1, 2, 2], &[1.0, 2.0, 3.0, 4.0]).unwrap();
-        assert_eq!(std::str::from_utf8(&image).unwrap(), r#"{"rows":[{"image":[[1.0,2.0],[3.0,4.0]]}]}"#);
+        let names = ["a".to_owned(), "b".to_owned()];
+        let with_names = case("m", Path::new("models/m/1"), &golden, 4, Some(&names)).unwrap();
+        let data = TensorData::Fp32(vec![1.5, 2.0, 3.0, 4.0, 5.0, 6.0, 1.5, 2.0]);
+        assert_eq!(with_names.inputs.iter().map(Tensor::data).collect::<Vec<_>>(), [&data]);
+        assert_eq!((with_names.head_bytes(Format::Json), with_names.name()), (None, "m × 4".to_owned()));
+        for format in [Format::Json, Format::Binary, Format::Rows, Format::Grpc] {
+            assert!(with_names.has(format) && !with_names.body(format).is_empty(), "{format:?}");
+        }
+        let without = case("m", Path::new("models/m/1"), &golden, 4, None).unwrap();
+        assert!(!without.has(Format::Rows) && without.has(Format::Grpc));
     }
 }

@@ -1,18 +1,21 @@
 //! Servers in processes of their own: started, pinned, waited for, and killed whatever happens.
 //!
-//! A server says where it is in `serving.json` of a folder that it is given. It dies when it is dropped
-//! here, and by the kernel's hand when this process dies first (`setpriv --pdeathsig`, where there is one).
+//! A server says where it is in `serving.json` of a folder that it is given, or is told where to be (peers). It
+//! dies when it is dropped here, with all that it has started, and by the kernel's hand when this process dies
+//! first (`setpriv --pdeathsig`, where there is one). `servers` knows which programs there are.
 
 use std::{
     fs::{self, File},
     net::SocketAddr,
+    os::unix::process::CommandExt as _,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
     thread,
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::process::{Pid, Signal};
 use serde::Deserialize;
 use tempfile::TempDir;
 
@@ -30,51 +33,105 @@ pub struct Server {
     pub pid: u32,
     /// Where it listens.
     pub addr: SocketAddr,
+    /// Where it listens for gRPC, if it does.
+    pub grpc: Option<SocketAddr>,
+    /// Where it answers for its health alone, if it does.
+    pub health: Option<SocketAddr>,
     /// From the start of the process until it said where it is, models loaded.
     pub started_in: Duration,
     child: Child,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 #[derive(Deserialize)]
 struct Serving {
     pid: u32,
     http: SocketAddr,
+    grpc: Option<SocketAddr>,
+    health: Option<SocketAddr>,
 }
 
 impl Server {
     /// Starts `program`; `arguments` gets the folder for its `serving.json`.
     pub fn start(program: &Path, pinning: &Pinning, arguments: impl FnOnce(&Path) -> Vec<String>) -> Result<Self> {
         let folder = tempfile::tempdir().context("cannot make a folder for a server")?;
-        let log_path = folder.path().join("log");
-        let log = File::create(&log_path).context("cannot make a log for a server")?;
+        let path = folder.path().join(SERVING_FILE);
         let mut command = wrapped(program, pinning);
         command.args(arguments(folder.path()));
+        Self::spawn(command, folder, |server| {
+            let Ok(text) = fs::read(&path) else { return Ok(false) };
+            let serving: Serving = serde_json::from_slice(&text).context("serving.json is broken")?;
+            (server.pid, server.addr) = (serving.pid, serving.http);
+            (server.grpc, server.health) = (serving.grpc, serving.health);
+            Ok(true)
+        })
+    }
+
+    /// Starts a program that does not say where it is: it has been told. `answers` finds out whether it is there.
+    pub fn start_at(
+        addr: SocketAddr,
+        program: &Path,
+        pinning: &Pinning,
+        arguments: &[String],
+        variables: &[(&str, String)],
+        answers: impl Fn() -> bool,
+    ) -> Result<Self> {
+        let folder = tempfile::tempdir().context("cannot make a folder for a server")?;
+        let mut command = wrapped(program, pinning);
+        command.args(arguments).envs(variables.iter().map(|(name, value)| (name, value)));
+        // What it writes beside itself goes away with it.
+        command.current_dir(folder.path());
+        Self::spawn(command, folder, |server| {
+            server.addr = addr;
+            Ok(answers())
+        })
+    }
+
+    fn spawn(mut command: Command, folder: TempDir, is_there: impl Fn(&mut Self) -> Result<bool>) -> Result<Self> {
+        let program = command.get_program().to_owned();
+        let log_path = folder.path().join("log");
+        let log = File::create(&log_path).context("cannot make a log for a server")?;
         // The pipe is never written to; its end tells the bare server that we are gone.
-        command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log);
+        command.stdin(Stdio::piped()).stdout(log.try_clone()?).stderr(log).process_group(0);
         let began = Moment::now();
         let child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
         let nowhere = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut server = Self { pid: child.id(), addr: nowhere, started_in: START_MAX, child, _folder: folder };
-        let path = server._folder.path().join(SERVING_FILE);
-        loop {
-            if let Ok(text) = fs::read(&path) {
-                let serving: Serving = serde_json::from_slice(&text).context("serving.json is broken")?;
-                (server.pid, server.addr, server.started_in) = (serving.pid, serving.http, began.elapsed());
-                return Ok(server);
-            }
+        let mut server =
+            Self { pid: child.id(), addr: nowhere, grpc: None, health: None, started_in: START_MAX, child, folder };
+        while !is_there(&mut server)? {
             let ended = server.child.try_wait().context("cannot watch a server")?;
             if ended.is_some() || began.elapsed() > START_MAX {
-                let log = fs::read_to_string(&log_path).unwrap_or_default();
-                bail!("{} did not start ({ended:?}):\n{log}", program.display());
+                bail!("{} did not start ({ended:?}):\n{}", program.display(), server.log());
             }
             thread::sleep(Duration::from_millis(2));
         }
+        server.started_in = began.elapsed();
+        Ok(server)
+    }
+
+    /// What it has written.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+
+    /// Asks it to end, and waits; how long that took.
+    pub fn stop(&mut self, longest: Duration) -> Result<Duration> {
+        let pid = i32::try_from(self.pid).ok().and_then(Pid::from_raw).context("no process")?;
+        let began = Moment::now();
+        rustix::process::kill_process(pid, Signal::TERM).context("the server is not there to be stopped")?;
+        let status = wait_at_most(&mut self.child, longest)?;
+        ensure!(status.success(), "the server ended with {status}:\n{}", self.log());
+        Ok(began.elapsed())
     }
 }
 
 impl Drop for Server {
     fn drop(&mut self) {
+        // It leads a group of its own, in which everything is that it has started.
+        let group = i32::try_from(self.child.id()).ok().and_then(Pid::from_raw);
+        if let (Some(group), Ok(None)) = (group, self.child.try_wait()) {
+            let _ = rustix::process::kill_process_group(group, Signal::KILL);
+        }
         kill(&mut self.child);
     }
 }

@@ -25,7 +25,24 @@ const SCRIPT: &str = include_str!("closed_loop.lua");
 /// `wrk`, its script, and the bodies that it sends.
 pub struct Wrk {
     folder: TempDir,
-    connections: u32,
+}
+
+/// What it is to send, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct Load<'a> {
+    pub case: &'a Case,
+    pub format: Format,
+    pub connections: u32,
+    pub seconds: u32,
+    /// Further headers, as `Name: value`.
+    pub headers: &'a [String],
+}
+
+impl<'a> Load<'a> {
+    /// A load without further headers.
+    pub fn of(case: &'a Case, format: Format, connections: u32, seconds: u32) -> Self {
+        Self { case, format, connections, seconds, headers: &[] }
+    }
 }
 
 /// What came of one run.
@@ -43,10 +60,10 @@ pub struct Outcome {
 
 impl Wrk {
     /// Writes the script.
-    pub fn new(connections: u32) -> Result<Self> {
+    pub fn new() -> Result<Self> {
         let folder = tempfile::tempdir().context("cannot make a folder for wrk")?;
         fs::write(folder.path().join("closed_loop.lua"), SCRIPT).context("cannot write wrk's script")?;
-        Ok(Self { folder, connections })
+        Ok(Self { folder })
     }
 
     /// The version of `wrk`, for the record.
@@ -56,13 +73,15 @@ impl Wrk {
         text.split_ascii_whitespace().take(2).collect::<Vec<_>>().join(" ")
     }
 
-    /// Loads a server for so many seconds. Any failed request is an error.
-    pub fn run(&self, addr: SocketAddr, case: &Case, format: Format, seconds: u32) -> Result<Outcome> {
+    /// Loads a server. Any failed request is an error.
+    pub fn run(&self, addr: SocketAddr, load: Load<'_>) -> Result<Outcome> {
+        let Load { case, format, seconds, .. } = load;
         let body = self.body(case, format)?;
-        let (connections, duration) = (format!("-c{}", self.connections), format!("-d{seconds}s"));
+        let (connections, duration) = (format!("-c{}", load.connections), format!("-d{seconds}s"));
         let mut command = Command::new("wrk");
-        command.args(["-t1", &connections, &duration, "--timeout", "10s", "-s"]);
-        command.arg(self.folder.path().join("closed_loop.lua")).arg(format!("http://{addr}{}", case.path(format)));
+        command.args(["-t1", &connections, &duration, "--timeout", "30s", "-s"]);
+        command.arg(self.folder.path().join("closed_loop.lua")).args(load.headers.iter().flat_map(|line| ["-H", line]));
+        command.arg(format!("http://{addr}{}", case.path(format)));
         command.arg("--").arg(body).args(match case.head_bytes(format) {
             None => vec!["application/json".to_owned()],
             Some(bytes) => vec!["application/octet-stream".to_owned(), bytes.to_string()],
@@ -74,7 +93,7 @@ impl Wrk {
             .spawn()
             .context("cannot start wrk; it is a Debian package of that name")?;
         // What it writes fits into a pipe, so it can end before it is read.
-        let status = wait_at_most(&mut wrk, Duration::from_secs(u64::from(seconds) + 20))?;
+        let status = wait_at_most(&mut wrk, Duration::from_secs(u64::from(seconds) + 60))?;
         let mut text = String::new();
         if let (Some(mut out), Some(mut complaints)) = (wrk.stdout.take(), wrk.stderr.take()) {
             out.read_to_string(&mut text).context("cannot read what wrk wrote")?;

@@ -47,7 +47,7 @@ impl Engine {
         let bytes = fs::read(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let loaded = self.0.load(ModelSource { bytes: &bytes, folder: Path::new(&case.folder) })?;
         let wanted = (0..loaded.signature.outputs.len()).collect();
-        let inputs = vec![case.input.clone()];
+        let inputs = case.inputs.clone();
         Ok(Loaded { session: loaded.session, signature: loaded.signature, inputs, wanted })
     }
 }

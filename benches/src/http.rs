@@ -11,7 +11,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use crate::cases::{Case, Format};
 
 /// Longest wait for one reply outside of load.
-const REPLY_MAX: Duration = Duration::from_secs(10);
+const REPLY_MAX: Duration = Duration::from_secs(30);
 
 /// A whole request.
 pub fn request(addr: SocketAddr, case: &Case, format: Format) -> Vec<u8> {
@@ -33,6 +33,8 @@ pub fn request(addr: SocketAddr, case: &Case, format: Format) -> Vec<u8> {
 pub struct Reply<'a> {
     /// The status line's number.
     pub status: u16,
+    /// Whether the connection ends behind it.
+    pub closes: bool,
     /// The body.
     pub body: &'a [u8],
 }
@@ -44,32 +46,95 @@ pub fn reply(received: &[u8]) -> Result<Option<Reply<'_>>> {
     let (head, rest) = received.split_at_checked(head_bytes).context("no head")?;
     let head = std::str::from_utf8(head).context("the reply's head is not text")?;
     let status = head.split(' ').nth(1).and_then(|word| word.parse().ok()).context("the reply has no status")?;
-    let length = head.lines().skip(1).find_map(|line| {
-        let (name, value) = line.split_once(':')?;
-        name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok())?
-    });
+    let header = |wanted: &str| {
+        head.lines().skip(1).find_map(|line| {
+            let (name, value) = line.split_once(':')?;
+            name.eq_ignore_ascii_case(wanted).then(|| value.trim())
+        })
+    };
+    let length = header("content-length").and_then(|value| value.parse::<usize>().ok());
     let length = length.context("the reply has no length")?;
+    let closes = header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
     let body = rest.get(END.len()..).unwrap_or_default();
     ensure!(body.len() <= length, "the reply is longer than it says");
-    Ok((body.len() == length).then_some(Reply { status, body }))
+    Ok((body.len() == length).then_some(Reply { status, closes, body }))
 }
 
-/// Sends one request over a connection of its own and gives the reply's body, which must be a success.
-pub fn ask(addr: SocketAddr, case: &Case, format: Format) -> Result<Vec<u8>> {
-    let mut stream = TcpStream::connect_timeout(&addr, REPLY_MAX).context("cannot connect")?;
-    stream.set_read_timeout(Some(REPLY_MAX))?;
-    stream.write_all(&request(addr, case, format)).context("cannot send")?;
-    let (mut received, mut piece) = (Vec::new(), [0; 4096]);
-    loop {
-        if let Some(reply) = reply(&received)? {
-            ensure!(reply.status == 200, "status {}: {}", reply.status, String::from_utf8_lossy(reply.body));
-            return Ok(reply.body.to_vec());
-        }
-        match stream.read(&mut piece).context("no reply")? {
-            0 => bail!("the connection was closed before the reply ended"),
-            count => received.extend_from_slice(piece.get(..count).unwrap_or_default()),
+/// A reply of one's own.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub closes: bool,
+    pub body: Vec<u8>,
+}
+
+/// A connection that waits for each answer.
+pub struct Connection {
+    addr: SocketAddr,
+    stream: TcpStream,
+}
+
+impl Connection {
+    /// Connects.
+    pub fn open(addr: SocketAddr) -> Result<Self> {
+        let stream = TcpStream::connect_timeout(&addr, REPLY_MAX).context("cannot connect")?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(REPLY_MAX))?;
+        stream.set_write_timeout(Some(REPLY_MAX))?;
+        Ok(Self { addr, stream })
+    }
+
+    /// Asks for an inference.
+    pub fn post(&mut self, case: &Case, format: Format) -> Result<Answer> {
+        self.send(&request(self.addr, case, format))
+    }
+
+    /// Sends a whole request and waits for the reply.
+    pub fn send(&mut self, request: &[u8]) -> Result<Answer> {
+        self.stream.write_all(request).context("cannot send")?;
+        self.receive()
+    }
+
+    /// Waits for a reply.
+    pub fn receive(&mut self) -> Result<Answer> {
+        let (mut received, mut piece) = (Vec::new(), [0; 1 << 14]);
+        loop {
+            match self.stream.read(&mut piece).context("no reply")? {
+                0 => bail!("the connection was closed before the reply ended"),
+                count => received.extend_from_slice(piece.get(..count).unwrap_or_default()),
+            }
+            if let Some(Reply { status, closes, body }) = reply(&received)? {
+                return Ok(Answer { status, closes, body: body.to_vec() });
+            }
         }
     }
+
+    /// The socket, for clients that behave badly.
+    pub fn stream(&mut self) -> &mut TcpStream {
+        &mut self.stream
+    }
+}
+
+/// One request over a connection of its own: status and body.
+pub fn call(addr: SocketAddr, method: &str, path: &str, body: &[u8]) -> Result<(u16, Vec<u8>)> {
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nHost: {addr}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    let answer = Connection::open(addr)?.send(&[head.as_bytes(), body].concat())?;
+    Ok((answer.status, answer.body))
+}
+
+/// One question over a connection of its own: status and body.
+pub fn get(addr: SocketAddr, path: &str) -> Result<(u16, Vec<u8>)> {
+    call(addr, "GET", path, b"")
+}
+
+/// Sends one inference over a connection of its own and gives the reply's body, which must be a success.
+pub fn ask(addr: SocketAddr, case: &Case, format: Format) -> Result<Vec<u8>> {
+    let answer = Connection::open(addr)?.post(case, format)?;
+    ensure!(answer.status == 200, "status {}: {}", answer.status, String::from_utf8_lossy(&answer.body));
+    Ok(answer.body)
 }
 
 #[cfg(test)]
@@ -82,10 +147,10 @@ mod tests {
         for cut in 0..text.len() {
             assert_eq!(reply(&text[..cut]).unwrap(), None, "{cut}");
         }
-        assert_eq!(reply(text).unwrap(), Some(Reply { status: 200, body: b"hello" }));
+        assert_eq!(reply(text).unwrap(), Some(Reply { status: 200, closes: false, body: b"hello" }));
         assert!(reply(b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nhello").is_err());
         assert!(reply(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
-        let empty = reply(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n").unwrap();
-        assert_eq!(empty, Some(Reply { status: 503, body: b"" }));
+        let empty = reply(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
+        assert_eq!(empty, Some(Reply { status: 503, closes: true, body: b"" }));
     }
 }

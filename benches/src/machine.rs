@@ -31,12 +31,24 @@ impl House {
         let manifest = Path::new(env!("CARGO_MANIFEST_DIR"));
         let root = manifest.parent().context("benches/ lies in no folder")?.to_path_buf();
         let mut build = Command::new("cargo");
-        build.args(["build", "--quiet", "--release", "-p", "candor"]).current_dir(&root).stdin(Stdio::null());
+        // tract takes minutes to build, and is not what is measured.
+        build.args(["build", "--quiet", "--release", "-p", "candor", "--no-default-features"]);
+        build.current_dir(&root).stdin(Stdio::null());
         if let Some(target) = programs.parent() {
             build.arg("--target-dir").arg(target);
         }
         ensure!(build.status().context("cannot run cargo")?.success(), "the server cannot be built");
         Ok(Self { root, programs })
+    }
+
+    /// The models that are made for the benchmarks.
+    pub fn large_models(&self) -> Result<PathBuf> {
+        Ok(self.target()?.join("bench/models"))
+    }
+
+    /// Where cargo builds.
+    pub fn target(&self) -> Result<&Path> {
+        self.programs.parent().context("this program lies in no target folder")
     }
 
     /// The server.
@@ -84,6 +96,14 @@ impl Pinning {
         Self::Apart { servers: format!("0-{}", workers - 1), load: format!("{workers}-{}", cores - 1) }
     }
 
+    /// The same for servers that are to have all cores.
+    pub fn everywhere(&self) -> Self {
+        match self {
+            Self::Apart { servers, load } => Self::Apart { servers: format!("{servers},{load}"), load: load.clone() },
+            Self::Shared => Self::Shared,
+        }
+    }
+
     /// For the record.
     pub fn describe(&self) -> String {
         match self {
@@ -105,6 +125,7 @@ mod tests {
     fn servers_and_load_share_no_core_where_there_are_enough() {
         let apart = |servers: &str, load: &str| Pinning::Apart { servers: servers.into(), load: load.into() };
         assert_eq!(Pinning::plan(2, 1), apart("0-0", "1-1"));
+        assert_eq!(Pinning::plan(2, 1).everywhere(), apart("0-0,1-1", "1-1"));
         assert_eq!(Pinning::plan(8, 3), apart("0-2", "3-7"));
         assert_eq!(Pinning::plan(2, 2), Pinning::Shared);
         assert_eq!(Pinning::plan(1, 1), Pinning::Shared);

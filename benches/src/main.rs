@@ -7,33 +7,46 @@
 //! | module | what it does |
 //! |---|---|
 //! | `args` | the command line, and the plan that follows from it |
-//! | `cases` | the requests: models, rows, bodies |
+//! | `whole` | the parts of a run in their order, and what is written |
+//! | `cases`, `bodies` | the requests: models, rows; and their bytes |
 //! | `engine`, `pipeline` | layers in this process: session, codec, pipeline over the null engine |
 //! | `breaker` | the breaker alone |
-//! | `bare` | the handler that only parses: what everything over HTTP is divided by |
-//! | `child` | servers in processes of their own, pinned and always killed |
-//! | `closed_loop`, `open_loop` | load: `wrk`, and arrivals on a schedule |
-//! | `http` | requests and replies as bytes, for `open_loop` and for the check of answers |
-//! | `run` | the order of measuring: rounds over all cells |
+//! | `bare`, `null` | the handler that only parses, what everything over HTTP is divided by; Candor over the null engine |
+//! | `child`, `servers` | servers in processes of their own, pinned and always killed; which ones there are |
+//! | `closed_loop`, `grpc_loop`, `open_loop`, `paced` | load: `wrk`, gRPC, arrivals on a schedule, callers who pause |
+//! | `http` | requests and replies as bytes, for our own clients and for the check of answers |
+//! | `run` | the layers of a request: rounds over all cells |
+//! | `chapters` | everything else that is measured |
 //! | `samples` | what was measured |
-//! | `report` | tables and benches/RESULTS.md |
+//! | `report`, `table`, `plot` | benches/RESULTS.md, its tables and its picture |
 //! | `machine` | where things are, and who runs on which core |
+//! | `soak` | minutes of strain: whether it holds |
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark speaks to whoever runs it")]
 
 mod args;
 mod bare;
+mod bodies;
 mod breaker;
 mod cases;
+mod chapters;
 mod child;
 mod closed_loop;
 mod engine;
+mod grpc_loop;
 mod http;
 mod machine;
+mod null;
 mod open_loop;
+mod paced;
 mod pipeline;
+mod plot;
 mod report;
 mod run;
 mod samples;
+mod servers;
+mod soak;
+mod table;
+mod whole;
 
 use std::process::ExitCode;
 
@@ -43,7 +56,9 @@ use candor_measure::{stats, timer, usage};
 fn main() -> ExitCode {
     let done = args::read().and_then(|command| match command {
         Command::Bare { folder, workers } => bare::serve(&folder, workers),
-        Command::Measure(plan) => run::run(&plan),
+        Command::Null { folder, models, keys } => null::serve(&folder, &models, &keys),
+        Command::Soak(length) => soak::run(length),
+        Command::Measure(plan) => whole::measure(&plan),
     });
     match done {
         Ok(()) => ExitCode::SUCCESS,

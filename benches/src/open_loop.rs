@@ -27,35 +27,58 @@ const GRACE: Duration = Duration::from_secs(3);
 /// When requests are to leave.
 #[derive(Debug, Clone, Copy)]
 pub struct Schedule {
-    /// Arrivals per second, evenly spaced.
+    /// Arrivals per second.
     pub rate: f64,
     /// For so long.
     pub span: Duration,
     /// Over so many connections at most.
     pub connections: u32,
+    /// Whether each comes by itself, as those of many callers do, and not a fixed time after the one before.
+    random: bool,
 }
 
 impl Schedule {
-    fn arrivals(&self) -> u64 {
-        #[allow(
-            clippy::cast_possible_truncation,
-            clippy::cast_sign_loss,
-            reason = "a few million at most; a broken rate gives none"
-        )]
-        let arrivals = (self.rate * self.span.as_secs_f64()) as u64;
-        arrivals
+    /// Arrivals that are evenly spaced.
+    pub fn even(rate: f64, span: Duration, connections: u32) -> Self {
+        Self { rate, span, connections, random: false }
     }
 
-    /// The moment of an arrival, in nanoseconds from the start.
-    fn nanos(&self, arrival: u64) -> u64 {
+    /// Arrivals of a Poisson process, the same ones each time.
+    pub fn random(rate: f64, span: Duration, connections: u32) -> Self {
+        Self { random: true, ..Self::even(rate, span, connections) }
+    }
+
+    /// The moments of all arrivals, in nanoseconds from the start.
+    fn moments(&self) -> Vec<u64> {
         #[allow(
-            clippy::cast_precision_loss,
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "nanoseconds of some minutes are exact enough in an f64"
+            reason = "nanoseconds of some minutes are exact enough in an f64; a broken rate gives none"
         )]
-        let nanos = (arrival as f64 * 1e9 / self.rate) as u64;
-        nanos
+        let nanos = |seconds: f64| (seconds * 1e9) as u64;
+        let (mut seconds, mut drawn) = (0.0, Drawn(0x9E37_79B9_7F4A_7C15));
+        let mut moments = Vec::new();
+        while self.rate > 0.0 && seconds < self.span.as_secs_f64() {
+            moments.push(nanos(seconds));
+            // Times between arrivals of many are exponential.
+            let gap = if self.random { -drawn.next().ln() } else { 1.0 };
+            seconds += gap / self.rate;
+        }
+        moments
+    }
+}
+
+/// Numbers above 0, up to 1, by chance (Marsaglia's xorshift64, Journal of Statistical Software 8(14), 2003).
+pub struct Drawn(pub u64);
+
+impl Drawn {
+    /// The next one.
+    #[allow(clippy::cast_precision_loss, reason = "53 bits are exact")]
+    pub fn next(&mut self) -> f64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        ((self.0 >> 11) + 1) as f64 / (1_u64 << 53) as f64
     }
 }
 
@@ -66,6 +89,8 @@ pub struct Outcome {
     pub answered: f64,
     /// Requests that were not, in time. They count with the time for which they were waited for.
     pub unanswered: f64,
+    /// Answers per second, until the last one.
+    pub per_second: f64,
     /// Median latency in microseconds.
     pub p50_us: f64,
     /// 99th percentile of the latency in microseconds.
@@ -77,28 +102,27 @@ pub struct Outcome {
 /// Sends the request as the schedule says.
 pub fn run(addr: SocketAddr, case: &Case, format: Format, schedule: Schedule) -> Result<Outcome> {
     let request = http::request(addr, case, format);
-    let connect = |_| Connection::open(addr);
-    let mut connections = (0..schedule.connections).map(connect).collect::<Result<Vec<_>>>()?;
-    let arrivals = schedule.arrivals();
+    let mut connections: Vec<Connection> = Vec::new();
+    let moments = schedule.moments();
+    let arrivals = moments.len();
     ensure!(arrivals > 0, "nothing arrives at {} per second in {:?}", schedule.rate, schedule.span);
-    let (mut next, mut latencies, mut lags) = (0, Vec::new(), Vec::new());
+    let (mut latencies, mut lags) = (Vec::new(), Vec::new());
+    let mut coming = moments.iter().copied().peekable();
     let began = Moment::now();
     let nanos = || u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
     let patience = schedule.span + GRACE;
-    let mut was_free = true;
-    while u64::try_from(latencies.len())? < arrivals && began.elapsed() < patience {
+    let (mut was_free, most) = (true, usize::try_from(schedule.connections)?);
+    while latencies.len() < arrivals && began.elapsed() < patience {
         let mut idle = true;
         for connection in &mut connections {
             if connection.is_free() {
-                let due = schedule.nanos(next);
                 let now = nanos();
-                if next < arrivals && now >= due {
+                if let Some(due) = coming.next_if(|due| *due <= now) {
                     // When none was free before, the wait was the server's doing, not ours.
                     if was_free {
                         lags.push(now - due);
                     }
                     connection.begin(due);
-                    next += 1;
                 }
             }
             if connection.advance(&request)? {
@@ -107,6 +131,12 @@ pub fn run(addr: SocketAddr, case: &Case, format: Format, schedule: Schedule) ->
             }
         }
         was_free = connections.iter().any(Connection::is_free);
+        let is_due = coming.peek().is_some_and(|due| *due <= nanos());
+        if is_due && !was_free && connections.len() < most {
+            // One more, and not before: a server closes connections on which no request comes.
+            connections.push(Connection::open(addr)?);
+            was_free = true;
+        }
         if idle {
             // Lets others run where this core is shared; returns at once where it is not.
             thread::yield_now();
@@ -115,17 +145,18 @@ pub fn run(addr: SocketAddr, case: &Case, format: Format, schedule: Schedule) ->
     let answered = latencies.len();
     let now = nanos();
     let held = connections.iter().filter(|connection| !connection.is_free()).map(|connection| connection.due);
-    latencies.extend(held.chain((next..arrivals).map(|arrival| schedule.nanos(arrival))).map(|due| now - due.min(now)));
-    Ok(outcome(answered, latencies, lags))
+    latencies.extend(held.chain(coming).map(|due| now - due.min(now)));
+    Ok(outcome(answered, now, latencies, lags))
 }
 
 #[allow(clippy::cast_precision_loss, reason = "counts and nanoseconds of some seconds")]
-fn outcome(answered: usize, mut latencies: Vec<u64>, mut lags: Vec<u64>) -> Outcome {
+fn outcome(answered: usize, nanos: u64, mut latencies: Vec<u64>, mut lags: Vec<u64>) -> Outcome {
     latencies.sort_unstable();
     lags.sort_unstable();
     let micros = |sorted: &[u64], q| percentile(sorted, q).unwrap_or(0) as f64 / 1e3;
     Outcome {
         answered: answered as f64,
+        per_second: answered as f64 * 1e9 / nanos.max(1) as f64,
         unanswered: (latencies.len() - answered) as f64,
         p50_us: micros(&latencies, 0.50),
         p99_us: micros(&latencies, 0.99),
@@ -200,16 +231,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arrivals_are_evenly_spaced() {
-        let schedule = Schedule { rate: 4.0, span: Duration::from_secs(3), connections: 1 };
-        assert_eq!(schedule.arrivals(), 12);
-        assert_eq!([0, 1, 2, 12].map(|arrival| schedule.nanos(arrival)), [0, 250_000_000, 500_000_000, 3_000_000_000]);
+    fn arrivals_are_evenly_spaced_or_by_chance() {
+        let even = Schedule::even(4.0, Duration::from_secs(3), 1).moments();
+        assert_eq!((even.len(), even[0], even[1], even[11]), (12, 0, 250_000_000, 2_750_000_000));
+        let random = Schedule::random(1000.0, Duration::from_secs(10), 1).moments();
+        assert!(random.is_sorted() && (9_500..10_500).contains(&random.len()), "{}", random.len());
+        let gaps: Vec<u64> = random.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        // Of exponential gaps, a share of 1 - 1/e is below their mean.
+        let short = gaps.iter().filter(|gap| **gap < 1_000_000).count();
+        assert!((0.60..0.66).contains(&(short as f64 / gaps.len() as f64)), "{short}");
     }
 
     #[test]
     fn what_was_not_answered_counts_in_the_percentiles() {
-        let outcome = outcome(2, vec![9_000_000, 1_000, 3_000], vec![500]);
+        let outcome = outcome(2, 1_000_000_000, vec![9_000_000, 1_000, 3_000], vec![500]);
         assert!((outcome.answered - 2.0).abs() < f64::EPSILON && (outcome.unanswered - 1.0).abs() < f64::EPSILON);
+        assert!((outcome.per_second - 2.0).abs() < f64::EPSILON);
         assert!((outcome.p50_us - 3.0).abs() < f64::EPSILON && (outcome.p99_us - 9000.0).abs() < f64::EPSILON);
     }
 }

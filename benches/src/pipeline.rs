@@ -4,17 +4,21 @@
 //! HTTP door's own. Requests never go to the pool, so a poll of the future is the whole request.
 
 use std::{
-    fmt::Write as _,
-    fs,
+    path::Path,
     pin::pin,
     sync::Arc,
     task::{Context as TaskContext, Poll, Waker},
     time::Duration,
 };
 
+use crate::{
+    cases::{Case, Format},
+    timer::RealClock,
+    usage::{Cost, measure},
+};
 use actix_web::web::Bytes;
 use anyhow::{Context as _, Result, bail};
-use candor_domain::{Clock, Datatype, Dim, ModelName, Phase, Signature, Tensor, TensorSpec};
+use candor_domain::{Clock, ModelName, Phase, Tensor};
 use candor_engine_conformance::NullEngine;
 use candor_http_api::{
     HttpLimits,
@@ -24,13 +28,6 @@ use candor_serving::{
     BreakerDefaults, Call, Codec as _, Engines, Lease, Pipeline as Serving, PipelineSettings, Pool, Ran, Registry,
     RegistrySettings, Repository,
 };
-use tempfile::TempDir;
-
-use crate::{
-    cases::{Case, Format},
-    timer::RealClock,
-    usage::{Cost, measure},
-};
 
 /// A pipeline over null models.
 pub struct Pipeline {
@@ -38,22 +35,14 @@ pub struct Pipeline {
     registry: Arc<Registry>,
     limits: Arc<HttpLimits>,
     clock: Arc<dyn Clock>,
-    _folder: TempDir,
 }
 
 impl Pipeline {
-    /// Makes a null model for each name and signature, and loads them, with breakers or without.
-    pub fn start(models: &[(&str, &Signature)], breaker: bool) -> Result<Self> {
-        let folder = tempfile::tempdir().context("cannot make a folder for null models")?;
-        let mut names = Vec::new();
-        for &(name, signature) in models {
-            let version = folder.path().join(name).join("1");
-            fs::create_dir_all(&version).context("cannot make a null model")?;
-            fs::write(version.join("model.onnx"), null_model(signature)).context("cannot write a null model")?;
-            names.push(ModelName::parse(name)?);
-        }
+    /// Loads null models of these names from the folder, with breakers or without.
+    pub fn start(models: &[&str], folder: &Path, breaker: bool) -> Result<Self> {
+        let names: Vec<ModelName> = models.iter().map(|name| Ok(ModelName::parse(name)?)).collect::<Result<_>>()?;
         let clock: Arc<dyn Clock> = Arc::new(RealClock::start());
-        let repository = Repository::open(folder.path(), u64::MAX)?;
+        let repository = Repository::open(folder, u64::MAX)?;
         let breaker = BreakerDefaults { enabled: breaker, ..BreakerDefaults::default() };
         let settings =
             RegistrySettings { inference_threads: 2, inflight_max: 4096, breaker, ..RegistrySettings::default() };
@@ -74,7 +63,7 @@ impl Pipeline {
         let mut defaults = candor::config::Layers::default();
         let settings = candor::config::Settings::read(&mut defaults);
         let limits = settings.map_err(|report| anyhow::anyhow!("{report}"))?.http_limits;
-        Ok(Self { serving, registry, limits: Arc::new(limits), clock, _folder: folder })
+        Ok(Self { serving, registry, limits: Arc::new(limits), clock })
     }
 
     fn lease(&self, case: &Case) -> Result<Lease> {
@@ -131,53 +120,4 @@ impl Pipeline {
 fn wire(case: &Case, format: Format) -> (Bytes, Option<String>) {
     let head = case.head_bytes(format).map(|bytes| bytes.to_string());
     (Bytes::copy_from_slice(case.body(format)), head)
-}
-
-/// A model file of the null engine. Floats are a third, so that writing them costs what real ones cost.
-fn null_model(signature: &Signature) -> String {
-    let mut text = String::new();
-    for spec in &signature.inputs {
-        let _ = writeln!(text, "[[inputs]]\n{}", described(spec));
-    }
-    for spec in &signature.outputs {
-        let _ = writeln!(text, "[[outputs]]\n{}", described(spec));
-        if matches!(spec.datatype, Datatype::Fp32 | Datatype::Fp64) {
-            let _ = writeln!(text, "constant = 0.33333334");
-        }
-    }
-    text
-}
-
-fn described(spec: &TensorSpec) -> String {
-    let dim = |dim: &Dim| match dim {
-        Dim::Fixed(size) => size.to_string(),
-        Dim::Any(Some(name)) => format!("{name:?}"),
-        Dim::Any(None) => "-1".to_owned(),
-    };
-    let dims: Vec<_> = spec.dims.iter().flatten().map(dim).collect();
-    format!("name = {:?}\ndatatype = \"{}\"\ndims = [{}]", spec.name, spec.datatype, dims.join(", "))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_null_model_has_the_signature_and_real_looking_floats() {
-        let spec = |name: &str, datatype, dims| TensorSpec { name: name.into(), datatype, dims: Some(dims) };
-        let signature = Signature {
-            inputs: vec![spec("x", Datatype::Fp32, vec![Dim::Any(Some("N".into())), Dim::Fixed(4)])],
-            outputs: vec![
-                spec("label", Datatype::Int64, vec![Dim::Any(None)]),
-                spec("p", Datatype::Fp32, vec![Dim::Any(Some("N".into())), Dim::Fixed(3)]),
-            ],
-        };
-        assert_eq!(
-            null_model(&signature),
-            "[[inputs]]\nname = \"x\"\ndatatype = \"FP32\"\ndims = [\"N\", 4]\n\
-             [[outputs]]\nname = \"label\"\ndatatype = \"INT64\"\ndims = [-1]\n\
-             [[outputs]]\nname = \"p\"\ndatatype = \"FP32\"\ndims = [\"N\", 3]\nconstant = 0.33333334\n"
-        );
-        assert!(Pipeline::start(&[("m", &signature)], true).is_ok());
-    }
 }

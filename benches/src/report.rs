@@ -9,7 +9,8 @@ use crate::{
     cases::Case,
     closed_loop::Wrk,
     samples::{Quantity, Samples, Target},
-    stats::{Summary, figure},
+    stats::Summary,
+    table::{shown, table},
 };
 
 /// A run and what must be known to read it.
@@ -24,15 +25,8 @@ pub struct Record<'a> {
     pub pinning: String,
     /// Load averages before and after.
     pub load: (String, String),
-    pub started: Vec<Started>,
-}
-
-/// A server's start and memory.
-pub struct Started {
-    pub name: &'static str,
-    pub millis: u128,
-    pub now_mib: f64,
-    pub highest_mib: f64,
+    /// The parts behind the layers, each with its headline.
+    pub chapters: Vec<String>,
 }
 
 const HOW_TO_READ: &str = "\
@@ -54,14 +48,21 @@ const HOW_TO_READ: &str = "\
   It is the floor for JSON over actix, in the same run, on the same core.
 - *added ÷ bare* is (HTTP CPU − engine CPU) ÷ bare CPU: how many bare handlers the server costs beside the
   model. Ratios are taken within each round and then summed up, so what slowed a whole round cancels out.
+- *null engine* over HTTP is the same server with an engine that fills outputs with a constant: what is added to a dear
+  model, where the difference of two large figures would be noise. Its requests go to the pool where the real model's do.
+- *gRPC* sends raw contents over as many connections, from our own client, which costs more than `wrk` does.
 - *named rows* are the same rows sent to the native API as objects of named features, answered with labels and
   probabilities by label, an id and timings: more JSON both ways. The bare handler does not parse these.
+- *cnn* is SqueezeNet 1.0 over 1×3×224×224 (1.26 MB of JSON) with random weights, on which its cost does not depend;
+  *minilm* is all-MiniLM-L6-v2 with 128 tokens and its real weights. `benches/models/make_models.py` makes both.
 - *closed loop*: `wrk` with one thread keeps each connection busy. Its requests per second are capacity; its
   latencies are those of a saturated server, and flattered, because slow replies delay the next requests.
 - *open loop*: our client sends at a fixed rate, evenly spaced, half of what HTTP JSON managed while warming
   up (or --rate), the same for all targets. Latency counts from the moment at which a request was due,
   also when no connection was free. *lag p99* is how late the client itself began to send: a latency below
   a few times that says more of the client than of the server.
+- *start* is from exec to an answer that was compared with the engine's; each server is started five times, and the files
+  are in the system's caches.
 
 ## What it does not say
 
@@ -78,11 +79,40 @@ const HOW_TO_READ: &str = "\
   whether there were any; the benchmark's own share is up to the number of cores. Ratios suffer least.
 ";
 
+const HOW_TO_READ_PEERS: &str = "\
+## How to read it
+
+- All servers answer the same bodies of the Open Inference Protocol from the same ONNX files, with the same version of ONNX
+  Runtime and one thread per run, pinned to the same core, loaded by the same `wrk`. Every answer is compared with
+  Candor's before anything is measured. Targets are measured in turn; ratios are taken within a round.
+- *CPU* is user and system time of all processes of a server, divided by the requests that were answered.
+- The peers are set up as somebody would who wants them to be fast: uvloop, httptools and orjson where they can be
+  used, one worker, no access log, no metrics. Their scripts are a page each, beside this file. MLServer has no runtime
+  for ONNX; its codec and its own types are used around a session, as a custom runtime would.
+- mosec runs one process for each model and one for the door; the others are one process.
+- Triton is not here: it comes as a container image, which this benchmark does not fetch.
+- *Memory* is the proportional set size of all processes, so that pages that forked processes share count once.
+";
+
 /// benches/RESULTS.md.
 pub fn document(record: &Record<'_>, date: &str) -> String {
-    let mut text = String::from(
-        "# What a request costs\n\nWritten by `cargo xtask bench --record --date YYYY-MM-DD`; do not edit.\n\n",
-    );
+    let head = head("What a request costs", "cargo xtask bench --record --date YYYY-MM-DD", record, date);
+    format!(
+        "{head}\nOther people's servers beside this one: [PEERS.md](PEERS.md).\n\n{}\n{HOW_TO_READ}",
+        tables(record)
+    )
+}
+
+/// benches/PEERS.md.
+pub fn peers_document(record: &Record<'_>, date: &str, peers: &str) -> String {
+    let command = "cargo xtask bench --only peers --record --date YYYY-MM-DD";
+    let head = head("What other servers cost", command, record, date);
+    format!("{head}\n{peers}\n{HOW_TO_READ_PEERS}")
+}
+
+/// A headline, and what must be known of the run.
+fn head(title: &str, command: &str, record: &Record<'_>, date: &str) -> String {
+    let mut text = format!("# {title}\n\nWritten by `{command}`; do not edit.\n\n");
     let plan = record.plan;
     let _ = writeln!(text, "| | |\n|---|---|");
     for (key, value) in [
@@ -105,11 +135,10 @@ pub fn document(record: &Record<'_>, date: &str) -> String {
                 plan.seconds
             ),
         ),
-        ("rounds", format!("{}, all targets in turn", plan.repeats)),
+        ("rounds", format!("{}, all targets in turn; up to 3 where a table says nothing else", plan.repeats)),
     ] {
         let _ = writeln!(text, "| {key} | {value} |");
     }
-    let _ = write!(text, "\n{}\n{HOW_TO_READ}", tables(record));
     text
 }
 
@@ -117,29 +146,13 @@ pub fn document(record: &Record<'_>, date: &str) -> String {
 pub fn tables(record: &Record<'_>) -> String {
     let tables = [
         ratios(record),
+        beside_engine(record),
         layers(record),
-        wall(record),
         breaker(record),
         closed_loop(record),
         open_loop(record),
-        starts(&record.started),
     ];
-    tables.into_iter().flatten().collect::<Vec<_>>().join("\n")
-}
-
-/// A table of the rows that have figures; `None` when none has.
-fn table(title: &str, columns: &[&str], rows: impl Iterator<Item = (String, Vec<Option<String>>)>) -> Option<String> {
-    let rows: Vec<_> = rows.filter(|(_, cells)| cells.iter().any(Option::is_some)).collect();
-    if rows.is_empty() {
-        return None;
-    }
-    let head = columns.join(" | ");
-    let mut text = format!("## {title}\n\n| model × rows | {head} |\n|---|{}\n", "---:|".repeat(columns.len()));
-    for (name, cells) in rows {
-        let cells: Vec<_> = cells.into_iter().map(|cell| cell.unwrap_or_else(|| "–".to_owned())).collect();
-        let _ = writeln!(text, "| {name} | {} |", cells.join(" | "));
-    }
-    Some(text)
+    tables.into_iter().flatten().chain(record.chapters.iter().cloned()).collect::<Vec<_>>().join("\n")
 }
 
 /// A table with a row for each request.
@@ -149,14 +162,12 @@ fn by_case(
     columns: &[&str],
     cells: impl Fn(usize) -> Vec<Option<String>>,
 ) -> Option<String> {
-    table(title, columns, record.cases.iter().enumerate().map(|(index, case)| (case.name(), cells(index))))
-}
-
-fn shown(summary: Option<Summary>) -> Option<String> {
-    let Summary { median, min, max } = summary?;
-    // A single round has no range.
-    let range = if min < max { format!(" ({}–{})", figure(min), figure(max)) } else { String::new() };
-    Some(figure(median) + &range)
+    table(
+        title,
+        "model × rows",
+        columns,
+        record.cases.iter().enumerate().map(|(index, case)| (case.name(), cells(index))),
+    )
 }
 
 fn ratios(record: &Record<'_>) -> Option<String> {
@@ -167,7 +178,7 @@ fn ratios(record: &Record<'_>) -> Option<String> {
         "JSON ÷ bare",
         "binary added ÷ bare",
         "binary ÷ bare",
-        "JSON ÷ engine",
+        "gRPC added ÷ bare",
         "named rows added ÷ bare",
     ];
     by_case(record, "Ratios of CPU per request", &columns, |case| {
@@ -177,13 +188,30 @@ fn ratios(record: &Record<'_>) -> Option<String> {
             shown(samples.cpu_ratio(case, Target::HttpJson, Target::Bare)),
             shown(samples.added_cpu_over_bare(case, Target::HttpBinary)),
             shown(samples.cpu_ratio(case, Target::HttpBinary, Target::Bare)),
-            shown(samples.cpu_ratio(case, Target::HttpJson, Target::Engine)),
+            shown(samples.added_cpu_over_bare(case, Target::Grpc)),
             shown(samples.added_cpu_over_bare(case, Target::HttpRows)),
         ]
     })
 }
 
-const TARGETS: [Target; 9] = [
+/// What the server costs beside the model, for models that are dear.
+fn beside_engine(record: &Record<'_>) -> Option<String> {
+    let samples = record.samples;
+    let columns =
+        ["JSON ÷ engine", "binary ÷ engine", "gRPC ÷ engine", "JSON over the null engine, µs", "the same ÷ bare"];
+    by_case(record, "Beside the engine: CPU per request", &columns, |case| {
+        let ratio = |target| shown(samples.cpu_ratio(case, target, Target::Engine));
+        vec![
+            ratio(Target::HttpJson),
+            ratio(Target::HttpBinary),
+            ratio(Target::Grpc),
+            shown(samples.summary(case, Target::NullServer, Quantity::CpuUs)),
+            shown(samples.cpu_ratio(case, Target::NullServer, Target::Bare)),
+        ]
+    })
+}
+
+const TARGETS: [Target; 11] = [
     Target::Engine,
     Target::CodecJson,
     Target::CodecBinary,
@@ -192,20 +220,14 @@ const TARGETS: [Target; 9] = [
     Target::HttpJson,
     Target::HttpBinary,
     Target::HttpRows,
+    Target::Grpc,
+    Target::NullServer,
     Target::Bare,
 ];
 
 fn layers(record: &Record<'_>) -> Option<String> {
     by_case(record, "CPU per request, µs", &TARGETS.map(Target::name), |case| {
         TARGETS.map(|target| shown(record.samples.summary(case, target, Quantity::CpuUs))).to_vec()
-    })
-}
-
-fn wall(record: &Record<'_>) -> Option<String> {
-    const INSIDE: [Target; 5] =
-        [Target::Engine, Target::CodecJson, Target::CodecBinary, Target::NullJson, Target::NullBinary];
-    by_case(record, "Wall-clock time in this process, µs", &INSIDE.map(Target::name), |case| {
-        INSIDE.map(|target| shown(record.samples.summary(case, target, Quantity::WallUs))).to_vec()
     })
 }
 
@@ -221,7 +243,8 @@ fn breaker(record: &Record<'_>) -> Option<String> {
     })
 }
 
-const OVER_HTTP: [Target; 4] = [Target::HttpJson, Target::HttpBinary, Target::HttpRows, Target::Bare];
+const OVER_HTTP: [Target; 6] =
+    [Target::HttpJson, Target::HttpBinary, Target::HttpRows, Target::Grpc, Target::NullServer, Target::Bare];
 
 /// A table with a row for each request and target over HTTP.
 fn over_http(
@@ -234,7 +257,7 @@ fn over_http(
         let cells = &cells;
         OVER_HTTP.iter().map(move |&target| (format!("{}, {}", case.name(), target.name()), cells(index, target)))
     });
-    table(title, columns, rows)
+    table(title, "model × rows", columns, rows)
 }
 
 fn closed_loop(record: &Record<'_>) -> Option<String> {
@@ -260,17 +283,4 @@ fn open_loop(record: &Record<'_>) -> Option<String> {
             summary(Quantity::OpenUnanswered).map(|_| format!("{:.0}", unanswered.iter().sum::<f64>())),
         ]
     })
-}
-
-fn starts(started: &[Started]) -> Option<String> {
-    if started.is_empty() {
-        return None;
-    }
-    let mut text = String::from(
-        "## Start and memory\n\n| server | ms until its models were ready | MiB resident after the load | MiB at most |\n|---|---:|---:|---:|\n",
-    );
-    for Started { name, millis, now_mib, highest_mib } in started {
-        let _ = writeln!(text, "| {name} | {millis} | {} | {} |", figure(*now_mib), figure(*highest_mib));
-    }
-    Some(text)
 }

@@ -3,26 +3,25 @@
 //! Within a round the targets of one request come right after one another, and each round begins with
 //! another of them. Before the first round the servers' answers are compared with the engine's.
 
-use std::{cell::OnceCell, time::Duration};
+use std::{cell::OnceCell, path::Path, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 
 use crate::{
-    args::{Layer, Plan},
-    breaker,
-    cases::{self, Case, Format},
+    args::{Part, Plan},
+    bodies, breaker,
+    cases::{Case, Format},
     child::Server,
-    closed_loop::Wrk,
-    engine::{Engine, Loaded},
-    http,
-    machine::{House, Pinning},
+    closed_loop::{Load, Wrk},
+    engine::Loaded,
+    grpc_loop, http,
     open_loop::{self, Schedule},
     pipeline::Pipeline,
-    report::{self, Record, Started},
     samples::{Quantity, Samples, Target},
+    servers::Stage,
     stats::{figure, round_down},
-    usage::{Cost, memory_mib, process_cpu_seconds},
+    usage::{Cost, process_cpu_seconds},
 };
 
 /// What one measurement gives.
@@ -38,57 +37,41 @@ struct Step<'a> {
     work: Work<'a>,
 }
 
-/// Measures what the plan says, prints it, and records it if it is to be recorded.
-pub fn run(plan: &Plan) -> Result<()> {
-    let house = House::find()?;
-    let cases = cases::cases(&house.root.join("models"), &plan.models)?;
-    let pinning = Pinning::apply(plan.workers)?;
-    let engine = Engine::start(house.programs.clone())?;
-    let loaded: Vec<Loaded> = cases.iter().map(|case| engine.load(case)).collect::<Result<_>>()?;
-    let signatures = cases.iter().zip(&loaded).filter(|(case, _)| case.rows == 1);
-    let models: Vec<_> = signatures.map(|(case, loaded)| (case.model.as_str(), &loaded.signature)).collect();
-    let pipeline = Pipeline::start(&models, true)?;
-    let without_breaker = Pipeline::start(&models, false)?;
-    let load_before = crate::machine::load_average();
-    let servers = plan.wants(Layer::Http).then(|| Servers::start(plan, &house, &pinning)).transpose()?;
+/// What is measured here: requests, their models in this process, and repositories of real and of null models.
+pub struct Subject<'a> {
+    pub plan: &'a Plan,
+    pub stage: &'a Stage<'a>,
+    pub cases: &'a [Case],
+    pub loaded: &'a [Loaded],
+    pub repository: &'a Path,
+    pub nulls: &'a Path,
+}
+
+/// Measures the layers that the plan wants.
+pub fn run(subject: &Subject<'_>) -> Result<Samples> {
+    let Subject { plan, cases, loaded, nulls, .. } = *subject;
+    let models: Vec<&str> = plan.models.iter().map(String::as_str).collect();
+    let pipeline = Pipeline::start(&models, nulls, true)?;
+    let without_breaker = Pipeline::start(&models, nulls, false)?;
+    let servers = plan.wants(Part::Http).then(|| Servers::start(subject)).transpose()?;
     if let Some(servers) = &servers {
-        servers.check(&cases, &loaded, &pipeline)?;
-        servers.warm_up(&cases)?;
+        servers.check(cases, loaded, &pipeline)?;
+        servers.warm_up(cases)?;
     }
     let in_process = Duration::from_millis(200 * u64::from(plan.seconds));
     let mut steps = Vec::new();
-    if plan.wants(Layer::Engine) || plan.wants(Layer::Http) {
+    if plan.wants(Part::Engine) || plan.wants(Part::Http) {
         // Over HTTP alone the engine is measured too: it is what is subtracted.
-        steps.push(engine_step(&loaded, in_process));
+        steps.push(engine_step(loaded, in_process));
     }
-    if plan.wants(Layer::Pipeline) {
-        steps.extend(pipeline_steps(&pipeline, &loaded, in_process));
+    if plan.wants(Part::Pipeline) {
+        steps.extend(pipeline_steps(&pipeline, loaded, in_process));
         steps.extend(breaker_steps(&without_breaker, in_process));
     }
     if let Some(servers) = &servers {
         steps.extend(servers.steps());
     }
-    let samples = rounds(plan, &cases, &steps)?;
-    drop(steps);
-    let record = Record {
-        plan,
-        cases: &cases,
-        samples: &samples,
-        commit: house.commit(),
-        machine: crate::machine::describe(),
-        compiler: crate::machine::compiler(),
-        engine: engine.describe(),
-        pinning: pinning.describe(),
-        load: (load_before, crate::machine::load_average()),
-        started: servers.as_ref().map(Servers::started).transpose()?.unwrap_or_default(),
-    };
-    print!("\n{}", report::tables(&record));
-    if let Some(date) = &plan.record {
-        let path = house.root.join("benches").join("RESULTS.md");
-        std::fs::write(&path, report::document(&record, date)).context("cannot write benches/RESULTS.md")?;
-        println!("\nwrote benches/RESULTS.md");
-    }
-    Ok(())
+    rounds(plan, cases, &steps)
 }
 
 fn rounds(plan: &Plan, cases: &[Case], steps: &[Step<'_>]) -> Result<Samples> {
@@ -101,6 +84,9 @@ fn rounds(plan: &Plan, cases: &[Case], steps: &[Step<'_>]) -> Result<Samples> {
             for step in steps.iter().cycle().skip(turn).take(steps.len()) {
                 let numbers = (step.work)(index, case)
                     .with_context(|| format!("{}, {}{}", case.name(), step.target.name(), step.how))?;
+                if numbers.is_empty() {
+                    continue;
+                }
                 println!("  {:<18} {:<32}{:<8} {}", case.name(), step.target.name(), step.how, line(&numbers));
                 for (quantity, value) in numbers {
                     samples.push(index, step.target, quantity, value);
@@ -158,7 +144,13 @@ fn pipeline_steps<'a>(pipeline: &'a Pipeline, loaded: &'a [Loaded], span: Durati
 /// What the breaker costs: the pipeline without one, and the breaker alone.
 fn breaker_steps(without: &Pipeline, span: Duration) -> Vec<Step<'_>> {
     let null = move |_: usize, case: &Case| Ok(of_cost(without.measure_null(case, Format::Json, span)?));
-    let alone = |callers| move |_: usize, _: &Case| Ok(of_cost(breaker::measure_closed(callers, span)?));
+    // It knows nothing of requests: with one of them is enough.
+    let alone = |callers| {
+        move |index: usize, _: &Case| {
+            let cost = (index == 0).then(|| breaker::measure_closed(callers, span)).transpose()?;
+            Ok(cost.map(of_cost).unwrap_or_default())
+        }
+    };
     vec![
         Step { target: Target::NullNoBreaker, how: "", work: Box::new(null) },
         Step { target: Target::Breaker, how: "", work: Box::new(alone(1)) },
@@ -170,52 +162,42 @@ fn breaker_steps(without: &Pipeline, span: Duration) -> Vec<Step<'_>> {
 struct Servers<'a> {
     plan: &'a Plan,
     candor: Server,
+    /// Over the null engine; the second sends every request to the pool, as the real one does with dear models.
+    nulls: [Server; 2],
     bare: Server,
     wrk: Wrk,
     /// Arrivals per second of the open loop, by request.
     rates: OnceCell<Vec<f64>>,
 }
 
-const OVER_HTTP: [(Target, Format); 4] = [
+const CLOSED: [(Target, Format); 6] = [
     (Target::HttpJson, Format::Json),
     (Target::Bare, Format::Json),
     (Target::HttpBinary, Format::Binary),
     (Target::HttpRows, Format::Rows),
+    (Target::Grpc, Format::Grpc),
+    (Target::NullServer, Format::Json),
 ];
 
+const OPEN: [(Target, Format); 2] = [(Target::HttpJson, Format::Json), (Target::Bare, Format::Json)];
+
 impl<'a> Servers<'a> {
-    fn start(plan: &'a Plan, house: &House, pinning: &Pinning) -> Result<Self> {
-        let workers = plan.workers.to_string();
-        let models = house.root.join("models").to_string_lossy().into_owned();
-        let candor = Server::start(&house.server(), pinning, |folder| {
-            let folder = folder.to_string_lossy().into_owned();
-            let workers = format!("http.workers={workers}");
-            [
-                "serve",
-                &models,
-                "--http-addr",
-                "127.0.0.1:0",
-                "--grpc-addr",
-                "off",
-                "--data",
-                &folder,
-                "--log-level",
-                "warn",
-                "--set",
-                &workers,
-            ]
-            .map(str::to_owned)
-            .to_vec()
-        })?;
-        let own = std::env::current_exe().context("cannot find this program")?;
-        let bare = Server::start(&own, pinning, |folder| {
-            ["bare", "--folder", &folder.to_string_lossy(), "--workers", &workers].map(str::to_owned).to_vec()
-        })?;
-        Ok(Self { plan, candor, bare, wrk: Wrk::new(plan.connections)?, rates: OnceCell::new() })
+    fn start(subject: &Subject<'a>) -> Result<Self> {
+        let Subject { plan, stage, .. } = *subject;
+        let nulls = [stage.null(subject.nulls, &[])?, stage.null(subject.nulls, &["execution.inline_run_us_max=0"])?];
+        let candor = stage.candor(subject.repository, &[])?;
+        Ok(Self { plan, candor, nulls, bare: stage.bare()?, wrk: Wrk::new()?, rates: OnceCell::new() })
     }
 
-    fn server(&self, target: Target) -> &Server {
-        if target == Target::Bare { &self.bare } else { &self.candor }
+    fn server(&self, target: Target, case: &Case) -> &Server {
+        let [inline, pooled] = &self.nulls;
+        if target == Target::Bare {
+            &self.bare
+        } else if target == Target::NullServer {
+            if case.is_large() { pooled } else { inline }
+        } else {
+            &self.candor
+        }
     }
 
     /// The server must answer as the engine does, in all formats.
@@ -231,40 +213,57 @@ impl<'a> Servers<'a> {
                 };
                 ensure!(same, "{} over {format:?}: the server does not answer as the engine does", case.name());
             }
-            let by_name = http::ask(self.candor.addr, case, Format::Rows).with_context(|| case.name())?;
-            let tensors = http::ask(self.candor.addr, case, Format::Json)?;
-            let same = probabilities_by_row(&by_name)? == probabilities(&tensors)?;
-            ensure!(same, "{}: named features do not give what tensors give", case.name());
-            http::ask(self.bare.addr, case, Format::Json).with_context(|| case.name())?;
+            self.check_others(case)?;
         }
         Ok(())
     }
 
-    /// Loads every target once, unmeasured, and fixes the rates of the open loop.
+    /// gRPC and named features must give what JSON and bytes give; the others must answer.
+    fn check_others(&self, case: &Case) -> Result<()> {
+        if case.has(Format::Rows) {
+            let by_name = http::ask(self.candor.addr, case, Format::Rows).with_context(|| case.name())?;
+            let tensors = http::ask(self.candor.addr, case, Format::Json)?;
+            let same = probabilities_by_row(&by_name)? == probabilities(&tensors)?;
+            ensure!(same, "{}: named features do not give what tensors give", case.name());
+        }
+        let bytes = http::ask(self.candor.addr, case, Format::Binary)?;
+        let message = grpc_loop::ask(self.grpc()?, case).with_context(|| case.name())?;
+        let same = bytes.ends_with(&bodies::grpc_outputs(&message)?);
+        ensure!(same, "{}: gRPC does not give the bytes that HTTP gives", case.name());
+        for target in [Target::Bare, Target::NullServer] {
+            let server = self.server(target, case);
+            http::ask(server.addr, case, Format::Json)
+                .with_context(|| format!("{}, {}", case.name(), target.name()))?;
+        }
+        Ok(())
+    }
+
+    fn grpc(&self) -> Result<std::net::SocketAddr> {
+        self.candor.grpc.context("the server does not listen for gRPC")
+    }
+
+    /// Loads what answers from JSON once, unmeasured, and fixes the rates of the open loop.
     fn warm_up(&self, cases: &[Case]) -> Result<()> {
         println!("warming up");
         let mut rates = Vec::new();
         for case in cases {
-            let mut rate = self.plan.rate.map(f64::from);
-            for (target, format) in OVER_HTTP {
-                let outcome = self.wrk.run(self.server(target).addr, case, format, 1)?;
-                if target == Target::HttpJson {
-                    rate.get_or_insert(round_down(outcome.per_second / 2.0).max(1.0));
-                }
-            }
-            rates.push(rate.unwrap_or(1.0));
+            let load = Load::of(case, Format::Json, self.plan.connections, 1);
+            self.wrk.run(self.server(Target::Bare, case).addr, load)?;
+            let outcome = self.wrk.run(self.server(Target::HttpJson, case).addr, load)?;
+            let half = round_down(outcome.per_second / 2.0).max(1.0);
+            rates.push(self.plan.rate.map_or(half, f64::from));
         }
         ensure!(self.rates.set(rates).is_ok(), "warmed up twice");
         Ok(())
     }
 
     fn steps(&self) -> Vec<Step<'_>> {
-        let closed = OVER_HTTP.map(|(target, format)| Step {
+        let closed = CLOSED.map(|(target, format)| Step {
             target,
             how: ", closed",
             work: Box::new(move |_, case| self.closed(target, format, case)),
         });
-        let open = OVER_HTTP.map(|(target, format)| Step {
+        let open = OPEN.map(|(target, format)| Step {
             target,
             how: ", open",
             work: Box::new(move |index, case| self.open(target, format, index, case)),
@@ -273,9 +272,17 @@ impl<'a> Servers<'a> {
     }
 
     fn closed(&self, target: Target, format: Format, case: &Case) -> Result<Numbers> {
-        let server = self.server(target);
+        if !case.has(format) {
+            return Ok(Numbers::new());
+        }
+        let server = self.server(target, case);
         let before = process_cpu_seconds(server.pid)?;
-        let outcome = self.wrk.run(server.addr, case, format, self.plan.seconds)?;
+        let outcome = if format == Format::Grpc {
+            let span = Duration::from_secs(u64::from(self.plan.seconds));
+            grpc_loop::run(self.grpc()?, case, self.plan.connections, span)?
+        } else {
+            self.wrk.run(server.addr, Load::of(case, format, self.plan.connections, self.plan.seconds))?
+        };
         let cpu = process_cpu_seconds(server.pid)? - before;
         Ok(vec![
             (Quantity::CpuUs, cpu * 1e6 / outcome.requests),
@@ -288,8 +295,8 @@ impl<'a> Servers<'a> {
     fn open(&self, target: Target, format: Format, index: usize, case: &Case) -> Result<Numbers> {
         let rate = self.rates.get().and_then(|rates| rates.get(index)).copied().context("not warmed up")?;
         let span = Duration::from_secs(u64::from(self.plan.seconds));
-        let schedule = Schedule { rate, span, connections: self.plan.connections * 4 };
-        let server = self.server(target);
+        let schedule = Schedule::even(rate, span, self.plan.connections * 4);
+        let server = self.server(target, case);
         let before = process_cpu_seconds(server.pid)?;
         let outcome = open_loop::run(server.addr, case, format, schedule)?;
         let cpu = process_cpu_seconds(server.pid)? - before;
@@ -301,14 +308,6 @@ impl<'a> Servers<'a> {
             (Quantity::OpenLagP99Us, outcome.lag_p99_us),
             (Quantity::OpenUnanswered, outcome.unanswered),
         ])
-    }
-
-    fn started(&self) -> Result<Vec<Started>> {
-        let of = |name, server: &Server| -> Result<Started> {
-            let (now_mib, highest_mib) = memory_mib(server.pid)?;
-            Ok(Started { name, millis: server.started_in.as_millis(), now_mib, highest_mib })
-        };
-        Ok(vec![of("Candor, all sample models", &self.candor)?, of("bare handler", &self.bare)?])
     }
 }
 

@@ -29,6 +29,10 @@ pub enum Target {
     HttpBinary,
     /// A started server, rows of named features.
     HttpRows,
+    /// A started server, gRPC with raw contents.
+    Grpc,
+    /// A started server over the null engine, JSON.
+    NullServer,
     /// The handler that only parses the JSON.
     Bare,
 }
@@ -48,6 +52,8 @@ impl Target {
             Self::HttpJson => "HTTP JSON",
             Self::HttpBinary => "HTTP binary",
             Self::HttpRows => "HTTP named rows",
+            Self::Grpc => "gRPC",
+            Self::NullServer => "HTTP JSON, null engine",
             Self::Bare => "bare handler",
         }
     }

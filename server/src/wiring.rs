@@ -25,7 +25,7 @@ use candor_grpc_api::{GrpcDoor, GrpcParts};
 use candor_health_api::HealthDoor;
 use candor_http_api::{Api, ApiParts, Gate};
 use candor_serving::{
-    Callers, EngineChoice, Engines, Faults, Pipeline, PipelineSettings, Pool, Quota, Readiness, Registry,
+    Bodies, Callers, EngineChoice, Engines, Faults, Pipeline, PipelineSettings, Pool, Quota, Readiness, Registry,
     RegistrySettings, Repository, Tally, Tokens, residency::ResidencySettings,
 };
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
@@ -97,16 +97,20 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
     let pipeline = Arc::new(pipeline);
     let readiness = Arc::new(Readiness::new(Arc::clone(&registry), settings.strict_readiness));
     let callers = Arc::new(Callers::new(tokens, settings.requests_per_second_max.map(Quota::per_second)));
+    let bodies = Arc::new(Bodies::new(settings.bodies_bytes_max));
     let grpc_answers = Arc::new(Tally::of(&candor_grpc_api::error::CODES));
+    let grpc_cuts = Arc::new(Tally::of(&candor_grpc_api::CUTS));
     let api = Arc::new(Api::new(ApiParts {
         pipeline: Arc::clone(&pipeline),
         registry: Arc::clone(&registry),
         readiness: Arc::clone(&readiness),
         callers: Arc::clone(&callers),
         limits: settings.http_limits.clone(),
+        bodies: Arc::clone(&bodies),
         contracts: settings.contracts.clone(),
         faults,
         grpc_answers: Arc::clone(&grpc_answers),
+        grpc_cuts: Arc::clone(&grpc_cuts),
     }));
     let (server, addrs) = listen(settings, &api)?;
     let grpc = GrpcParts {
@@ -115,7 +119,9 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
         readiness: Arc::clone(&readiness),
         callers,
         limits: settings.grpc.limits.clone(),
+        bodies,
         answers: grpc_answers,
+        cuts: grpc_cuts,
         reflection: settings.grpc.reflection,
         threads: settings.threads.grpc,
     };
@@ -156,14 +162,17 @@ fn registry_settings(settings: &Settings, faults: Option<Arc<Faults>>) -> Regist
         before_load: if settings.threads.load_steps_back { priority::step_back } else { || () },
         inference_threads: settings.threads.inference(),
         inflight_max: settings.inflight_max,
+        pool_threads: settings.threads.pool,
+        overload: settings.overload,
         breaker: settings.breaker,
         faults,
         engine_record: settings.data_dir.as_deref().map(DataFolder::engine_record),
         cross_check: settings.cross_check.clone(),
-        residency: settings.residency.clone().map(|residency| {
+        residency: settings.residency.bound.clone().map(|residency| {
             let weights = settings.data_dir.as_deref().map(DataFolder::weights);
             ResidencySettings { weights, ..residency }
         }),
+        lazy: settings.residency.lazy,
         trim: Some(candor_engine_ort::trim),
     }
 }

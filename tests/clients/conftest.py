@@ -43,7 +43,7 @@ class Server:
             self.process = subprocess.Popen(
                 [
                     *(binary, "serve", repository or models(), "--data", data),
-                    *("--http-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0", *more),
+                    *("--http-addr", "127.0.0.1:0", "--grpc-addr", "127.0.0.1:0", "--health-addr", "127.0.0.1:0", *more),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,

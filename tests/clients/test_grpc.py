@@ -5,9 +5,11 @@ They bring the same package of messages, and protobuf takes a name once for each
 
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import textwrap
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -173,6 +175,49 @@ def run(address: str, script: str) -> None:
     text = f"ADDRESS = {address!r}\n" + textwrap.dedent(script)
     done = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-3000:]
+
+
+# What the server cuts off: a stream without messages, a connection without calls, an old connection. The last two go
+# unnoticed, because gRPC itself opens another one.
+PATIENCE = """
+    import time
+    import queue
+    import numpy as np
+    import tritonclient.grpc as triton
+    from tritonclient.utils import InferenceServerException
+
+    features = triton.InferInput("features", [1, 4], "FP32")
+    features.set_data_from_numpy(np.array([[5.1, 3.5, 1.4, 0.2]], np.float32))
+    with triton.InferenceServerClient(ADDRESS) as client:
+        answers = queue.Queue()
+        client.start_stream(lambda result, error: answers.put(error or result))
+        client.async_stream_infer("iris", [features])
+        assert not isinstance(answers.get(timeout=30), InferenceServerException)
+        error = answers.get(timeout=30)
+        assert isinstance(error, InferenceServerException), error
+        assert "grpc.stream_idle_ms_max" in str(error), error
+        client.stop_stream()
+        end = time.monotonic() + 5
+        calls = 0
+        while time.monotonic() < end:
+            # Through connections that grow old meanwhile.
+            client.infer("iris", [features])
+            calls += 1
+        assert calls > 100, calls
+"""
+
+
+def test_what_is_cut_off(tmp_path):
+    limits = ["stream_idle_ms_max=500", "connection_idle_s_max=1", "connection_age_s_max=1"]
+    server = Server(tmp_path, None, *[word for limit in limits for word in ("--set", f"grpc.{limit}")])
+    address = server.wait_until_ready()
+    run(server.address("grpc"), PATIENCE)
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=10) as reply:
+        metrics = reply.read().decode()
+    assert 'candor_grpc_cut_off_total{why="stream_idle"} 1\n' in metrics, metrics
+    aged = re.search(r'cut_off_total\{why="connection_age"\} (\d+)', metrics)
+    assert aged and int(aged[1]) >= 3, metrics
+    assert server.stop() == 0, server.said()
 
 
 def test_triton(addresses: Addresses):

@@ -90,6 +90,10 @@ fn errors_open_it_and_then_nothing_runs_and_other_models_answer() {
     let wait = u128::from(shown["retry_at_unix_ms"].as_u64().unwrap()).saturating_sub(now);
     assert!(wait > 0 && wait <= u128::from(LONG), "{wait}");
     assert_eq!(breaker(&server, "iris")["state"], "closed");
+    let parts = server.get("/health/ready").expect(200).json();
+    let part = parts["components"].as_array().unwrap().iter().find(|part| part["name"] == "breakers").unwrap();
+    assert_eq!((&part["ready"], &part["required"]), (&json!(false), &json!(false)));
+    assert_eq!(part["detail"], "not closed: simple version 1 (open)");
     let metrics = scrape(&server);
     let simple = [("model", "simple"), ("version", "1")];
     assert_eq!(metrics.value("candor_breaker_state", &simple), 2.0);

@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use candor_tests::process::{self, Said};
+use candor_tests::{
+    process::{self, Said},
+    server::library,
+};
 use serde_json::Value;
 
 use super::lifecycle::BINARY;
@@ -63,7 +66,13 @@ fn a_version_that_cannot_be_measured_is_told_and_stops_no_other() {
 
 #[test]
 fn a_version_that_takes_more_memory_than_it_may_is_told() {
-    let said = run(&["probe", &format!("{}/iris/1", models()), "--engine", "native", "--memory", "64 KiB"]);
+    let library = library();
+    let engine = ["--engine", "ort", "--ort-library", library.to_str().unwrap()];
+    let model = format!("{}/iris/1", models());
+    let enough = run(&[&["probe", &model, "--memory", "1 GiB"], &engine[..]].concat());
+    assert_eq!(enough.code, Some(0), "{enough:?}");
+    // Less than the library itself.
+    let said = run(&[&["probe", &model, "--memory", "1 MiB"], &engine[..]].concat());
     assert_eq!(said.code, Some(1), "{said:?}");
     assert!(json(&said)["versions"][0]["error"].is_string(), "{said:?}");
     assert_eq!(run(&["probe", &models(), "--memory", "much"]).code, Some(2));

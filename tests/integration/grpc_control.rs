@@ -28,7 +28,7 @@ fn server() -> TestServer {
     Plan::with(Models::copies(&["iris", "simple"])).start()
 }
 
-fn health(grpc: &Grpc, service: &str) -> Result<i32, tonic::Status> {
+pub fn health(grpc: &Grpc, service: &str) -> Result<i32, tonic::Status> {
     let mut client = HealthClient::new(grpc.channel());
     let request = HealthCheckRequest { service: service.to_owned() };
     grpc.wait(client.check(request)).map(|answer| answer.into_inner().status)

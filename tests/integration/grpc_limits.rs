@@ -137,7 +137,7 @@ fn a_full_server_says_when_to_come_back() {
     let status = grpc.infer(long(1)).unwrap_err();
     assert_eq!(status.code(), Code::Unavailable, "{status}");
     assert!(status.message().contains("limits.inflight_per_model_max"), "{status}");
-    assert_eq!(status.metadata().get("candor-reason").unwrap(), "overloaded");
+    assert_eq!(status.metadata().get("candor-reason").unwrap(), "inflight_limit");
     assert_eq!(status.metadata().get("grpc-retry-pushback-ms").unwrap(), "1000");
     // Another model has room of its own.
     assert!(grpc.infer(iris()).is_ok());
@@ -207,4 +207,72 @@ fn what_is_no_http_2_is_turned_away() {
     }
     assert!(Grpc::open(server.grpc_addr()).infer(iris()).is_ok());
     server.stop_and_expect_clean();
+}
+
+/// Reads frames until the server closes; whether it said that the client is to go.
+fn is_told_to_go(mut stream: TcpStream) -> bool {
+    const GO_AWAY: u8 = 7;
+    const PING: u8 = 6;
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    stream.write_all(GREETING).unwrap();
+    let mut told = false;
+    loop {
+        let mut head = [0; 9];
+        if stream.read_exact(&mut head).is_err() {
+            return told;
+        }
+        let mut payload = vec![0; usize::from(head[1]) << 8 | usize::from(head[2])];
+        stream.read_exact(&mut payload).unwrap();
+        told |= head[3] == GO_AWAY;
+        if head[3] == PING && head[4] & 1 == 0 {
+            // The same back, acknowledged.
+            head[4] = 1;
+            let _ = stream.write_all(&[&head[..], &payload].concat());
+        }
+    }
+}
+
+fn cut_off(server: &TestServer, why: &str) -> f64 {
+    scrape(server).value("candor_grpc_cut_off_total", &[("why", why)])
+}
+
+#[test]
+fn a_connection_without_calls_is_told_to_go_and_one_with_a_call_stays() {
+    let server = server(&["grpc.connection_idle_s_max=1", "limits.inference_ms_max=600000"]);
+    let grpc = Grpc::open(server.grpc_addr());
+    let mut client = grpc.client();
+    let running = grpc.begin(async move { client.model_infer(long(FOREVER)).await });
+    until("it runs", || (in_flight(&server) == 1.0).then_some(()));
+    assert!(is_told_to_go(TcpStream::connect(server.grpc_addr()).unwrap()));
+    assert_eq!((cut_off(&server, "connection_idle"), in_flight(&server)), (1.0, 1.0));
+    running.abort();
+    until("the other one is idle too", || (cut_off(&server, "connection_idle") == 2.0).then_some(()));
+    // Whose client comes back over another one.
+    assert!(grpc.infer(iris()).is_ok());
+}
+
+#[test]
+fn an_old_connection_takes_no_more_calls_and_those_under_way_have_their_grace() {
+    let settings = ["grpc.connection_age_s_max=1", "limits.inference_ms_max=600000"];
+    let old = server(&[&settings[..], &["grpc.connection_age_grace_s=1"]].concat());
+    let grpc = Grpc::open(old.grpc_addr());
+    let mut client = grpc.client();
+    let running = grpc.begin(async move { client.model_infer(long(FOREVER)).await });
+    until("it runs", || (in_flight(&old) == 1.0).then_some(()));
+    until("it is old", || (cut_off(&old, "connection_age") >= 1.0).then_some(()));
+    // The client has been told, and calls over another connection; the one call that it was about to send may fail.
+    until("it calls again", || grpc.infer(iris()).ok());
+    // What takes longer is cut off, and its work is given up.
+    assert!(grpc.wait(running).unwrap().is_err());
+    until("it is given up", || (in_flight(&old) == 0.0).then_some(()));
+
+    let gentle = server(&[&settings[..], &["grpc.connection_age_grace_s=600"]].concat());
+    let grpc = Grpc::open(gentle.grpc_addr());
+    let mut client = grpc.client();
+    // About a second and a half here; however long it takes, it is answered.
+    let running = grpc.begin(async move { client.model_infer(long(400_000)).await });
+    until("it is old", || (cut_off(&gentle, "connection_age") >= 1.0).then_some(()));
+    assert!(grpc.wait(running).unwrap().is_ok());
+    assert!(is_told_to_go(TcpStream::connect(gentle.grpc_addr()).unwrap()));
+    gentle.stop_and_expect_clean();
 }

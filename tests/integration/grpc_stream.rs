@@ -2,21 +2,23 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use candor_tests::{
     Grpc, Models, Plan, TestServer,
     counters::scrape,
     grpc::{
-        outputs,
+        BytesCodec, outputs,
         proto::{ModelInferRequest, infer_parameter::ParameterChoice},
-        request, typed_request, within,
+        raw_request, request, typed_request, within,
     },
     infer,
     patience::timed,
     until,
 };
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use serde_json::json;
-use tonic::Code;
+use tonic::{Code, Request};
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 
 use super::slow::{FOREVER, turns};
 
@@ -132,4 +134,91 @@ fn a_server_that_stops_answers_what_it_has_and_ends_the_stream_with_a_reason() {
     assert!(status.message().contains("the server is stopping"), "{status}");
     assert!(took < Duration::from_secs(10), "{took:?}");
     drop(send);
+}
+
+#[test]
+fn a_stream_on_which_nothing_comes_ends_and_one_that_works_does_not() {
+    let server = server(&["grpc.stream_idle_ms_max=300", "limits.inference_ms_max=600000"]);
+    let grpc = Grpc::open(server.grpc_addr());
+    let cut_off = || scrape(&server).value("candor_grpc_cut_off_total", &[("why", "stream_idle")]);
+    // Nobody sends anything more, and a run that has no end is no idleness.
+    let other = Grpc::open(server.grpc_addr());
+    let mut client = other.client();
+    let requests = stream::iter([simple(1), long(FOREVER)]).chain(stream::pending());
+    let mut busy = other.wait(client.model_stream_infer(requests)).unwrap().into_inner();
+    assert_eq!(other.wait(busy.message()).unwrap().unwrap().infer_response.unwrap().id, "1");
+    until("it runs", || (in_flight(&server) == 1.0).then_some(()));
+    let idle = stream::iter([simple(2)]).chain(stream::pending());
+    let status = grpc.wait(async {
+        let mut answers = grpc.client().model_stream_infer(idle).await.unwrap().into_inner();
+        assert_eq!(answers.message().await.unwrap().unwrap().infer_response.unwrap().id, "2");
+        answers.message().await.unwrap_err()
+    });
+    assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
+    assert!(status.message().contains("300 ms (grpc.stream_idle_ms_max)"), "{status}");
+    assert_eq!((cut_off(), in_flight(&server)), (1.0, 1.0));
+    // Reflection is no stream of ours, and ends all the same; watching health does not.
+    let mut health = HealthClient::new(grpc.channel());
+    let mut watched = grpc.wait(health.watch(HealthCheckRequest::default())).unwrap().into_inner();
+    assert_eq!(grpc.wait(watched.message()).unwrap().unwrap().status, 1);
+    let ended = grpc.wait(async {
+        let mut client = tonic::client::Grpc::new(grpc.channel());
+        client.ready().await.unwrap();
+        let path = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo".parse().unwrap();
+        let asked = Request::new(stream::pending::<Bytes>());
+        match client.streaming(asked, path, BytesCodec).await {
+            Ok(answers) => answers.into_inner().message().await.map(|_| ()),
+            Err(status) => Err(status),
+        }
+    });
+    assert!(ended.is_ok() || ended.unwrap_err().code() == Code::DeadlineExceeded);
+    assert_eq!((cut_off(), in_flight(&server)), (2.0, 1.0));
+    drop((busy, client, other));
+    until("the run is given up", || (in_flight(&server) == 0.0).then_some(()));
+    // The watcher is still there.
+    let watching = grpc.begin(async move { watched.message().await });
+    assert!(!watching.is_finished());
+    server.stop_and_expect_clean();
+    assert!(grpc.wait(watching).unwrap().unwrap().is_none_or(|last| last.status == 2));
+}
+
+/// A request whose answer is as large as itself.
+fn large(bytes: usize) -> ModelInferRequest {
+    raw_request("simple_identity", &[infer::tensor("INPUT0", "BYTES", &[1, 1], json!(["x".repeat(bytes)]))])
+}
+
+#[test]
+fn who_does_not_read_holds_a_bounded_number_of_answers_and_not_for_ever() {
+    const REQUESTS: usize = 100;
+    let models = Models::copies(&["simple", "simple_identity"]);
+    let plan = Plan::with(models).set("grpc.answer_read_ms_max=1000").set("grpc.stream_inflight_max=4");
+    let server = plan.start();
+    let grpc = Grpc::open(server.grpc_addr());
+    let answered = || scrape(&server).requests("simple_identity", "1", "success");
+    let cut_off = || scrape(&server).value("candor_grpc_cut_off_total", &[("why", "answer_unread")]);
+    let mut client = grpc.client();
+    let stream = stream::iter((0..REQUESTS).map(|_| large(512 << 10)));
+    let mut answers = grpc.wait(client.model_stream_infer(stream)).unwrap().into_inner();
+    until("the server loses patience", || (cut_off() == 1.0).then_some(()));
+    // Those that were on their way, those that were worked on, and no more ever.
+    let made = answered();
+    assert!((1.0..20.0).contains(&made), "{made}");
+    let (read, status) = grpc.wait(async {
+        let mut read = 0;
+        loop {
+            match answers.message().await {
+                Ok(Some(_)) => read += 1,
+                Ok(None) => panic!("it ended well after {read}"),
+                Err(status) => return (read, status),
+            }
+        }
+    });
+    assert!(read < 20, "{read}");
+    assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
+    assert!(status.message().contains("1000 ms (grpc.answer_read_ms_max)"), "{status}");
+    assert_eq!(answered(), made, "nothing was worked on after that");
+    // The connection is as good as before.
+    assert!(grpc.infer(simple(1)).is_ok());
+    assert!(grpc.infer(large(512 << 10)).is_ok());
+    server.stop_and_expect_clean();
 }

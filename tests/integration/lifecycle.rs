@@ -3,14 +3,17 @@
 use std::{net::SocketAddr, time::Duration};
 
 use candor_tests::{
-    Connection, Models, Plan, Process, Request,
+    Connection, Grpc, Models, Plan, Process, Request,
+    grpc::{proto::ServerReadyRequest, typed_request},
     infer::{iris, outputs, path},
     patience::timed,
     until,
 };
 use serde_json::json;
+use tonic_health::pb::health_check_response::ServingStatus;
 
 use super::{
+    grpc_control::health,
     refusal::still_answers,
     slow::{FOREVER, turns},
 };
@@ -111,6 +114,33 @@ fn while_it_drains_it_is_not_ready_and_still_answers() {
     still_answers(addr);
     // What was in flight is answered after the door has closed.
     assert_eq!(outputs(&in_flight.reply())[0].shape, json!([32, 32]));
+    let (status, _) = process.end();
+    assert_eq!(status.code(), Some(0), "{}", process.said());
+}
+
+#[test]
+fn while_it_drains_the_grpc_door_is_not_ready_and_still_answers() {
+    let models = models();
+    let (mut process, addr) = serve(&models, &["shutdown.drain_delay_ms=2000"]);
+    let grpc = Grpc::open(process.grpc_addr());
+    let serving = |grpc: &Grpc| health(grpc, "").unwrap() == i32::from(ServingStatus::Serving);
+    assert!(serving(&grpc));
+    let asked = |model: &str, body: &serde_json::Value| typed_request(model, body["inputs"].as_array().unwrap());
+    let long = asked("long_loop", &turns(turns_that_take(addr, Duration::from_secs(3))));
+    let mut client = grpc.client();
+    let in_flight = grpc.begin(async move { client.model_infer(long).await });
+    let runs = "candor_requests_in_flight{model=\"long_loop\",version=\"1\"} 1\n";
+    until("it runs", || Request::get("/metrics").send(addr).text().contains(runs).then_some(()));
+    process.signal("TERM");
+    until("it is not ready", || (!serving(&grpc)).then_some(()));
+    let ready = grpc.wait(grpc.client().server_ready(ServerReadyRequest {})).unwrap().into_inner();
+    assert!(!ready.ready);
+    // A new connection too: load balancers take a while to notice.
+    let new = Grpc::open(process.grpc_addr());
+    assert!(new.infer(asked("iris", &iris())).is_ok());
+    assert!(!in_flight.is_finished(), "it was answered too early to show anything");
+    assert!(grpc.wait(in_flight).unwrap().is_ok());
+    drop((grpc, new));
     let (status, _) = process.end();
     assert_eq!(status.code(), Some(0), "{}", process.said());
 }

@@ -16,8 +16,12 @@
 //! | `engines` | which engine runs a model, by whose word, and what is remembered of it |
 //! | `cross_check` | a second engine answers too, and what is told of it |
 //! | `repositories` | what was laid out for Triton, TF Serving or MLflow |
+//! | `overload` | who finds no room, and is told why; the memory of all bodies; who leaves the queue |
 //! | `breaking` | circuit breakers, fallback, faults on order |
 //! | `swaps` | one version swapped again and again under load |
+//! | `memory` | what loads, failed loads and unloads leave behind |
+//! | `residency` | more models than memory |
+//! | `cli_probe` | what models take; what policies make of a trace |
 //! | `lifecycle`, `cli` | signals, draining, limits of connections; the command line |
 //! | `cli_help`, `cli_model`, `cli_infer`, `cli_doctor` | what the subcommands say, as snapshots |
 //! | `cli_paths` | folders that are easily mistaken for each other |
@@ -68,11 +72,14 @@ mod grpc_stream;
 mod health;
 mod infer;
 mod lifecycle;
+mod memory;
 mod openapi;
+mod overload;
 mod predict;
 mod refusal;
 mod registry;
 mod repositories;
+mod residency;
 mod slow;
 mod swaps;
 mod threads;

@@ -193,7 +193,7 @@ fn the_server_has_a_limit_on_time_and_on_those_who_wait() {
     assert!(full.len() + slow == 6 && full.len() >= 4 && slow >= 1, "{} full, {slow} slow", full.len());
     for reply in full {
         assert_eq!(reply.header("retry-after"), Some("1"));
-        assert_eq!(reply.header("candor-reason"), Some("overloaded"));
+        assert_eq!(reply.header("candor-reason"), Some("queue_full"));
         assert!(reply.error().contains("limits.inference_queue_max"), "{}", reply.error());
     }
     until("the thread is free", || (server.post(&path("long_loop"), &turns(1)).status == 200).then_some(()));

@@ -3,13 +3,14 @@
 use std::{collections::BTreeMap, fs};
 
 use candor_tests::{
-    Connection, Models, Plan, Request, TestServer,
+    Connection, Grpc, Models, Plan, Request, TestServer,
     counters::scrape,
+    grpc::{proto::ServerReadyRequest, typed_request},
     infer::{iris, path},
     until,
 };
 
-use super::health::{begin, held};
+use super::health::{begin, held, stops};
 
 /// The nice values of this process's threads, by name.
 fn nice_values() -> BTreeMap<String, Vec<i64>> {
@@ -123,4 +124,21 @@ fn who_comes_to_a_thread_that_is_held_waits_for_it_and_nobody_else_does() {
     gate.open();
     clients.iter_mut().for_each(|client| assert_eq!(client.reply().status, 200));
     assert_eq!(stuck.reply().status, 200);
+}
+
+#[test]
+fn no_grpc_client_waits_for_a_thread_that_is_held() {
+    let (server, gate) = held(|plan| plan);
+    let request = typed_request("held", stops()["inputs"].as_array().unwrap());
+    let first = Grpc::open(server.grpc_addr());
+    let mut client = first.client();
+    let stuck = first.begin(async move { client.model_infer(request).await });
+    assert!(gate.wait_for(1));
+    for _ in 0..20 {
+        let grpc = Grpc::open(server.grpc_addr());
+        let ready = grpc.wait(grpc.client().server_ready(ServerReadyRequest {})).unwrap();
+        assert!(ready.into_inner().ready);
+    }
+    gate.open();
+    assert!(first.wait(stuck).unwrap().is_ok());
 }

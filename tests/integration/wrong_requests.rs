@@ -192,7 +192,8 @@ fn problem_of(reply: &Reply, schema: &Validator) -> Result<Value, String> {
     if let Some(error) = schema.iter_errors(&problem).next() {
         return Err(format!("{error} in {problem}"));
     }
-    let same = problem["status"] == reply.status && problem["code"].as_str() == reply.header("candor-reason");
+    let word = problem["reason"].as_str().or(problem["code"].as_str());
+    let same = problem["status"] == reply.status && word == reply.header("candor-reason");
     if same { Ok(problem) } else { Err(format!("head and body differ: {problem}")) }
 }
 

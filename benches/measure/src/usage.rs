@@ -18,6 +18,38 @@ pub fn process_cpu_seconds(pid: u32) -> Result<f64> {
     cpu_ticks(&stat).map(|ticks| ticks / TICKS_PER_SECOND).with_context(|| format!("{path} is not understood"))
 }
 
+/// The same of a process and all that descend from it.
+pub fn tree_cpu_seconds(pid: u32) -> Result<f64> {
+    tree(pid).into_iter().map(process_cpu_seconds).sum()
+}
+
+/// Memory in MiB of a process and all that descend from it: shared pages are divided among those that share them.
+pub fn tree_memory_mib(pid: u32) -> Result<f64> {
+    let of = |pid| {
+        let path = format!("/proc/{pid}/smaps_rollup");
+        let text = fs::read_to_string(&path).with_context(|| format!("cannot read {path}"))?;
+        let line = text.lines().find_map(|line| line.strip_prefix("Pss:"));
+        let kib = line.and_then(|line| line.split_ascii_whitespace().next()?.parse::<f64>().ok());
+        kib.map(|kib| kib / 1024.0).with_context(|| format!("{path} has no Pss"))
+    };
+    tree(pid).into_iter().map(of).sum()
+}
+
+/// A process and all that descend from it.
+fn tree(pid: u32) -> Vec<u32> {
+    let mut found = vec![pid];
+    let mut at = 0;
+    while let Some(&parent) = found.get(at) {
+        let threads = fs::read_dir(format!("/proc/{parent}/task")).into_iter().flatten().flatten();
+        for thread in threads {
+            let text = fs::read_to_string(thread.path().join("children")).unwrap_or_default();
+            found.extend(text.split_ascii_whitespace().filter_map(|child| child.parse::<u32>().ok()));
+        }
+        at += 1;
+    }
+    found
+}
+
 /// Fields 14 and 15. The program's name, field 2, may hold spaces and brackets, so counting starts behind it.
 fn cpu_ticks(stat: &str) -> Option<f64> {
     let (_, behind_name) = stat.rsplit_once(')')?;
@@ -99,6 +131,11 @@ mod tests {
         assert!(process_cpu_seconds(std::process::id()).unwrap() >= 0.0);
         let (now, highest) = memory_mib(std::process::id()).unwrap();
         assert!(now > 0.5 && highest >= now);
+        assert!(tree_memory_mib(std::process::id()).unwrap() > 0.1);
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        assert!(tree(std::process::id()).contains(&child.id()));
+        assert!(tree_cpu_seconds(std::process::id()).unwrap() >= 0.0);
+        child.kill().and_then(|()| child.wait()).unwrap();
         let cost = measure(Duration::from_millis(20), || {
             std::hint::black_box((0..1000_u64).sum::<u64>());
             Ok(())

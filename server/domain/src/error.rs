@@ -100,6 +100,35 @@ impl ErrorCode {
     }
 }
 
+/// Why there is no room, where the code alone does not say it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// As many inferences wait for a thread as may wait.
+    QueueFull,
+    /// More requests of the version would make each other wait too long.
+    ConcurrencyLimit,
+    /// As many requests hold the version as may hold it.
+    InflightLimit,
+    /// All bodies together take as much memory as they may.
+    Memory,
+}
+
+impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 4] = [Self::QueueFull, Self::ConcurrencyLimit, Self::InflightLimit, Self::Memory];
+
+    /// The word as it stands in answers and metrics.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::QueueFull => "queue_full",
+            Self::ConcurrencyLimit => "concurrency_limit",
+            Self::InflightLimit => "inflight_limit",
+            Self::Memory => "memory",
+        }
+    }
+}
+
 /// An error that its reader can act on.
 ///
 /// `Display` gives one line: `where: what; expected …, got …; hint`.
@@ -115,6 +144,7 @@ struct Parts {
     got: Option<String>,
     hint: Option<Cow<'static, str>>,
     retry_after_s: Option<u32>,
+    reason: Option<Reason>,
     others: Vec<Error>,
 }
 
@@ -147,6 +177,7 @@ impl Error {
             got: None,
             hint: None,
             retry_after_s: None,
+            reason: None,
             others: Vec::new(),
         }))
     }
@@ -194,6 +225,13 @@ impl Error {
     pub fn retry_after_s(mut self, seconds: u32) -> Self {
         self.0.retry_after_s = Some(seconds);
         self
+    }
+
+    /// There is no room, and why.
+    pub fn no_room(reason: Reason, what: impl Into<Cow<'static, str>>) -> Self {
+        let mut error = Self::new(ErrorCode::Overloaded, what);
+        error.0.reason = Some(reason);
+        error
     }
 
     /// The same by another word.
@@ -249,6 +287,18 @@ impl Error {
     #[must_use]
     pub fn code(&self) -> ErrorCode {
         self.0.code
+    }
+
+    /// Why there is no room, if that is what is wrong.
+    #[must_use]
+    pub fn reason(&self) -> Option<Reason> {
+        self.0.reason
+    }
+
+    /// What is wrong, as one word for machines: the reason if there is one, else the code.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        self.0.reason.map_or(self.0.code.word(), Reason::word)
     }
 
     /// The sentence alone.
@@ -312,6 +362,14 @@ mod tests {
             "/inputs/0/datatype: wrong datatype; expected FP32, got FP64; convert the array before sending it"
         );
         assert_eq!(error.code(), ErrorCode::InvalidInput);
+    }
+
+    #[test]
+    fn says_for_machines_why_there_is_no_room_and_its_code_otherwise() {
+        let words = Reason::ALL.map(|reason| Error::no_room(reason, "x").word());
+        assert_eq!(words, ["queue_full", "concurrency_limit", "inflight_limit", "memory"]);
+        assert!(Reason::ALL.into_iter().all(|reason| Error::no_room(reason, "x").code() == ErrorCode::Overloaded));
+        assert_eq!(Error::new(ErrorCode::NotReady, "x").word(), "not_ready");
     }
 
     #[test]

@@ -14,11 +14,13 @@
 //! | [`access`] | [`Access`] that a route asks for, [`Principal`] that a caller is |
 //! | [`clock`] | time as a value |
 //! | [`breaker`] | [`Breaker`]: keeps calls away from what fails or is slow |
+//! | [`concurrency`] | [`ConcurrencyLimit`]: as many requests at the same time as do not make each other wait too long |
 //! | [`error`] | one closed list of [`ErrorCode`]s and the [`Error`] that teaches |
 
 pub mod access;
 pub mod breaker;
 pub mod clock;
+pub mod concurrency;
 pub mod engine;
 pub mod error;
 pub mod lifecycle;
@@ -30,8 +32,9 @@ pub mod tensor;
 pub use access::{Access, Principal};
 pub use breaker::{Breaker, BreakerChange, BreakerReading, BreakerSettings, BreakerState, Ending, Permit, Refusal};
 pub use clock::{Clock, ManualClock, Tick};
+pub use concurrency::{ConcurrencyLimit, ConcurrencyReading, ConcurrencySettings, Full, Slot};
 pub use engine::{Cancel, Engine, EngineInfo, LoadedModel, ModelSource, Session};
-pub use error::{Details, Error, ErrorCode, Result};
+pub use error::{Details, Error, ErrorCode, Reason, Result};
 pub use lifecycle::Lifecycle;
 pub use names::{ModelName, Version};
 pub use observation::{Observation, Outcome, Phase};

@@ -12,6 +12,7 @@
 #![allow(unsafe_code, reason = "the C interface of ONNX Runtime; every block says why it is sound")]
 
 use std::{
+    borrow::Cow,
     ffi::{CStr, CString, c_char, c_void},
     ptr, slice,
 };
@@ -25,7 +26,7 @@ use ort::{
     session::Session,
     sys::{
         ONNXTensorElementDataType as Element, OrtAllocator, OrtAllocatorType, OrtApi, OrtErrorCode, OrtMemType,
-        OrtMemoryInfo, OrtRunOptions, OrtSession, OrtStatusPtr, OrtTensorTypeAndShapeInfo, OrtTypeInfo, OrtValue,
+        OrtMemoryInfo, OrtRunOptions, OrtSession, OrtStatusPtr, OrtTypeInfo, OrtValue,
     },
 };
 
@@ -90,14 +91,17 @@ impl Runner {
             return Err(Error::new(ErrorCode::Internal, "a run was given a wrong number of inputs"));
         }
         let values: Vec<Value> = inputs.iter().map(|input| self.value(input)).collect::<Result<_>>()?;
-        let input_values: Vec<*const OrtValue> = values.iter().map(|value| value.0.cast_const()).collect();
-        let output_names: Vec<*const c_char> = wanted
-            .iter()
-            .map(|&position| self.output_names.pointers.get(position).copied())
-            .collect::<Option<_>>()
-            .ok_or_else(|| Error::new(ErrorCode::Internal, "a run was asked for an output that is not there"))?;
+        let names = &self.output_names.pointers;
+        let output_names: Cow<'_, [*const c_char]> = if wanted.iter().copied().eq(0..names.len()) {
+            Cow::Borrowed(names)
+        } else {
+            let some = wanted.iter().map(|&position| names.get(position).copied()).collect::<Option<_>>();
+            Cow::Owned(
+                some.ok_or_else(|| Error::new(ErrorCode::Internal, "a run was asked for an output that is not there"))?,
+            )
+        };
         let mut outputs: Vec<Value> = wanted.iter().map(|_| Value(ptr::null_mut())).collect();
-        // SAFETY: `Value` is a transparent wrapper, so a slice of them is a slice of pointers, which the
+        // SAFETY: `Value` is a transparent wrapper, so slices of them are slices of pointers; the outputs' the
         // call fills with values that the guards then own (null stays null on failure). Names, inputs and
         // their data outlive the call; the counts are the lengths of the arrays; the session pointer is
         // valid as long as `self.session`.
@@ -106,8 +110,8 @@ impl Runner {
                 self.session.ptr().cast_mut().cast::<OrtSession>(),
                 options,
                 self.input_names.pointers.as_ptr(),
-                input_values.as_ptr(),
-                input_values.len(),
+                values.as_ptr().cast::<*const OrtValue>(),
+                values.len(),
                 output_names.as_ptr(),
                 output_names.len(),
                 outputs.as_mut_ptr().cast::<*mut OrtValue>(),
@@ -225,30 +229,19 @@ impl Value {
     }
 
     fn element_and_shape(&self) -> Result<(Element, Shape)> {
-        struct Info(*mut OrtTensorTypeAndShapeInfo);
-        impl Drop for Info {
-            fn drop(&mut self) {
-                // SAFETY: owned by this guard alone.
-                unsafe { (api().ReleaseTensorTypeAndShapeInfo)(self.0) };
-            }
-        }
-        let mut info = ptr::null_mut();
-        // SAFETY: a live tensor value; the result is owned by the guard below.
-        check(unsafe { (api().GetTensorTypeAndShape)(self.0, &mut info) })?;
-        let info = Info(info);
         let mut element = Element::ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
-        let mut rank = 0;
-        let mut dims = [0_i64; RANK_MAX];
-        // SAFETY: a live info; both results are plain numbers.
-        check(unsafe { (api().GetTensorElementType)(info.0, &mut element) })?;
-        // SAFETY: as above.
-        check(unsafe { (api().GetDimensionsCount)(info.0, &mut rank) })?;
-        let dims = dims.get_mut(..rank).ok_or_else(|| {
-            Error::new(ErrorCode::EngineFailed, format!("an output has {rank} dimensions"))
-                .expected(format!("at most {RANK_MAX}"))
+        let (mut dims, mut rank) = (ptr::null(), 0);
+        // SAFETY: a live tensor value; the results are ours. There since 1.24, the oldest library that is loaded.
+        check(unsafe {
+            (api().GetTensorElementTypeAndShapeDataReference)(self.0, &mut element, &mut dims, &mut rank)
         })?;
-        // SAFETY: `dims` has room for `rank` sizes.
-        check(unsafe { (api().GetDimensions)(info.0, dims.as_mut_ptr(), rank) })?;
+        if rank > RANK_MAX {
+            return Err(Error::new(ErrorCode::EngineFailed, format!("an output has {rank} dimensions"))
+                .expected(format!("at most {RANK_MAX}")));
+        }
+        // SAFETY: `dims` points to `rank` sizes within the value, which lives as long as `self`; for a scalar it may be
+        // null.
+        let dims = if rank == 0 || dims.is_null() { &[] } else { unsafe { slice::from_raw_parts(dims, rank) } };
         Ok((element, Shape::new(dims)?))
     }
 

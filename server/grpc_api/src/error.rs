@@ -1,6 +1,6 @@
 //! Error codes to gRPC's, exhaustively and once.
 //!
-//! Besides code and sentence an answer carries `candor-reason` (the word of the error) and, where it makes sense
+//! Besides code and sentence an answer carries `candor-reason` (the word of the error: why there is no room, or its code) and, where it makes sense
 //! to come back, `retry-after` in seconds and gRPC's own `grpc-retry-pushback-ms`.
 
 use candor_domain::{Error, ErrorCode};
@@ -65,7 +65,7 @@ pub(crate) fn status(error: &Error) -> Status {
     }
     let mut status = Status::new(code, shortened(error.to_string()));
     let metadata = status.metadata_mut();
-    metadata.insert("candor-reason", MetadataValue::from_static(error.code().word()));
+    metadata.insert("candor-reason", MetadataValue::from_static(error.word()));
     if let Some(seconds) = error.retry_after() {
         metadata.insert("retry-after", seconds.into());
         metadata.insert("grpc-retry-pushback-ms", seconds.saturating_mul(1000).into());

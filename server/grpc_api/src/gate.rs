@@ -13,7 +13,7 @@ use std::{
 };
 
 use candor_domain::{Access, Error, ErrorCode, Principal, Result, names::quoted};
-use candor_serving::{Callers, Tally};
+use candor_serving::{Bodies, Callers, Tally};
 use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
 use pin_project_lite::pin_project;
 use tokio::{sync::watch, time::Sleep};
@@ -26,8 +26,9 @@ use tonic::{
 
 use crate::{
     GrpcLimits,
-    body::{ClosingBody, TimedBody},
+    body::{Arriving, ClosingBody, CountedBody, TimedBody},
     error::{place, status},
+    idle::Idleness,
     methods::{self, Kind, Method, Service},
 };
 
@@ -81,20 +82,24 @@ pub(crate) struct Gate {
     services: Services,
     callers: Arc<Callers>,
     limits: Arc<GrpcLimits>,
+    bodies: Arc<Bodies>,
     answers: Arc<Tally>,
+    cuts: Arc<Tally>,
     closing: watch::Receiver<bool>,
 }
 
 impl Gate {
-    /// A gate before `services` that counts `answers` by code.
+    /// A gate before `services` that counts `answers` by code, and `cuts` of what is cut off.
     pub(crate) fn new(
         services: Services,
         callers: Arc<Callers>,
         limits: Arc<GrpcLimits>,
+        bodies: Arc<Bodies>,
         answers: Arc<Tally>,
+        cuts: Arc<Tally>,
         closing: watch::Receiver<bool>,
     ) -> Self {
-        Self { services, callers, limits, answers, closing }
+        Self { services, callers, limits, bodies, answers, cuts, closing }
     }
 
     /// The method that is asked for, and who asks.
@@ -131,11 +136,15 @@ impl Gate {
         if let Some(caller) = caller {
             request.extensions_mut().insert(caller);
         }
+        let arriving = Arriving::nothing(&self.bodies);
+        request.extensions_mut().insert(arriving.clone());
+        request = request.map(|body| Body::new(CountedBody::new(body, arriving)));
         request = request.map(|body| match (method.kind, method.service()) {
             (Kind::Unary, _) => Body::new(TimedBody::new(body, self.limits.message_read_max)),
             // Not of ours, and so unable to end by itself.
             (_, Service::ReflectionV1 | Service::ReflectionV1Alpha) => {
-                Body::new(ClosingBody::new(body, self.closing.clone()))
+                let idleness = Idleness::new(self.limits.stream_idle_max, Arc::clone(&self.cuts));
+                Body::new(ClosingBody::new(body, self.closing.clone(), idleness))
             }
             (_, Service::Inference | Service::Health) => body,
         });
@@ -303,13 +312,20 @@ mod tests {
             connections_max: 1,
             calls_per_connection_max: 1,
             stream_inflight_max: 1,
+            stream_idle_max: Duration::from_secs(60),
+            answer_read_max: Duration::from_secs(60),
+            connection_idle_max: None,
+            connection_age_max: None,
+            connection_age_grace: Duration::from_secs(60),
             keep_alive: Duration::from_secs(60),
             keep_alive_wait: Duration::from_secs(60),
         };
         let answers = Arc::new(Tally::of(&crate::error::CODES));
         let services = Services::default().with(Service::Inference, never.clone());
         let callers = Arc::new(Callers::new(None, None));
-        let mut gate = Gate::new(services, callers, Arc::new(limits), Arc::clone(&answers), watch::channel(false).1);
+        let (bodies, cuts) = (Arc::new(Bodies::new(1024)), Arc::new(Tally::of(&crate::CUTS)));
+        let (limits, closing) = (Arc::new(limits), watch::channel(false).1);
+        let mut gate = Gate::new(services, callers, limits, bodies, Arc::clone(&answers), cuts, closing);
         let request = Request::post("/inference.GRPCInferenceService/ModelInfer").header("grpc-timeout", "20m");
         let request = request.body(Body::empty()).unwrap();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();

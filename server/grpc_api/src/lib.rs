@@ -9,19 +9,23 @@
 //! | `gate` | the root service: who is calling, may they, until when |
 //! | `service` | `inference.GRPCInferenceService`, one file per noun |
 //! | [`wire`] | infer messages: bytes to tensors and back |
-//! | `codec`, `body` | messages within limits: size, time |
+//! | `codec`, `body`, `idle` | messages within limits: size, time |
 //! | `health` | `grpc.health.v1.Health` |
 //! | `connections`, `closing` | a bounded number of connections; how the door closes |
+//! | `driver`, `calls` | one connection from greeting to end; its calls, whose answers must be read |
 //! | [`error`] | error codes to gRPC's, once |
 //! | `proto` | what is generated of `proto/` |
 
 mod body;
+mod calls;
 mod closing;
 mod codec;
 mod connections;
+mod driver;
 pub mod error;
 mod gate;
 mod health;
+mod idle;
 pub mod limits;
 pub mod methods;
 mod proto;
@@ -35,29 +39,28 @@ use std::{
     time::Duration,
 };
 
-use candor_serving::{Callers, Pipeline, Readiness, Registry, Tally};
+use candor_serving::{Bodies, Callers, Pipeline, Readiness, Registry, Tally};
 use tokio::{
     runtime::{Builder, Runtime},
     sync::watch,
-    task::JoinHandle,
     time::timeout,
 };
-use tonic::{codec::CompressionEncoding, transport::Server};
+use tonic::codec::CompressionEncoding;
 use tonic_health::pb::health_server::HealthServer;
 
+pub use driver::CUTS;
 pub use limits::GrpcLimits;
 
-use closing::closed;
+use connections::{Doorkeeper, Gone};
+use driver::Driver;
 use gate::{Gate, Services};
-use health::ReadinessHealth;
+use health::{News, ReadinessHealth};
 use methods::Service;
 use proto::grpc_inference_service_server::GrpcInferenceServiceServer;
-use service::Inference;
+use service::{Inference, Shared};
 
 /// Threads for looks at the disk.
 const DISK_THREADS_MAX: usize = 4;
-/// Largest block of metadata of a call.
-const METADATA_BYTES_MAX: u32 = 16 << 10;
 
 /// Largest question about health; it names a service, and strangers may ask.
 const HEALTH_BYTES_MAX: usize = 4 << 10;
@@ -74,8 +77,12 @@ pub struct GrpcParts {
     pub callers: Arc<Callers>,
     /// Limits of this door.
     pub limits: GrpcLimits,
+    /// The memory of all bodies, of this door and others.
+    pub bodies: Arc<Bodies>,
     /// Where its answers are counted by code, which are [`error::CODES`].
     pub answers: Arc<Tally>,
+    /// Where it is counted what was cut off, by [`CUTS`].
+    pub cuts: Arc<Tally>,
     /// Whether clients may ask which methods there are.
     pub reflection: bool,
     /// Threads that read and write.
@@ -86,7 +93,7 @@ pub struct GrpcParts {
 pub struct GrpcDoor {
     addrs: Vec<SocketAddr>,
     closing: watch::Sender<bool>,
-    serving: Option<JoinHandle<Result<(), tonic::transport::Error>>>,
+    gone: Gone,
     runtime: Option<Runtime>,
 }
 
@@ -98,23 +105,21 @@ impl GrpcDoor {
     pub fn open(addrs: &[SocketAddr], parts: GrpcParts) -> io::Result<Self> {
         let listeners = addrs.iter().map(TcpListener::bind).collect::<io::Result<Vec<_>>>()?;
         let addrs = listeners.iter().map(TcpListener::local_addr).collect::<io::Result<Vec<_>>>()?;
-        let (threads, connections_max) = (parts.threads.max(1), parts.limits.connections_max);
         let runtime = Builder::new_multi_thread()
-            .worker_threads(threads)
+            .worker_threads(parts.threads.max(1))
             .max_blocking_threads(DISK_THREADS_MAX)
             .thread_name("candor-grpc")
             .enable_all()
             .build()?;
         let (closing, watched) = watch::channel(false);
-        let server = server(&parts.limits);
-        let gate = gate(parts, &watched).map_err(io::Error::other)?;
-        let connections = {
-            let _within = runtime.enter();
-            connections::accept(listeners, connections_max)?
-        };
-        let serving = server.serve_with_incoming_shutdown(gate, connections, closed(watched));
-        let serving = Some(runtime.spawn(serving));
-        Ok(Self { addrs, closing, serving, runtime: Some(runtime) })
+        let (news, cuts) = (Arc::new(News::of(&parts.readiness)), Arc::clone(&parts.cuts));
+        let limits = Arc::new(parts.limits.clone());
+        let gate = gate(parts, &limits, &watched, &news).map_err(io::Error::other)?;
+        let driver = Driver { gate, limits, closing: watched, cuts };
+        let doorkeeper = Doorkeeper { driver, threads: runtime.handle().clone(), news };
+        // Nobody joins its thread: it ends when the door closes.
+        let (_, gone) = doorkeeper.start(listeners)?;
+        Ok(Self { addrs, closing, gone, runtime: Some(runtime) })
     }
 
     /// The addresses that it listens on.
@@ -126,12 +131,8 @@ impl GrpcDoor {
     /// Takes no more calls, answers those that are under way, and closes; what takes longer than `grace` is cut off.
     pub async fn close(mut self, grace: Duration) {
         let _ = self.closing.send(true);
-        let Some(serving) = self.serving.take() else { return };
-        match timeout(grace, serving).await {
-            Ok(Ok(Ok(()))) => {}
-            Ok(Ok(Err(error))) => tracing::error!("the gRPC server failed: {error}"),
-            Ok(Err(error)) => tracing::error!("the gRPC server was lost: {error}"),
-            Err(_) => tracing::warn!("gRPC calls were cut off after {} ms (shutdown.grace_ms)", grace.as_millis()),
+        if timeout(grace, self.gone.recv()).await.is_err() {
+            tracing::warn!("gRPC calls were cut off after {} ms (shutdown.grace_ms)", grace.as_millis());
         }
     }
 }
@@ -145,21 +146,26 @@ impl Drop for GrpcDoor {
     }
 }
 
-fn server(limits: &GrpcLimits) -> Server {
-    Server::builder()
-        .max_concurrent_streams(limits.calls_per_connection_max)
-        .http2_max_header_list_size(METADATA_BYTES_MAX)
-        .http2_keepalive_interval(Some(limits.keep_alive))
-        .http2_keepalive_timeout(Some(limits.keep_alive_wait))
-}
-
-fn gate(parts: GrpcParts, closing: &watch::Receiver<bool>) -> Result<Gate, tonic_reflection::server::Error> {
-    let GrpcParts { pipeline, registry, readiness, callers, limits, answers, reflection, .. } = parts;
-    let limits = Arc::new(limits);
-    let health = HealthServer::new(ReadinessHealth::new(Arc::clone(&readiness), closing.clone()))
+fn gate(
+    parts: GrpcParts,
+    limits: &Arc<GrpcLimits>,
+    closing: &watch::Receiver<bool>,
+    news: &Arc<News>,
+) -> Result<Gate, tonic_reflection::server::Error> {
+    let GrpcParts { pipeline, registry, readiness, callers, bodies, answers, cuts, reflection, .. } = parts;
+    let limits = Arc::clone(limits);
+    let health = HealthServer::new(ReadinessHealth::new(Arc::clone(&readiness), Arc::clone(news), closing.clone()))
         .max_decoding_message_size(HEALTH_BYTES_MAX);
-    let inference =
-        Inference::new(pipeline, registry, readiness, Arc::clone(&callers), Arc::clone(&limits), closing.clone());
+    let inference = Inference::new(Shared {
+        pipeline,
+        registry,
+        readiness,
+        callers: Arc::clone(&callers),
+        limits: Arc::clone(&limits),
+        bodies: Arc::clone(&bodies),
+        cuts: Arc::clone(&cuts),
+        closing: closing.clone(),
+    });
     let inference = GrpcInferenceServiceServer::new(inference)
         .accept_compressed(CompressionEncoding::Gzip)
         .accept_compressed(CompressionEncoding::Deflate)
@@ -175,5 +181,5 @@ fn gate(parts: GrpcParts, closing: &watch::Receiver<bool>) -> Result<Gate, tonic
             .with(Service::ReflectionV1, described().build_v1()?)
             .with(Service::ReflectionV1Alpha, described().build_v1alpha()?);
     }
-    Ok(Gate::new(services, callers, limits, answers, closing.clone()))
+    Ok(Gate::new(services, callers, limits, bodies, answers, cuts, closing.clone()))
 }

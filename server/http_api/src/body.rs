@@ -1,6 +1,6 @@
-//! Bodies within limits: media type, size as sent, time to arrive, size after decompression.
+//! Bodies within limits: media type, size as sent, time to arrive, size after decompression, memory of all bodies.
 //!
-//! Handlers that take a body call [`read`] first. Nothing here knows what is in the body.
+//! Handlers that take a body call [`read`] first, and keep what comes with it until they have answered. Nothing here knows what is in the body.
 
 use std::{future::poll_fn, io::Read as _, pin::pin, task::Poll};
 
@@ -10,10 +10,11 @@ use actix_web::{
     web::{Bytes, BytesMut, Payload},
 };
 use candor_domain::{Error, ErrorCode, Result};
+use candor_serving::{Bodies, Counted, Held};
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use futures_util::StreamExt as _;
 
-use crate::limits::HttpLimits;
+use crate::{Api, limits::HttpLimits};
 
 /// Which bodies a route takes.
 pub(crate) struct Accepts {
@@ -81,13 +82,18 @@ enum Forms {
     Refused,
 }
 
-/// Reads a body whole.
-pub(crate) async fn read(
+/// Larger bodies are counted until their last byte is dropped, wherever that is; smaller ones until their request is
+/// answered, which costs no allocation.
+const SMALL_BODY_BYTES_MAX: usize = 64 << 10;
+
+/// Reads a body whole, and counts it as long as the second part of the result is kept.
+pub(crate) async fn read<'a>(
     request: &HttpRequest,
     payload: Payload,
-    limits: &HttpLimits,
+    api: &'a Api,
     accepts: &Accepts,
-) -> Result<Bytes> {
+) -> Result<(Bytes, Held<&'a Bodies>)> {
+    let limits = &*api.limits;
     check_media_type(request, accepts)?;
     if accepts.forms == Forms::Refused {
         check_origin(request)?;
@@ -97,20 +103,46 @@ pub(crate) async fn read(
     if announced.is_some_and(|bytes| bytes > limits.body_bytes_max as u64) {
         return Err(too_large(limits.body_bytes_max, "limits.body_bytes_max"));
     }
-    let mut reading = pin!(collect(payload, limits.body_bytes_max, announced));
-    // A small body has come with its head; a timer is for those that have not.
-    let body = match poll_fn(|context| Poll::Ready(reading.as_mut().poll(context))).await {
-        Poll::Ready(body) => body?,
-        Poll::Pending => tokio::time::timeout(limits.body_read_max, reading).await.map_err(|_| too_slow(limits))??,
+    api.bodies.check(announced.unwrap_or(0))?;
+    let mut held = Held::nothing(&*api.bodies);
+    let body = {
+        let mut reading = pin!(collect(payload, limits.body_bytes_max, announced, &mut held));
+        // A small body has come with its head, but is handed on only when the handler waits; a timer is for those that
+        // have not.
+        let mut looks = 0;
+        let look = poll_fn(|context| match (reading.as_mut().poll(context), looks) {
+            (Poll::Pending, 0) => {
+                looks += 1;
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }
+            (looked, _) => Poll::Ready(looked),
+        });
+        match look.await {
+            Poll::Ready(body) => body?,
+            Poll::Pending => {
+                tokio::time::timeout(limits.body_read_max, reading).await.map_err(|_| too_slow(limits))??
+            }
+        }
     };
+    let nothing = Held::nothing(&*api.bodies);
     if coding == Coding::Identity {
-        return Ok(body);
+        if body.len() <= SMALL_BODY_BYTES_MAX {
+            return Ok((body, held));
+        }
+        return Ok((Bytes::from_owner(Counted::new(body, held.shared(&api.bodies))), nothing));
     }
     // A small body can be a large one inside, which must not hold up this worker's other requests.
-    let bytes_max = limits.decompressed_bytes_max;
-    actix_web::web::block(move || coding.undo(body, bytes_max))
+    let (bytes_max, mut held) = (limits.decompressed_bytes_max, held.shared(&api.bodies));
+    let unpack = move || {
+        let plain = coding.undo(body, bytes_max, |more| held.grow(more))?;
+        held.shrink_to(plain.len());
+        Ok(Bytes::from_owner(Counted::new(plain, held)))
+    };
+    let plain = actix_web::web::block(unpack)
         .await
-        .map_err(|_| Error::new(ErrorCode::Internal, "the decompression was lost"))?
+        .map_err(|_| Error::new(ErrorCode::Internal, "the decompression was lost"))??;
+    Ok((plain, nothing))
 }
 
 /// Refuses what a page of another origin sends: browsers say where a page comes from whenever it sends
@@ -132,16 +164,26 @@ fn too_slow(limits: &HttpLimits) -> Error {
         .expected(format!("the whole body within {} ms (limits.body_read_ms_max)", limits.body_read_max.as_millis()))
 }
 
-async fn collect(mut payload: Payload, bytes_max: usize, announced: Option<u64>) -> Result<Bytes> {
+/// Most room that is made on a client's word alone.
+const PROMISED_BYTES_MAX: usize = 8 << 20;
+
+async fn collect(
+    mut payload: Payload,
+    bytes_max: usize,
+    announced: Option<u64>,
+    held: &mut Held<&Bodies>,
+) -> Result<Bytes> {
     let broken = |error: actix_web::error::PayloadError| Error::invalid(format!("the body broke off: {error}"));
     let Some(first) = payload.next().await else { return Ok(Bytes::new()) };
     let first = first.map_err(broken)?;
+    held.grow(first.len())?;
     // Small bodies come in one piece, which is then not copied.
     let Some(second) = payload.next().await else {
         return if first.len() > bytes_max { Err(too_large(bytes_max, "limits.body_bytes_max")) } else { Ok(first) };
     };
     // Room for all of it at once, which the system gives only as it is written to; growing would copy again and again.
-    let announced = announced.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0).min(bytes_max);
+    let announced = announced.and_then(|bytes| usize::try_from(bytes).ok()).unwrap_or(0);
+    let announced = announced.min(bytes_max).min(PROMISED_BYTES_MAX);
     let mut body = BytesMut::with_capacity(announced.max(first.len()));
     body.extend_from_slice(&first);
     let mut piece = Some(second);
@@ -150,6 +192,7 @@ async fn collect(mut payload: Payload, bytes_max: usize, announced: Option<u64>)
         if body.len() + next.len() > bytes_max {
             return Err(too_large(bytes_max, "limits.body_bytes_max"));
         }
+        held.grow(next.len())?;
         body.extend_from_slice(&next);
         piece = payload.next().await;
     }
@@ -162,6 +205,10 @@ fn too_large(bytes_max: usize, limit: &str) -> Error {
 
 fn check_media_type(request: &HttpRequest, accepts: &Accepts) -> Result<()> {
     let Some(value) = header_text(request, &header::CONTENT_TYPE)? else { return Ok(()) };
+    // As nearly all write it.
+    if accepts.media_types.first() == Some(&value) {
+        return Ok(());
+    }
     let essence = value.split(';').next().unwrap_or_default().trim();
     if accepts.forms == Forms::AsJson && essence.eq_ignore_ascii_case(FORM) {
         return Ok(());
@@ -214,23 +261,24 @@ impl Coding {
         }
     }
 
-    fn undo(self, body: Bytes, bytes_max: usize) -> Result<Bytes> {
+    /// What was packed; `grow` hears of each piece as it is unpacked.
+    fn undo(self, body: Bytes, bytes_max: usize, grow: impl FnMut(usize) -> Result<()>) -> Result<Bytes> {
         match self {
             Self::Identity => Ok(body),
             // RFC 1952 §2.2: one after the other, as many members as there are.
             Self::Gzip => {
                 let mut stream = MultiGzDecoder::new(&*body);
-                inflate(&mut stream, "gzip", bytes_max)
+                inflate(&mut stream, "gzip", bytes_max, grow)
             }
             // RFC 9110 §8.4.1.2 means the zlib format; some clients send the bare stream.
             Self::Deflate if is_zlib(&body) => {
                 let mut stream = ZlibDecoder::new(&*body);
-                let plain = inflate(&mut stream, "zlib", bytes_max)?;
+                let plain = inflate(&mut stream, "zlib", bytes_max, grow)?;
                 check_end(stream.total_in(), &body).map(|()| plain)
             }
             Self::Deflate => {
                 let mut stream = DeflateDecoder::new(&*body);
-                let plain = inflate(&mut stream, "deflate", bytes_max)?;
+                let plain = inflate(&mut stream, "deflate", bytes_max, grow)?;
                 check_end(stream.total_in(), &body).map(|()| plain)
             }
         }
@@ -252,16 +300,29 @@ fn is_zlib(body: &[u8]) -> bool {
     matches!(body, [cmf, flg, ..] if cmf & 0x0f == 8 && (u16::from(*cmf) << 8 | u16::from(*flg)).is_multiple_of(31))
 }
 
-fn inflate(stream: &mut impl std::io::Read, format: &str, bytes_max: usize) -> Result<Bytes> {
-    let mut body = Vec::new();
-    stream
-        .take(bytes_max as u64 + 1)
-        .read_to_end(&mut body)
-        .map_err(|error| Error::invalid(format!("the body is not valid {format}: {error}")))?;
-    if body.len() > bytes_max {
-        return Err(too_large(bytes_max, "after decompression; limits.decompressed_bytes_max"));
+/// Bytes that are unpacked between two looks at the room that is left.
+const PIECE_BYTES: u64 = 64 << 10;
+
+fn inflate(
+    stream: &mut impl std::io::Read,
+    format: &str,
+    bytes_max: usize,
+    mut grow: impl FnMut(usize) -> Result<()>,
+) -> Result<Bytes> {
+    let (mut body, mut stream) = (Vec::new(), stream.take(bytes_max as u64 + 1));
+    loop {
+        let read = (&mut stream)
+            .take(PIECE_BYTES)
+            .read_to_end(&mut body)
+            .map_err(|error| Error::invalid(format!("the body is not valid {format}: {error}")))?;
+        if body.len() > bytes_max {
+            return Err(too_large(bytes_max, "after decompression; limits.decompressed_bytes_max"));
+        }
+        if read == 0 {
+            return Ok(body.into());
+        }
+        grow(read)?;
     }
-    Ok(body.into())
 }
 
 #[cfg(test)]
@@ -278,11 +339,11 @@ mod tests {
             gzip.finish().unwrap()
         };
         let two = Bytes::from([gzip(b"ab"), gzip(b"cd")].concat());
-        assert_eq!(*Coding::Gzip.undo(two, 10).unwrap(), *b"abcd");
+        assert_eq!(*Coding::Gzip.undo(two, 10, |_| Ok(())).unwrap(), *b"abcd");
         let mut zlib = ZlibEncoder::new(Vec::new(), Compression::fast());
         zlib.write_all(b"ab").unwrap();
         let longer = Bytes::from([zlib.finish().unwrap(), b"x".to_vec()].concat());
-        assert!(Coding::Deflate.undo(longer, 10).unwrap_err().to_string().contains("bytes behind"));
+        assert!(Coding::Deflate.undo(longer, 10, |_| Ok(())).unwrap_err().to_string().contains("bytes behind"));
     }
 
     #[test]
@@ -317,10 +378,10 @@ mod tests {
         ] {
             let packed = Bytes::from(packed);
             assert!(packed.len() < 2_000);
-            assert_eq!(*coding.undo(packed.clone(), 100_000).unwrap(), *text);
-            assert_eq!(coding.undo(packed.clone(), 99_999).unwrap_err().code(), ErrorCode::TooLarge);
+            assert_eq!(*coding.undo(packed.clone(), 100_000, |_| Ok(())).unwrap(), *text);
+            assert_eq!(coding.undo(packed.clone(), 99_999, |_| Ok(())).unwrap_err().code(), ErrorCode::TooLarge);
             let broken = packed.slice(..packed.len() / 2);
-            assert_eq!(coding.undo(broken, 100_000).unwrap_err().code(), ErrorCode::InvalidInput);
+            assert_eq!(coding.undo(broken, 100_000, |_| Ok(())).unwrap_err().code(), ErrorCode::InvalidInput);
         }
     }
 }

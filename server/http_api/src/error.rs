@@ -87,7 +87,7 @@ pub(crate) fn head(error: &Error) -> HttpResponseBuilder {
     if error.code() == ErrorCode::Unauthenticated {
         response.insert_header((header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"candor\"")));
     }
-    response.insert_header(("candor-reason", error.code().word()));
+    response.insert_header(("candor-reason", error.word()));
     response
 }
 

@@ -33,7 +33,7 @@ pub mod wire;
 use std::sync::Arc;
 
 use actix_web::web::{self, ServiceConfig};
-use candor_serving::{Callers, Faults, Pipeline, Readiness, Registry, Tally};
+use candor_serving::{Bodies, Callers, Faults, Pipeline, Readiness, Registry, Tally};
 
 pub use contracts::{Contracts, V1};
 pub use gate::Gate;
@@ -48,10 +48,12 @@ pub struct Api {
     readiness: Arc<Readiness>,
     callers: Arc<Callers>,
     limits: Arc<HttpLimits>,
+    bodies: Arc<Bodies>,
     contracts: Contracts,
     faults: Option<Arc<Faults>>,
     responses: responses::Responses,
     grpc_answers: Arc<Tally>,
+    grpc_cuts: Arc<Tally>,
     documents: handlers::docs::Documents,
 }
 
@@ -67,22 +69,50 @@ pub struct ApiParts {
     pub callers: Arc<Callers>,
     /// Limits of this door.
     pub limits: HttpLimits,
+    /// The memory of all bodies, of this door and others.
+    pub bodies: Arc<Bodies>,
     /// Which contracts of others are on.
     pub contracts: Contracts,
     /// Where faults are ordered; without it no order is taken.
     pub faults: Option<Arc<Faults>>,
     /// Answers of the gRPC door by code, for the metrics.
     pub grpc_answers: Arc<Tally>,
+    /// What the gRPC door has cut off, for the metrics.
+    pub grpc_cuts: Arc<Tally>,
 }
 
 impl Api {
     /// The shared state of this door.
     #[must_use]
     pub fn new(parts: ApiParts) -> Self {
-        let ApiParts { pipeline, registry, readiness, callers, limits, contracts, faults, grpc_answers } = parts;
+        let ApiParts {
+            pipeline,
+            registry,
+            readiness,
+            callers,
+            limits,
+            bodies,
+            contracts,
+            faults,
+            grpc_answers,
+            grpc_cuts,
+        } = parts;
         let documents = handlers::docs::Documents::new(&contracts);
         let (limits, responses) = (Arc::new(limits), responses::Responses::default());
-        Self { pipeline, registry, readiness, callers, limits, contracts, faults, responses, grpc_answers, documents }
+        Self {
+            pipeline,
+            registry,
+            readiness,
+            callers,
+            limits,
+            bodies,
+            contracts,
+            faults,
+            responses,
+            grpc_answers,
+            grpc_cuts,
+            documents,
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 
-use candor_domain::{BreakerState, EngineInfo, Outcome, Phase};
+use candor_domain::{BreakerState, EngineInfo, Outcome, Phase, Reason};
 use candor_serving::{
     CrossCheckReport, LATENCY_BUCKETS_NANOS, VersionView, cross_check::LiveCounts, facts::HistogramTotals, memory,
     residency::ResidencyView,
@@ -54,6 +54,24 @@ pub const METRICS: &[Metric] = &[
     },
     Metric { name: "candor_load_queue_length", kind: "gauge", labels: "", help: "Loads that wait for a thread." },
     Metric {
+        name: "candor_bodies_bytes",
+        kind: "gauge",
+        labels: "",
+        help: "Bytes of all bodies that are read or held now, of HTTP and gRPC.",
+    },
+    Metric {
+        name: "candor_bodies_bytes_max",
+        kind: "gauge",
+        labels: "",
+        help: "Bytes that they may be (limits.bodies_bytes_max).",
+    },
+    Metric {
+        name: "candor_bodies_refused_total",
+        kind: "counter",
+        labels: "",
+        help: "Bodies that were refused because all of them together had no room.",
+    },
+    Metric {
         name: "candor_http_responses_total",
         kind: "counter",
         labels: "status",
@@ -84,6 +102,12 @@ pub const METRICS: &[Metric] = &[
         help: "Answers of all gRPC methods by code; a stream counts when it begins.",
     },
     Metric {
+        name: "candor_grpc_cut_off_total",
+        kind: "counter",
+        labels: "why",
+        help: "gRPC answers, streams and connections that were cut off: answer_unread, stream_idle, connection_idle, connection_age.",
+    },
+    Metric {
         name: "candor_requests_total",
         kind: "counter",
         labels: "model, version, outcome",
@@ -100,6 +124,24 @@ pub const METRICS: &[Metric] = &[
         kind: "gauge",
         labels: "model, version",
         help: "Requests that hold a ready version now.",
+    },
+    Metric {
+        name: "candor_concurrency_limit",
+        kind: "gauge",
+        labels: "model, version",
+        help: "Requests of a ready version that may wait or run on the session pool now.",
+    },
+    Metric {
+        name: "candor_concurrency_in_use",
+        kind: "gauge",
+        labels: "model, version",
+        help: "Requests of a ready version that wait or run on the session pool now.",
+    },
+    Metric {
+        name: "candor_refusals_total",
+        kind: "counter",
+        labels: "model, version, reason",
+        help: "Requests that found no room, by reason: queue_full, concurrency_limit, inflight_limit; they are among the rejected ones too.",
     },
     Metric {
         name: "candor_breaker_state",
@@ -217,6 +259,9 @@ pub(crate) fn render(api: &Api) -> String {
             "candor_ready" => writeln!(text, "{name} {}", u8::from(ready)),
             "candor_inference_queue_length" => writeln!(text, "{name} {}", api.pipeline.queued()),
             "candor_load_queue_length" => writeln!(text, "{name} {}", api.registry.loads_queued()),
+            "candor_bodies_bytes" => writeln!(text, "{name} {}", api.bodies.bytes()),
+            "candor_bodies_bytes_max" => writeln!(text, "{name} {}", api.bodies.bytes_max()),
+            "candor_bodies_refused_total" => writeln!(text, "{name} {}", api.bodies.refused()),
             "candor_http_responses_total" => api
                 .responses
                 .totals()
@@ -229,6 +274,9 @@ pub(crate) fn render(api: &Api) -> String {
                 .grpc_answers
                 .totals()
                 .try_for_each(|(code, count)| writeln!(text, "{name}{{code=\"{code}\"}} {count}")),
+            "candor_grpc_cut_off_total" => {
+                api.grpc_cuts.totals().try_for_each(|(why, count)| writeln!(text, "{name}{{why=\"{why}\"}} {count}"))
+            }
             "candor_process_resident_bytes" => writeln!(text, "{name} {}", memory::memory().resident),
             residency if is_residency(residency) => {
                 api.registry.residency().map_or(Ok(()), |view| write_residency(&mut text, name, &view))
@@ -287,6 +335,16 @@ fn write_view(text: &mut String, name: &str, view: &VersionView) -> std::fmt::Re
             Some(inflight) => writeln!(text, "{name}{{{labels}}} {inflight}"),
             None => Ok(()),
         },
+        "candor_concurrency_limit" | "candor_concurrency_in_use" => view.concurrency.map_or(Ok(()), |reading| {
+            let is_limit = name == "candor_concurrency_limit";
+            writeln!(text, "{name}{{{labels}}} {}", if is_limit { reading.limit } else { reading.inside })
+        }),
+        "candor_refusals_total" => Reason::ALL
+            .into_iter()
+            .zip(view.totals.refusals)
+            // Bodies are refused before anybody knows whose they are.
+            .filter(|(reason, _)| *reason != Reason::Memory)
+            .try_for_each(|(reason, count)| writeln!(text, "{name}{{{labels},reason=\"{}\"}} {count}", reason.word())),
         "candor_model_resident" => match view.resident {
             Some(resident) => writeln!(text, "{name}{{{labels}}} {}", u8::from(resident)),
             None => Ok(()),

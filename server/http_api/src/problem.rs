@@ -58,6 +58,7 @@ impl Problem {
             title: kind.title.to_owned(),
             status: self.status_code().as_u16(),
             code: error.code().word().to_owned(),
+            reason: error.reason().map(|reason| reason.word().to_owned()),
             first: ProblemDetail::new(&details),
             errors,
             retry_after_s: error.retry_after(),
@@ -83,9 +84,13 @@ pub struct ProblemBody {
     /// The HTTP status.
     #[schema(example = 400, minimum = 400, maximum = 599)]
     status: u16,
-    /// The type as a word, as in metrics and in the header `candor-reason`.
+    /// The type as a word, as in metrics and, where there is no `reason`, in the header `candor-reason`.
     #[schema(example = "invalid_input")]
     code: String,
+    /// Why there is no room, as in metrics and in the header `candor-reason`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "concurrency_limit")]
+    reason: Option<String>,
     #[serde(flatten)]
     first: ProblemDetail,
     /// All that was found, this one first, when there is more than one; at most 16.

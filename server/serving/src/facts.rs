@@ -9,10 +9,13 @@ use std::{
     sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
 };
 
-use candor_domain::{Observation, Outcome, Phase};
+use candor_domain::{Observation, Outcome, Phase, Reason};
 use crossbeam_utils::CachePadded;
 
-use crate::breaker::{BreakerEvents, BreakerTotals};
+use crate::{
+    breaker::{BreakerEvents, BreakerTotals},
+    overload::Refusals,
+};
 
 const MICROSECOND: u64 = 1_000;
 const MILLISECOND: u64 = 1_000_000;
@@ -65,6 +68,7 @@ pub struct Facts {
     /// Read by every request and written by few, so that sharing it is cheap.
     run_nanos_per_row: CachePadded<AtomicU64>,
     breaker: BreakerEvents,
+    refusals: Refusals,
 }
 
 /// One run in so many is learned from.
@@ -108,6 +112,8 @@ pub struct FactsTotals {
     pub phases: [HistogramTotals; PHASES],
     /// What happened at its breakers.
     pub breaker: BreakerTotals,
+    /// Requests that were refused for want of room, indexed as [`Reason::ALL`].
+    pub refusals: [u64; Reason::ALL.len()],
 }
 
 impl FactsTotals {
@@ -146,6 +152,7 @@ impl Facts {
             shards: (0..threads.max(1)).map(|_| CachePadded::default()).collect(),
             run_nanos_per_row: CachePadded::new(AtomicU64::new(COST_UNKNOWN)),
             breaker: BreakerEvents::default(),
+            refusals: Refusals::default(),
         }
     }
 
@@ -156,6 +163,11 @@ impl Facts {
     /// What happens at the version's breaker.
     pub(crate) fn breaker(&self) -> &BreakerEvents {
         &self.breaker
+    }
+
+    /// Requests that found no room.
+    pub(crate) fn refusals(&self) -> &Refusals {
+        &self.refusals
     }
 
     /// Counts one inference.
@@ -214,7 +226,8 @@ impl Facts {
     /// Adds the shards up.
     #[must_use]
     pub fn totals(&self) -> FactsTotals {
-        let mut totals = FactsTotals { breaker: self.breaker.totals(), ..FactsTotals::default() };
+        let (breaker, refusals) = (self.breaker.totals(), self.refusals.totals());
+        let mut totals = FactsTotals { breaker, refusals, ..FactsTotals::default() };
         for shard in &self.shards {
             for (sum, counter) in totals.outcomes.iter_mut().zip(&shard.outcomes) {
                 *sum += counter.load(Relaxed);

@@ -20,11 +20,14 @@
 //! | [`memory`] | what the process holds of the machine's memory |
 //! | [`pool`] | named threads behind a bounded queue |
 //! | [`breaker`] | the breaker of a version, and what happened at it |
+//! | [`bodies`] | how much memory all bodies together may take |
+//! | [`overload`] | who is refused for want of room |
 //! | [`faults`] | faults on order, around a session's run |
 //! | [`facts`] | per-worker counters and histograms of each version |
 //! | [`tally`] | answers of a door by word |
 //! | [`likeness`] | "did you mean …?" |
 
+pub mod bodies;
 pub mod breaker;
 pub mod callers;
 mod compare;
@@ -36,6 +39,7 @@ pub mod features;
 pub mod likeness;
 pub mod memory;
 pub mod oip;
+pub mod overload;
 pub mod pipeline;
 pub mod pool;
 pub mod readiness;
@@ -44,12 +48,14 @@ pub mod repository;
 pub mod residency;
 pub mod tally;
 
+pub use bodies::{Bodies, Counted, Held};
 pub use breaker::{BreakerDefaults, BreakerTotals, BreakerView};
 pub use callers::{Callers, Quota, Tokens};
 pub use cross_check::{CrossCheckReport, CrossCheckSettings, CrossCheckState};
 pub use engines::{EngineChoice, EngineId, Engines, PassedOver};
 pub use facts::{FactsTotals, LATENCY_BUCKETS_NANOS};
 pub use faults::Faults;
+pub use overload::OverloadDefaults;
 pub use pipeline::{Call, Codec, InferRequest, Pipeline, PipelineSettings, Ran};
 pub use pool::{Pending, Pool};
 pub use readiness::{Component, Readiness};

@@ -14,11 +14,14 @@ use std::{
     time::Duration,
 };
 
-use candor_domain::{Clock, Error, ErrorCode, Observation, Outcome, Permit, Phase, Result, Tensor, Tick, Version};
+use candor_domain::{
+    Clock, Error, ErrorCode, Observation, Outcome, Permit, Phase, Reason, Result, Slot, Tensor, Tick, Version,
+};
 use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
     facts::Facts,
+    overload::seconds,
     pool::Pool,
     registry::{Came, Lease, ReadyVersion, Registry},
 };
@@ -105,6 +108,11 @@ impl Pipeline {
         Self { registry, sessions, clock, settings }
     }
 
+    #[cfg(test)]
+    pub(crate) fn settings(&self) -> &PipelineSettings {
+        &self.settings
+    }
+
     /// The registry behind it.
     #[must_use]
     pub fn registry(&self) -> &Registry {
@@ -123,13 +131,16 @@ impl Pipeline {
     /// Everything that can be wrong with a request, a model or the moment, by [`ErrorCode`].
     pub async fn infer<C: Codec>(&self, call: Call<'_>, codec: C) -> Result<C::Reply> {
         let admitted = self.clock.now();
-        let mut passage = Passage::enter(&self.registry, &call, &*self.clock, admitted)?;
+        let mut passage = match Passage::enter(&self.registry, &call, &*self.clock, admitted) {
+            Ok(passage) => passage,
+            Err(refusal) => Box::pin(self.first(refusal, &call, admitted)).await?,
+        };
         if !passage.lease.sit() {
             // Boxed, so that the future of requests that find their session in memory is small.
             passage = Box::pin(self.seated(passage, &call, admitted)).await?;
         }
         let mut work = Work::new(passage, codec, Arc::clone(&self.clock), admitted);
-        if let Err(refusal) = work.lease.admit() {
+        if let Err(refusal) = work.lease.admit(self.settings.inline_run_max) {
             return work.finish(Err(refusal));
         }
         let decode_here = work.codec_body_bytes() <= self.settings.inline_body_bytes_max;
@@ -145,6 +156,15 @@ impl Pipeline {
         Box::pin(self.infer_on_pool(work)).await
     }
 
+    /// Waits for the first load of a model, where a request may ask for that; else it is refused.
+    async fn first(&self, refusal: Error, call: &Call<'_>, admitted: Tick) -> Result<Passage> {
+        let until = self.clock.now().until(admitted.after(self.settings.inference_max));
+        if refusal.code() == ErrorCode::NotReady && self.registry.first_load(call.model, until).await? {
+            return Passage::enter(&self.registry, call, &*self.clock, self.clock.now());
+        }
+        Err(refusal)
+    }
+
     /// Waits for a session that is not in memory, for another version's if this one is replaced meanwhile.
     async fn seated(&self, mut passage: Passage, call: &Call<'_>, admitted: Tick) -> Result<Passage> {
         let until = admitted.after(self.settings.inference_max);
@@ -152,7 +172,7 @@ impl Pipeline {
             let refused =
                 |passage: &Passage, error| Err(remember(passage.lease.facts(), &*self.clock, admitted, error));
             // As many may wait as may be in flight.
-            if let Err(refusal) = passage.lease.admit() {
+            if let Err(refusal) = passage.lease.admit(self.settings.inline_run_max) {
                 return refused(&passage, refusal);
             }
             match self.registry.seat(&mut passage.lease, self.clock.now().until(until)).await {
@@ -168,13 +188,17 @@ impl Pipeline {
     }
 
     async fn infer_on_pool<C: Codec>(&self, mut work: Work<C>) -> Result<C::Reply> {
-        let facts = Arc::clone(work.lease.facts());
+        match work.lease.enter_pool(self.clock.now()) {
+            Ok(slot) => work.slot = Some(slot),
+            Err(refusal) => return work.finish(Err(refusal)),
+        }
+        let (facts, limit) = (Arc::clone(work.lease.facts()), Arc::clone(work.lease.limit()));
         let (admitted, time) = (
             work.admitted,
             work.timeout().map_or(self.settings.inference_max, |own| own.min(self.settings.inference_max)),
         );
         let deadline = admitted.after(time);
-        let waiter = Waiter::new(work.permit.take(), Arc::clone(&self.clock));
+        let mut waiter = Waiter::new(work.permit.take(), Arc::clone(&self.clock));
         let progress = waiter.progress();
         work.progress = Some(Arc::clone(&progress));
         let clock = Arc::clone(&self.clock);
@@ -197,11 +221,12 @@ impl Pipeline {
             work.run_encode_finish()
         };
         let Ok(pending) = self.sessions.submit(task) else {
-            let error = Error::new(ErrorCode::Overloaded, "the queue for inferences is full")
+            let error = Error::no_room(Reason::QueueFull, "the queue for inferences is full")
                 .at("limits.inference_queue_max")
-                .retry_after_s(1);
+                .retry_after_s(seconds(limit.drain()));
             return Err(remember(&facts, &*self.clock, admitted, error));
         };
+        waiter.waits_for(pending.queued());
         let until = |deadline| self.clock.now().until(deadline);
         let answer = async {
             let mut answer = pin!(pending.wait());
@@ -243,6 +268,7 @@ fn remember(facts: &Facts, clock: &dyn Clock, admitted: Tick, error: Error) -> E
         *request = Some(clock.now().nanos_since(admitted));
     }
     let outcome = outcome(&error);
+    facts.refusals().count(&error);
     facts.record(&Observation { outcome, rows: 0, nanos, ended_unix_ms: clock.unix_ms() });
     error
 }
@@ -253,6 +279,8 @@ struct Work<C> {
     /// The right to call the version; on the pool, `progress` has it.
     permit: Option<Permit>,
     fallback_from: Option<Version>,
+    /// Its place among those that go through the pool.
+    slot: Option<Slot>,
     /// Where a run on the pool says how far it is.
     progress: Option<Arc<Progress>>,
     codec: Option<C>,
@@ -274,6 +302,7 @@ impl<C: Codec> Work<C> {
             lease,
             permit,
             fallback_from,
+            slot: None,
             progress: None,
             codec: Some(codec),
             request: None,
@@ -361,7 +390,7 @@ impl<C: Codec> Work<C> {
         Ok(reply)
     }
 
-    /// Writes the facts, tells the breaker, and lets the lease go.
+    /// Writes the facts, tells the breaker, gives its place back, and lets the lease go.
     fn finish<T>(mut self, reply: Result<T>) -> Result<T> {
         let now = self.clock.now();
         self.set(Phase::Request, now.nanos_since(self.admitted));
@@ -369,6 +398,13 @@ impl<C: Codec> Work<C> {
         let observation =
             Observation { outcome, rows: self.rows, nanos: self.nanos, ended_unix_ms: self.clock.unix_ms() };
         self.lease.facts().record(&observation);
+        reply.as_ref().err().inspect(|error| self.lease.facts().refusals().count(error));
+        if let Some(slot) = self.slot.take() {
+            // What has not been taken from the queue has only waited.
+            let waited = self.nanos.get(Phase::Queue as usize).copied().flatten();
+            let worked = waited.map_or(0, |waited| now.nanos_since(slot.entered()).saturating_sub(waited));
+            slot.end(Duration::from_nanos(worked), now);
+        }
         let ending = ending(reply.as_ref().err());
         if let Some(permit) = self.permit.take() {
             permit.end(ending, Duration::from_nanos(self.run_nanos), now);

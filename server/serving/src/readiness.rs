@@ -12,6 +12,7 @@ use std::{
     time::Duration,
 };
 
+use candor_domain::{BreakerState, ModelName, Version};
 use tokio::{sync::watch, time::timeout};
 
 use crate::registry::Registry;
@@ -70,7 +71,7 @@ impl Readiness {
     /// looks at a disk is not waited for long.
     pub async fn components(&self) -> (bool, Vec<Component>) {
         let repository = self.repository().await;
-        let components = vec![self.server(), self.startup(), self.models(), repository];
+        let components = vec![self.server(), self.startup(), self.models(), self.breakers(), repository];
         (components.iter().all(|component| component.ready || !component.required), components)
     }
 
@@ -94,6 +95,16 @@ impl Readiness {
             detail.push_str(&format!("; failed: {}", failed.join(", ")));
         }
         Component { name: "models", ready: standing.failed.is_empty(), required: self.strict, detail }
+    }
+
+    /// Not required: other versions answer, and those will be tried again.
+    fn breakers(&self) -> Component {
+        let shown = |(model, version, state): &(ModelName, Version, BreakerState)| {
+            format!("{model} version {version} ({})", state.word().replace('_', "-"))
+        };
+        let shut: Vec<String> = self.registry.breakers_not_closed().iter().map(shown).collect();
+        let detail = if shut.is_empty() { "all closed".to_owned() } else { format!("not closed: {}", shut.join(", ")) };
+        Component { name: "breakers", ready: shut.is_empty(), required: false, detail }
     }
 
     /// Not required: versions in memory answer without their files.

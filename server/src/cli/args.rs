@@ -45,7 +45,7 @@ pub(super) struct ConfigArgs {
     /// Seconds between two looks at the folder for changes; 0 means never [default: 0].
     #[arg(long, value_name = "SECONDS")]
     poll_s: Option<String>,
-    /// What is loaded at the start: all or none [default: all].
+    /// What is loaded at the start: all, none or lazy [default: all].
     #[arg(long)]
     load_at_start: Option<String>,
     /// error, warn, info, debug, or per crate [default: info].

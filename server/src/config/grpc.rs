@@ -27,6 +27,9 @@ impl GrpcSettings {
     /// Checks every value; what both doors bound alike is that of HTTP.
     pub(super) fn read(read: &mut Reader<'_>, http: &HttpLimits) -> Self {
         let seconds = |read: &mut Reader<'_>, key| Duration::from_secs(read.whole(key, 1..=DAY_MS / 1000));
+        let or_never = |read: &mut Reader<'_>, key| {
+            Some(read.whole(key, 0..=DAY_MS / 1000)).filter(|seconds| *seconds > 0).map(Duration::from_secs)
+        };
         let limits = GrpcLimits {
             // A message's own length has 32 bits.
             message_bytes_max: read.size("grpc.message_bytes_max", 1..=4 * GIB - 1),
@@ -36,6 +39,11 @@ impl GrpcSettings {
             calls_per_connection_max: u32::try_from(read.whole("grpc.calls_per_connection_max", 1..=65_536))
                 .unwrap_or(1),
             stream_inflight_max: read.size("grpc.stream_inflight_max", 1..=1024),
+            stream_idle_max: read.millis("grpc.stream_idle_ms_max"),
+            answer_read_max: read.millis("grpc.answer_read_ms_max"),
+            connection_idle_max: or_never(read, "grpc.connection_idle_s_max"),
+            connection_age_max: or_never(read, "grpc.connection_age_s_max"),
+            connection_age_grace: Duration::from_secs(read.whole("grpc.connection_age_grace_s", 0..=DAY_MS / 1000)),
             keep_alive: seconds(read, "grpc.keep_alive_s"),
             keep_alive_wait: seconds(read, "grpc.keep_alive_wait_s"),
         };

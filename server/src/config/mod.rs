@@ -8,6 +8,7 @@
 //! |---|---|
 //! | `layers` | where each value comes from |
 //! | `breaker` | `[breaker]` |
+//! | `overload` | `[overload]`, and the memory of all bodies |
 //! | `settings` | what the values mean and which are allowed |
 //! | `grpc`, `health` | the same for the gRPC door and the health listener |
 //! | `threads` | one budget of threads |
@@ -19,6 +20,7 @@ mod breaker;
 mod grpc;
 mod health;
 mod layers;
+mod overload;
 mod reach;
 mod reference;
 mod residency;
@@ -29,6 +31,7 @@ pub use grpc::GrpcSettings;
 pub use health::HealthSettings;
 pub use layers::{Layers, Problem, Report};
 pub use reference::{reference, show};
+pub use residency::Residency;
 pub(crate) use settings::parse_bytes;
 pub use settings::{LogFormat, Settings};
 pub use threads::Threads;

@@ -11,8 +11,24 @@ use super::settings::{DAY_MS, Reader, parse_bytes};
 /// for what runs take on top.
 const GROUP_PERCENT: u64 = 70;
 
-/// Who may stay in memory; nothing where everything may.
-pub(super) fn read_residency(read: &mut Reader<'_>) -> Option<ResidencySettings> {
+/// Words of `repository.load_at_start`, and whether all models are loaded then.
+pub(super) const AT_START: [(&str, bool); 3] = [("all", true), ("none", false), ("lazy", false)];
+
+/// Who is in memory, and since when.
+#[derive(Debug, Clone)]
+pub struct Residency {
+    /// Who may stay; nothing where everything may.
+    pub bound: Option<ResidencySettings>,
+    /// Whether models are loaded when they are first asked for.
+    pub lazy: bool,
+}
+
+pub(super) fn read_residency(read: &mut Reader<'_>) -> Residency {
+    let lazy = read.text("repository.load_at_start") == "lazy";
+    Residency { bound: read_bound(read), lazy }
+}
+
+fn read_bound(read: &mut Reader<'_>) -> Option<ResidencySettings> {
     let idle_ttl = Duration::from_secs(read.whole("residency.idle_ttl_s", 0..=DAY_MS / 1000 * 365));
     let load_wait_max = Duration::from_millis(read.whole("residency.load_wait_ms_max", 1..=DAY_MS));
     let budget = read_budget(read);
@@ -55,7 +71,7 @@ mod tests {
     fn read(assignments: &[&str]) -> Result<Option<ResidencySettings>, String> {
         let mut layers = Layers::default();
         assignments.iter().for_each(|assignment| layers.add_assignment(assignment));
-        Settings::read(&mut layers).map(|settings| settings.residency).map_err(|report| report.to_string())
+        Settings::read(&mut layers).map(|settings| settings.residency.bound).map_err(|report| report.to_string())
     }
 
     #[test]

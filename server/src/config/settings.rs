@@ -16,7 +16,7 @@ use candor_http_api::{
     contracts::{VertexPaths, fault_of_health_path, fault_of_path},
 };
 use candor_serving::{
-    BreakerDefaults, CrossCheckSettings, EngineChoice, VersionPolicy, oip::TensorLimits, residency::ResidencySettings,
+    BreakerDefaults, CrossCheckSettings, EngineChoice, OverloadDefaults, VersionPolicy, oip::TensorLimits,
 };
 use toml::Value;
 
@@ -25,8 +25,9 @@ use super::{
     grpc::GrpcSettings,
     health::HealthSettings,
     layers::{Layers, Report, Source},
+    overload::{read_bodies, read_overload},
     reach::read_reach,
-    residency::read_residency,
+    residency::{AT_START, Residency, read_residency},
     threads::Threads,
 };
 
@@ -67,7 +68,9 @@ pub struct Settings {
     pub requests_per_second_max: Option<NonZeroU32>,
     pub model_bytes_max: u64,
     pub breaker: BreakerDefaults,
-    pub residency: Option<ResidencySettings>,
+    pub overload: OverloadDefaults,
+    pub bodies_bytes_max: u64,
+    pub residency: Residency,
     pub faults_enabled: bool,
     pub tokens_file: Option<PathBuf>,
     pub strict_readiness: bool,
@@ -108,7 +111,7 @@ impl Settings {
             version_policy: read
                 .parsed("repository.version_policy", VersionPolicy::parse)
                 .unwrap_or(VersionPolicy::Latest(1)),
-            load_all_at_start: read.word("repository.load_at_start", &[("all", true), ("none", false)]),
+            load_all_at_start: read.word("repository.load_at_start", &AT_START),
             poll: Some(read.whole("repository.poll_s", 0..=DAY_MS / 1000)).filter(|s| *s > 0).map(Duration::from_secs),
             engine: read.word("engine.choice", &EngineChoice::WORDS),
             ort_library: read.path("engine.ort_library"),
@@ -130,6 +133,8 @@ impl Settings {
                 .and_then(NonZeroU32::new),
             model_bytes_max: read.whole("limits.model_bytes_max", 1..=1024 * GIB),
             breaker: read_breaker(&mut read),
+            overload: read_overload(&mut read),
+            bodies_bytes_max: read_bodies(&mut read, &http_limits, &grpc),
             residency: read_residency(&mut read),
             faults_enabled,
             strict_readiness: read.boolean("health.strict"),
@@ -244,7 +249,7 @@ impl Reader<'_> {
     }
 
     #[allow(clippy::cast_precision_loss, reason = "the whole numbers that are allowed are small")]
-    fn number(&mut self, key: &str, range: RangeInclusive<f64>) -> f64 {
+    pub(super) fn number(&mut self, key: &str, range: RangeInclusive<f64>) -> f64 {
         let value = self.value(key);
         let number = value.as_float().or_else(|| value.as_integer().map(|whole| whole as f64));
         number.filter(|number| range.contains(number)).unwrap_or_else(|| {

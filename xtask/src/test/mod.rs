@@ -10,7 +10,7 @@ use anyhow::{Result, bail};
 
 use crate::{house::House, run};
 use report::{Outcome, Row};
-use steps::{STEPS, Step};
+use steps::{Options, STEPS, Step};
 
 /// What the arguments ask for.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -18,6 +18,7 @@ struct Asked {
     deep: bool,
     list: bool,
     only: Vec<String>,
+    options: Options,
 }
 
 /// The command.
@@ -28,7 +29,7 @@ pub fn command(house: &House, args: &[String]) -> Result<()> {
         return Ok(());
     }
     let chosen: Vec<&Step> = STEPS.iter().filter(|step| asked.wants(step)).collect();
-    let (rows, failure) = go(house, &chosen);
+    let (rows, failure) = go(house, &chosen, &asked.options);
     println!("\n{}", report::table(&rows));
     if asked.deep && asked.only.is_empty() {
         report::write(house, &rows)?;
@@ -42,7 +43,7 @@ pub fn command(house: &House, args: &[String]) -> Result<()> {
 }
 
 /// Runs the steps until one fails.
-fn go(house: &House, chosen: &[&Step]) -> (Vec<Row>, Option<(&'static str, anyhow::Error)>) {
+fn go(house: &House, chosen: &[&Step], options: &Options) -> (Vec<Row>, Option<(&'static str, anyhow::Error)>) {
     let mut rows = Vec::new();
     let mut failure = None;
     for step in chosen {
@@ -51,7 +52,7 @@ fn go(house: &House, chosen: &[&Step]) -> (Vec<Row>, Option<(&'static str, anyho
             continue;
         }
         println!("\n== {}: {}", step.name, step.what);
-        let (result, took) = run::timed(|| (step.run)(house));
+        let (result, took) = run::timed(|| step.run.go(house, options));
         let (outcome, note) = match result {
             Ok(note) => (Outcome::Passed, note),
             Err(error) => {
@@ -77,6 +78,12 @@ impl Asked {
                         bail!("--only needs the names of steps; see `cargo xtask test --list`");
                     };
                     asked.only.extend(names.split(',').map(str::to_owned));
+                }
+                "--minutes" => {
+                    let Some(minutes) = words.next().filter(|word| word.parse::<f64>().is_ok()) else {
+                        bail!("--minutes needs a number: how long the step `soak` takes");
+                    };
+                    asked.options.soak_minutes = minutes.clone();
                 }
                 other => bail!("`test` does not know `{other}`; see `cargo xtask test --help`"),
             }
@@ -130,15 +137,18 @@ mod tests {
         assert!(error.contains("fmt, clippy"), "{error}");
         asked(&["--only"]).unwrap_err();
         asked(&["--deeep"]).unwrap_err();
+        asked(&["--minutes", "few"]).unwrap_err();
+        assert_eq!(asked(&["--only", "soak", "--minutes", "2"]).unwrap().options.soak_minutes, "2");
+        assert_eq!(asked(&["--only", "soak"]).unwrap().options.soak_minutes, "10");
     }
 
     #[test]
     fn the_first_failure_stops_the_rest() {
-        let step = |name, run| Step { name, what: "", deep: false, run };
+        let step = |name, run| Step { name, what: "", deep: false, run: steps::Run::Fixed(run) };
         let good = step("good", |_| Ok("fine".to_owned()));
         let bad = step("bad", |_| bail!("broken"));
         let house = House::at(Path::new("/none"));
-        let (rows, failure) = go(&house, &[&good, &bad, &good]);
+        let (rows, failure) = go(&house, &[&good, &bad, &good], &Options::default());
         assert_eq!(failure.unwrap().0, "bad");
         let outcomes: Vec<Outcome> = rows.iter().map(|row| row.outcome).collect();
         assert_eq!(outcomes, [Outcome::Passed, Outcome::Failed, Outcome::NotRun]);

@@ -9,24 +9,56 @@ use anyhow::{Context as _, Result};
 
 use crate::{bench, house::House, node, operators, run, runtime, stale, tidy, tools, venv};
 
+/// What the arguments say of single steps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Options {
+    /// How long `soak` strains the server.
+    pub soak_minutes: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { soak_minutes: "10".to_owned() }
+    }
+}
+
 /// One check. `run` gives a note for the closing table.
 pub struct Step {
     pub name: &'static str,
     pub what: &'static str,
     pub deep: bool,
-    pub run: fn(&House) -> Result<String>,
+    pub run: Run,
+}
+
+/// What a step runs.
+#[derive(Clone, Copy)]
+pub enum Run {
+    /// The same each time.
+    Fixed(fn(&House) -> Result<String>),
+    /// What the arguments say.
+    With(fn(&House, &Options) -> Result<String>),
+}
+
+impl Run {
+    /// Runs it.
+    pub fn go(self, house: &House, options: &Options) -> Result<String> {
+        match self {
+            Self::Fixed(run) => run(house),
+            Self::With(run) => run(house, options),
+        }
+    }
 }
 
 const fn usual(name: &'static str, what: &'static str, run: fn(&House) -> Result<String>) -> Step {
-    Step { name, what, deep: false, run }
+    Step { name, what, deep: false, run: Run::Fixed(run) }
 }
 
 const fn deep(name: &'static str, what: &'static str, run: fn(&House) -> Result<String>) -> Step {
-    Step { name, what, deep: true, run }
+    Step { name, what, deep: true, run: Run::Fixed(run) }
 }
 
 /// All of them.
-pub static STEPS: [Step; 13] = [
+pub static STEPS: [Step; 14] = [
     usual("fmt", "every source is formatted", fmt),
     usual("clippy", "no lint speaks", clippy),
     usual("doc", "the documentation builds without a warning", doc),
@@ -44,6 +76,12 @@ pub static STEPS: [Step; 13] = [
     deep("deny", "licences, bans and sources of dependencies", deny),
     deep("coverage", "how much of the code the tests run", coverage),
     deep("bench", "the benchmarks", bench_step),
+    Step {
+        name: "soak",
+        what: "minutes of strain: churn of models, clients that leave, slow ones, floods",
+        deep: true,
+        run: Run::With(soak),
+    },
 ];
 
 fn fmt(house: &House) -> Result<String> {
@@ -142,6 +180,12 @@ fn coverage(house: &House) -> Result<String> {
 
 fn bench_step(house: &House) -> Result<String> {
     bench::bench(house, &[]).map(|()| "numbers in benches/RESULTS.md".to_owned())
+}
+
+fn soak(house: &House, options: &Options) -> Result<String> {
+    let minutes = options.soak_minutes.as_str();
+    bench::bench(house, &["soak", "--minutes", minutes].map(str::to_owned))?;
+    Ok(format!("{minutes} minutes; it held"))
 }
 
 /// Runs a command that has nothing to note.

@@ -4,6 +4,7 @@
 //! reads the house, [`rules`] reads xtask/tidy.toml. The rules do not know cargo, except for
 //! [`fences`], which asks it for the packages.
 
+mod conflicts;
 mod fences;
 mod functions;
 mod lex;
@@ -50,6 +51,7 @@ pub fn command(house: &House) -> Result<()> {
     findings.extend(sizes::check(&tree, &rules));
     findings.extend(words::check(&tree, &rules));
     findings.extend(links::check(&tree));
+    findings.extend(conflicts::check(&tree));
     findings.extend(fences::check(house, &tree, &rules)?);
     findings.sort();
     findings.dedup();

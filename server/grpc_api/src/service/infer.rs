@@ -14,9 +14,11 @@ use tonic::{Request, Status, Streaming};
 
 use super::Inference;
 use crate::{
+    body::Arriving,
     closing::closed,
     error::status,
     gate::{Caller, deadline, too_large, too_late},
+    idle::{self, Idleness, Working},
     proto::{InferParameter, ModelInferResponse, ModelStreamInferResponse, infer_parameter::ParameterChoice},
     wire::{InferCodec, InferMessage},
 };
@@ -33,36 +35,49 @@ impl Inference {
     }
 
     /// Answers requests as they come, a bounded number of them at the same time. It ends with the requests, at the
-    /// caller's deadline, or when the door closes; then those that are under way are answered first.
+    /// caller's deadline, when nothing comes for too long, or when the door closes; then those that are under way are answered first.
     pub(super) fn infer_stream(&self, request: Request<Streaming<InferMessage>>) -> Result<Answers> {
         let (metadata, extensions, messages) = request.into_parts();
         let time = deadline(&metadata.into_headers())?;
         let caller = extensions.get::<Caller>().cloned();
+        let arriving = extensions.get::<Arriving>().cloned();
         let (service, closing) = (self.clone(), self.0.closing.clone());
         let bytes_max = self.0.limits.message_bytes_max;
+        let working = Working::default();
+        let at_work = working.clone();
         let answers = messages
             .take_until(closed(closing.clone()))
             .map(move |message| {
-                let (service, caller) = (service.clone(), caller.clone());
+                let (service, caller, work) = (service.clone(), caller.clone(), at_work.begin());
+                // What has come of the next one is less than a frame.
+                arriving.as_ref().inspect(|arriving| arriving.clear());
+                let message = message.map(|message| (service.counted(message.clone()), message));
                 async move {
+                    let _work = work;
                     match message {
-                        Ok(message) => Ok(service.answer_in_stream(message, caller.as_ref()).await),
+                        Ok((counted, named)) => Ok(service.answer_in_stream(counted, &named, caller.as_ref()).await),
                         Err(found) => Err(too_large(&found, bytes_max).unwrap_or(found)),
                     }
                 }
             })
-            .buffered(self.0.limits.stream_inflight_max)
+            .buffered(self.0.limits.stream_inflight_max);
+        let idleness = Idleness::new(self.0.limits.stream_idle_max, Arc::clone(&self.0.cuts));
+        let answers = idle::Answers::new(answers, working, idleness)
             .chain(stream::once(async move { Err(stopping()) }).filter(move |_| ready(*closing.borrow())));
         Ok(until(answers, time).boxed())
     }
 
     /// Answers one request of a stream; what is wrong with it does not end the stream.
-    async fn answer_in_stream(&self, message: InferMessage, caller: Option<&Caller>) -> ModelStreamInferResponse {
+    async fn answer_in_stream(
+        &self,
+        message: Result<InferMessage>,
+        named: &InferMessage,
+        caller: Option<&Caller>,
+    ) -> ModelStreamInferResponse {
         // The call itself has paid for its opening, and each request pays for itself.
         let paid = caller.map_or(Ok(()), |caller| self.0.callers.spend(&caller.principal, caller.address));
-        let named = message.clone();
-        let answer = match paid {
-            Ok(()) => self.infer(message).await,
+        let answer = match paid.and(message) {
+            Ok(message) => self.infer(message).await,
             Err(error) => Err(error),
         };
         match answer {

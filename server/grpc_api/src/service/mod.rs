@@ -15,8 +15,9 @@ mod statistics;
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use candor_domain::{Error, ErrorCode, Result};
-use candor_serving::{Callers, Pipeline, Readiness, Registry, oip::describe as oip};
+use candor_serving::{Bodies, Callers, Counted, Held, Pipeline, Readiness, Registry, Tally, oip::describe as oip};
 use tokio::sync::watch;
 use tonic::{Request, Response, Status, Streaming, async_trait};
 
@@ -39,25 +40,28 @@ use crate::{
 pub(crate) struct Inference(Arc<Shared>);
 
 /// What every call needs.
-struct Shared {
-    pipeline: Arc<Pipeline>,
-    registry: Arc<Registry>,
-    readiness: Arc<Readiness>,
-    callers: Arc<Callers>,
-    limits: Arc<GrpcLimits>,
-    closing: watch::Receiver<bool>,
+pub(crate) struct Shared {
+    pub(crate) pipeline: Arc<Pipeline>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) readiness: Arc<Readiness>,
+    pub(crate) callers: Arc<Callers>,
+    pub(crate) limits: Arc<GrpcLimits>,
+    pub(crate) bodies: Arc<Bodies>,
+    pub(crate) cuts: Arc<Tally>,
+    pub(crate) closing: watch::Receiver<bool>,
 }
 
 impl Inference {
-    pub(crate) fn new(
-        pipeline: Arc<Pipeline>,
-        registry: Arc<Registry>,
-        readiness: Arc<Readiness>,
-        callers: Arc<Callers>,
-        limits: Arc<GrpcLimits>,
-        closing: watch::Receiver<bool>,
-    ) -> Self {
-        Self(Arc::new(Shared { pipeline, registry, readiness, callers, limits, closing }))
+    pub(crate) fn new(shared: Shared) -> Self {
+        Self(Arc::new(shared))
+    }
+
+    /// A message that is whole, counted until its last byte is dropped.
+    fn counted(&self, message: InferMessage) -> Result<InferMessage> {
+        let InferMessage(bytes) = message;
+        let mut held = Held::nothing(Arc::clone(&self.0.bodies));
+        held.grow(bytes.len())?;
+        Ok(InferMessage(Bytes::from_owner(Counted::new(bytes, held))))
     }
 }
 
@@ -126,7 +130,9 @@ impl GrpcInferenceService for Inference {
     }
 
     async fn model_infer(&self, request: Request<InferMessage>) -> Result<Response<ModelInferResponse>, Status> {
-        answer(self.infer(request.into_inner()).await)
+        // Its body has been dropped, and with it what was counted there.
+        let message = self.counted(request.into_inner()).map_err(|error| status(&error))?;
+        answer(self.infer(message).await)
     }
 
     type ModelStreamInferStream = infer::Answers;

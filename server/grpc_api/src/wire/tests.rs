@@ -74,6 +74,11 @@ fn limits() -> Arc<GrpcLimits> {
         connections_max: 1,
         calls_per_connection_max: 1,
         stream_inflight_max: 1,
+        stream_idle_max: Duration::from_secs(60),
+        answer_read_max: Duration::from_secs(60),
+        connection_idle_max: None,
+        connection_age_max: None,
+        connection_age_grace: Duration::from_secs(60),
         keep_alive: Duration::from_secs(1),
         keep_alive_wait: Duration::from_secs(1),
     })

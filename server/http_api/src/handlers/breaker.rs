@@ -48,7 +48,7 @@ pub(crate) async fn reset(request: HttpRequest, api: Data<Api>) -> Answer {
         errors::Guarded, errors::OfModel, errors::OfBody, errors::OfNative, errors::OfFitness))]
 pub(crate) async fn order(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
     let media_type = native::accepted(&request)?;
-    let body = body::read(&request, payload, &api.limits, &body::CONTROL).await?;
+    let (body, _held) = body::read(&request, payload, &api, &body::CONTROL).await?;
     let (model, faults) = (known(&api, &request)?, faults(&api)?);
     faults.set(&model, native::read_faults(&body)?);
     Ok(HttpResponse::Ok().content_type(media_type).json(list(faults, &model)))

@@ -35,7 +35,7 @@ pub(crate) const HEADER_LENGTH: HeaderName = HeaderName::from_static("inference-
         (status = 200, description = "The outputs.", body = crate::wire::InferReplyBody),
         errors::Guarded, errors::OfModel, errors::OfBody))]
 pub(crate) async fn infer(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
-    let body = body::read(&request, payload, &api.limits, &body::INFERENCE).await?;
+    let (body, _held) = body::read(&request, payload, &api, &body::INFERENCE).await?;
     let header_length = body::header_text(&request, &HEADER_LENGTH)?;
     let encoding = ReplyEncoding::accepted(request.headers().get(header::ACCEPT_ENCODING));
     let codec = InferCodec::new(body, header_length, encoding, Arc::clone(&api.limits))?;

@@ -34,7 +34,7 @@ use crate::{
     responses((status = 200, description = "The predictions.", body = PredictionRows), errors::Guarded, errors::OfModel, errors::OfBody, errors::OfFitness))]
 pub(crate) async fn invoke(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
     let form = form(&request)?;
-    let body = body::read(&request, payload, &api.limits, &INVOCATION).await?;
+    let (body, _held) = body::read(&request, payload, &api, &INVOCATION).await?;
     let encoding = ReplyEncoding::accepted(request.headers().get(header::ACCEPT_ENCODING));
     let codec = ContractCodec::new(body, Dialect::Invocations, form, encoding, Arc::clone(&api.limits));
     let model = match request.match_info().get("model") {
@@ -63,7 +63,7 @@ pub(crate) fn invoke_model() {}
     request_body(content = VertexBody, description = "The instances.", content_type = "application/json"),
     responses((status = 200, description = "The predictions.", body = PredictionRows), errors::Guarded, errors::OfModel, errors::OfBody, errors::OfFitness))]
 pub(crate) async fn vertex(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
-    let body = body::read(&request, payload, &api.limits, &INFERENCE).await?;
+    let (body, _held) = body::read(&request, payload, &api, &INFERENCE).await?;
     let encoding = ReplyEncoding::accepted(request.headers().get(header::ACCEPT_ENCODING));
     let codec = ContractCodec::new(body, Dialect::Vertex, Form::Json, encoding, Arc::clone(&api.limits));
     let model = default_model(&api)?;
@@ -98,7 +98,7 @@ pub(crate) async fn model(request: HttpRequest, api: Data<Api>) -> Answer {
     request_body(content = LoadBody, description = "Which.", content_type = "application/json"),
     responses((status = 200, description = "It is ready."), errors::Guarded, errors::OfModel, errors::OfBody, errors::OfLoading))]
 pub(crate) async fn load(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
-    let body = body::read(&request, payload, &api.limits, &body::CONTROL).await?;
+    let (body, _held) = body::read(&request, payload, &api, &body::CONTROL).await?;
     let wish: LoadBody = serde_json::from_slice(&body).map_err(|error| {
         let error = Error::invalid(format!("the body is not the JSON that was expected: {error}"));
         error.hint("such as {\"model_name\": \"iris\"}")
@@ -121,7 +121,7 @@ pub(crate) async fn load(request: HttpRequest, payload: Payload, api: Data<Api>)
     responses((status = 200, description = "It takes no new requests."), errors::Guarded, errors::OfModel, errors::OfBody, errors::OfLoading))]
 pub(crate) async fn unload(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
     // A body means nothing here; reading it refuses what pages of other origins send.
-    body::read(&request, payload, &api.limits, &body::CONTROL).await?;
+    body::read(&request, payload, &api, &body::CONTROL).await?;
     let name = ModelName::parse(target(&request).0)?;
     done(api.registry.unload(name)?).await
 }

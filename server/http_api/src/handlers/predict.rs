@@ -41,7 +41,7 @@ use crate::{
 pub(crate) async fn predict(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
     let media_type = native::accepted(&request)?;
     let form = form(&request)?;
-    let body = body::read(&request, payload, &api.limits, &PREDICTION).await?;
+    let (body, _held) = body::read(&request, payload, &api, &PREDICTION).await?;
     let encoding = ReplyEncoding::accepted(request.headers().get(header::ACCEPT_ENCODING));
     let codec = PredictCodec::new(body, form, encoding, Arc::clone(&api.limits));
     let (model, version) = target(&request);

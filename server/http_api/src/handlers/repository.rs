@@ -24,7 +24,7 @@ use crate::{
         (status = 200, description = "The index.", body = Vec<IndexRow>),
         errors::Guarded, errors::OfBody))]
 pub(crate) async fn index(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
-    let body = body::read(&request, payload, &api.limits, &body::CONTROL).await?;
+    let body = body::read(&request, payload, &api, &body::CONTROL).await?.0;
     let wish = IndexRequest::parse(&body)?;
     // It looks at the disk, which must not hold up this worker's other requests.
     let index = actix_web::web::block(move || api.registry.index()).await;
@@ -50,7 +50,7 @@ pub(crate) async fn index(request: HttpRequest, payload: Payload, api: Data<Api>
         (status = 200, description = "It is ready."),
         errors::Guarded, errors::OfModel, errors::OfBody, errors::OfLoading))]
 pub(crate) async fn load(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
-    let body = body::read(&request, payload, &api.limits, &body::CONTROL).await?;
+    let (body, _held) = body::read(&request, payload, &api, &body::CONTROL).await?;
     let policy = LoadRequest::parse(&body)?.version_policy()?;
     let name = ModelName::parse(target(&request).0)?;
     done(api.registry.load(name, policy)?).await
@@ -67,7 +67,7 @@ pub(crate) async fn load(request: HttpRequest, payload: Payload, api: Data<Api>)
         (status = 200, description = "It takes no new requests."),
         errors::Guarded, errors::OfModel, errors::OfBody))]
 pub(crate) async fn unload(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
-    let body = body::read(&request, payload, &api.limits, &body::CONTROL).await?;
+    let (body, _held) = body::read(&request, payload, &api, &body::CONTROL).await?;
     // Its only parameter, unload_dependents, concerns ensembles, which there are none of; but a body that is
     // wrong may have meant something else.
     LoadRequest::parse(&body)?;

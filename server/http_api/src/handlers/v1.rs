@@ -33,7 +33,7 @@ use crate::{
     request_body(content = V1Body, description = "The tensors.", content_type = "application/json"),
     responses((status = 200, description = "The predictions.", body = Predictions), errors::Guarded, errors::OfModel, errors::OfBody, errors::OfFitness))]
 pub(crate) async fn predict(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
-    let body = body::read(&request, payload, &api.limits, &INFERENCE).await?;
+    let (body, _held) = body::read(&request, payload, &api, &INFERENCE).await?;
     let encoding = ReplyEncoding::accepted(request.headers().get(header::ACCEPT_ENCODING));
     let dialect = if api.contracts.v1 == V1::Kserve { Dialect::Kserve } else { Dialect::TfServing };
     let codec = ContractCodec::new(body, dialect, Form::Json, encoding, Arc::clone(&api.limits));

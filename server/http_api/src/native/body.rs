@@ -16,7 +16,7 @@ use serde_json::value::RawValue;
 use super::{cells::ValueSeed, lines::Lines};
 use crate::{
     limits::HttpLimits,
-    wire::{Trouble, Word, syntax_error},
+    wire::{Cursor, Trouble, Word, syntax_error},
 };
 
 /// How the table of this request is written, which decides how a place in it is.
@@ -110,6 +110,11 @@ const NO_NAN: &str = "JSON has no NaN or Infinity; send null for a gap, where th
 pub(crate) struct Head {
     pub(crate) id: Option<String>,
     pub(crate) timeout_ms: Option<u64>,
+}
+
+/// Reads a body that is JSON as usual, whatever the table has to say of it. If it is not, what was read is of no use.
+pub(crate) fn read_quickly(body: &[u8], table: &mut Table<'_>, reading: &Reading<'_>) -> Option<Head> {
+    Cursor::new(body).read(BodySeed { table, reading }).ok()
 }
 
 /// Reads a body into `table`.

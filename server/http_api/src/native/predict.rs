@@ -70,14 +70,21 @@ impl Codec for PredictCodec {
         });
         let lines = Lines::default();
         let locate = |spot: candor_serving::features::Spot<'_>| body::locate(layout.get(), set, &lines, spot);
-        let table = Table::new(set, self.limits.tensors.elements_max, &locate);
+        let new_table = || Table::new(set, self.limits.tensors.elements_max, &locate);
         let is_csv = matches!(self.form, Form::Csv { .. });
-        let mut table = if is_csv { table.with_gaps_called("an empty cell") } else { table };
+        let mut table = if is_csv { new_table().with_gaps_called("an empty cell") } else { new_table() };
         let reading = Reading::new(&layout, &self.limits);
         let mut timeout = None;
         match self.form {
             Form::Json => {
-                let head = body::read(&self.body, &mut table, &reading)?;
+                let head = match body::read_quickly(&self.body, &mut table, &reading) {
+                    Some(head) => head,
+                    None => {
+                        layout.set(Layout::Objects);
+                        table = new_table();
+                        body::read(&self.body, &mut table, &Reading::new(&layout, &self.limits))?
+                    }
+                };
                 self.id = head.id;
                 timeout = head.timeout_ms.map(Duration::from_millis);
             }

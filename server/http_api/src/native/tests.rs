@@ -172,7 +172,13 @@ proptest! {
         let from = from.min(text.len());
         let to = (from + cut).min(text.len());
         let torn = [&text[..from], &text[to..]].concat();
-        if let Err(error) = decode(Form::Json, torn) {
+        // A body that begins with an id is read by serde_json alone.
+        let explained = torn.strip_prefix(b"{").map(|members| decode(Form::Json, [b"{\"id\":\"\",", members].concat()));
+        let read = decode(Form::Json, torn);
+        if let Some(explained) = explained {
+            prop_assert_eq!(read.as_ref().ok().map(|read| &read.1), explained.as_ref().ok().map(|read| &read.1));
+        }
+        if let Err(error) = read {
             prop_assert!(status(error.code()).is_client_error(), "{}", error);
         }
     }

@@ -129,8 +129,9 @@ fn leave_out_what_nobody_names(document: &mut OpenApi) {
 impl ErrorAnswer {
     fn response(&self, media: &str, schema: &str) -> Response {
         let text = |kind: Type| Some(Schema::from(ObjectBuilder::new().schema_type(kind).build()));
-        let reason =
-            HeaderBuilder::new().schema(text(Type::String)).description(Some("The error's code, as one word."));
+        let reason = HeaderBuilder::new()
+            .schema(text(Type::String))
+            .description(Some("Why there is no room, or else the error's code, as one word."));
         let mut response = ResponseBuilder::new()
             .description(self.means)
             .content(media, Content::new(Some(Ref::from_schema_name(schema))))

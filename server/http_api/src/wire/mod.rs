@@ -35,6 +35,7 @@ mod statistics;
 mod write;
 
 pub(crate) use data::{Element, expectation};
+pub(crate) use quick::Cursor;
 
 pub use control::{IndexRequest, IndexRow, LoadRequest};
 pub use describe::{ModelConfig, ModelMetadata};

@@ -55,28 +55,34 @@ impl<'de> Cursor<'de> {
     }
 
     /// What has not been read.
+    #[inline]
     pub(crate) fn rest(&self) -> &'de [u8] {
         self.body.get(self.at.get()..).unwrap_or_default()
     }
 
     /// Goes to where `rest` is what has not been read.
+    #[inline]
     pub(crate) fn go_to(&self, rest: &[u8]) {
         self.at.set(self.body.len() - rest.len());
     }
 
     /// The next byte that is no white space, and stays unread.
+    #[inline]
     fn next(&self) -> Option<u8> {
         let rest = space(self.rest());
         self.go_to(rest);
         rest.first().copied()
     }
 
+    #[inline]
     fn expect(&self, byte: u8) -> Result<(), Odd> {
-        if self.next() != Some(byte) {
-            return Err(Odd);
+        match space(self.rest()) {
+            [next, rest @ ..] if *next == byte => {
+                self.go_to(rest);
+                Ok(())
+            }
+            _ => Err(Odd),
         }
-        self.at.set(self.at.get() + 1);
-        Ok(())
     }
 
     fn word<T>(&self, word: &[u8], value: T) -> Result<T, Odd> {
@@ -221,15 +227,21 @@ struct Members<'c, 'de> {
 
 impl Members<'_, '_> {
     /// Whether another member comes; goes to its start.
+    #[inline]
     fn is_there(&mut self) -> Result<bool, Odd> {
-        match self.cursor.next() {
-            Some(byte) if byte == self.close => return Ok(false),
-            Some(b',') if !self.is_first => self.cursor.expect(b',')?,
-            Some(_) if self.is_first => self.is_first = false,
-            _ => return Err(Odd),
+        match self.cursor.next().ok_or(Odd)? {
+            byte if byte == self.close => Ok(false),
+            _ if self.is_first => {
+                self.is_first = false;
+                Ok(true)
+            }
+            b',' => {
+                self.cursor.expect(b',')?;
+                // No comma stands before a bracket.
+                if self.cursor.next() == Some(self.close) { Err(Odd) } else { Ok(true) }
+            }
+            _ => Err(Odd),
         }
-        // No comma stands before a bracket.
-        if self.cursor.next() == Some(self.close) { Err(Odd) } else { Ok(true) }
     }
 }
 
@@ -246,7 +258,7 @@ impl<'de> MapAccess<'de> for Members<'_, 'de> {
 
     fn next_key_seed<S: DeserializeSeed<'de>>(&mut self, seed: S) -> Result<Option<S::Value>, Odd> {
         match self.is_there()? {
-            true if self.cursor.next() == Some(b'"') => seed.deserialize(self.cursor).map(Some),
+            true if self.cursor.rest().first() == Some(&b'"') => seed.deserialize(self.cursor).map(Some),
             true => Err(Odd),
             false => Ok(None),
         }

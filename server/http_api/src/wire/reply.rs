@@ -40,7 +40,7 @@ impl ReplyEncoding {
     /// The first of gzip and deflate that an `Accept-Encoding` header names and does not rule out.
     #[must_use]
     pub fn accepted(header: Option<&HeaderValue>) -> Self {
-        let text = header.and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let Some(text) = header.and_then(|value| value.to_str().ok()) else { return Self::Identity };
         let accepts = |coding: &str| {
             text.split(',').any(|item| {
                 let mut parts = item.split(';').map(str::trim);

@@ -84,6 +84,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { cases: 40, ..ProptestConfig::default() })]
+
         #[test]
         fn all_is_written_as_serde_json_writes_it(
             bits32: Vec<u32>, bits64: Vec<u64>, signed: Vec<i64>, bytes: Vec<u8>, small: Vec<i8>, texts: Vec<String>,

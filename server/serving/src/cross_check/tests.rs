@@ -128,6 +128,18 @@ fn where_nothing_is_compared_it_is_said_why() {
     none(World::new("fail_run = \"never\"", at_load()), "no made-up row is input that it takes");
 }
 
+#[test]
+fn a_check_that_waits_for_its_turn_keeps_no_session_in_memory() {
+    let world = World::new("", at_load());
+    assert_eq!(world.lease().cross_check().report().state, CrossCheckState::Pending);
+    let unload = world.registry.unload(ModelName::parse("m").unwrap()).unwrap();
+    unload.wait_blocking().unwrap().unwrap();
+    assert!(world.hooks.wait_for_live_of("k", 0), "only the check can still hold it");
+    world.registry.start_empty();
+    world.registry.settle_checks();
+    assert_eq!(world.hooks.loads("k"), 1, "nobody asks about a version that is gone");
+}
+
 /// Takes every file and answers nothing.
 struct Mute(NullEngine);
 

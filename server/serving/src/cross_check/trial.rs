@@ -9,6 +9,7 @@ use crate::{
     engines::{EngineId, Engines, caught},
     registry::Opened,
     repository::{FoundModel, FoundVersion, Repository},
+    residency::Visited,
 };
 
 /// No further question is asked after this long.
@@ -164,7 +165,8 @@ pub(crate) struct Subject {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) model: FoundModel,
     pub(crate) found: FoundVersion,
-    pub(crate) session: Arc<dyn Session>,
+    /// Keeps nothing in memory: a version that is replaced before the check's turn leaves.
+    pub(crate) session: Visited,
     pub(crate) signature: Signature,
     pub(crate) sha256: String,
     pub(crate) check: Arc<CrossCheck>,
@@ -185,7 +187,7 @@ impl Subject {
             model: &self.model,
             found: &self.found,
             engine: &self.check.engine,
-            session: &*self.session,
+            session: &self.session,
             signature: &self.signature,
             sha256: &self.sha256,
             stop: &stop,

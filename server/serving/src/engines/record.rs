@@ -1,16 +1,21 @@
 //! `engines.json`: which engine ran which file, kept over restarts, so that no choice changes unnoticed.
 //!
 //! One entry per model, version and sha256 of the file. It is a memory and no source of truth: the choice is
-//! made anew at every load, and a file that cannot be read is a warning and begins anew.
+//! made anew at every load, and a file that cannot be read is a warning and begins anew. It is written once a round of
+//! loads, when somebody says that the round is over, and not at every version.
 
 use std::{
     fs::{self, File},
     io::{self, Read as _, Write as _},
     path::{Path, PathBuf},
-    sync::{Mutex, PoisonError},
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use candor_domain::{ModelName, Version};
+use rustix::{
+    fs::{Mode, OFlags},
+    io::Errno,
+};
 use serde::{Deserialize, Serialize};
 
 use super::EngineId;
@@ -23,7 +28,14 @@ const FILE_BYTES_MAX: u64 = 16 << 20;
 /// The memory.
 pub struct EngineRecord {
     path: Option<PathBuf>,
-    entries: Mutex<Vec<Entry>>,
+    entries: Mutex<Entries>,
+}
+
+/// What is remembered, and whether the file does not know it yet.
+#[derive(Default)]
+struct Entries {
+    all: Vec<Entry>,
+    unsaved: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -55,18 +67,23 @@ impl EngineRecord {
     /// Reads what `path` holds; without a path it forgets when the server ends.
     #[must_use]
     pub fn open(path: Option<PathBuf>) -> Self {
-        let entries = path.as_deref().map_or_else(Vec::new, |path| {
+        let all = path.as_deref().map_or_else(Vec::new, |path| {
             read(path).unwrap_or_else(|error| {
                 tracing::warn!("{} is not read and will be written anew: {error}", path.display());
                 Vec::new()
             })
         });
-        Self { path, entries: Mutex::new(entries) }
+        Self { path, entries: Mutex::new(Entries { all, unsaved: false }) }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.entries.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Remembers who runs a file, and says who did before.
     pub fn remember(&self, model: &ModelName, version: &Version, sha256: &str, engine: EngineId) -> Remembered {
-        let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut guard = self.entries();
+        let Entries { all: entries, unsaved } = &mut *guard;
         let known = entries.iter().position(|entry| {
             entry.model == model.as_str() && entry.version == version.as_str() && entry.sha256 == sha256
         });
@@ -83,21 +100,40 @@ impl EngineRecord {
         });
         let surplus = entries.len().saturating_sub(ENTRIES_MAX);
         entries.drain(..surplus);
-        if let Some(path) = self.path.as_deref().filter(|_| changed || before.is_none())
-            && let Err(error) = write(path, &entries)
-        {
+        *unsaved |= changed || before.is_none();
+        Remembered { was, changed }
+    }
+
+    /// Writes what is new; a round of loads is over.
+    pub fn save(&self) {
+        let mut entries = self.entries();
+        let Some(path) = self.path.as_deref().filter(|_| entries.unsaved) else { return };
+        entries.unsaved = false;
+        if let Err(error) = write(path, &entries.all) {
             tracing::warn!("{} cannot be written: {error}", path.display());
         }
-        Remembered { was, changed }
+    }
+}
+
+impl Drop for EngineRecord {
+    /// The server may end before its first round is over.
+    fn drop(&mut self) {
+        self.save();
     }
 }
 
 fn read(path: &Path) -> io::Result<Vec<Entry>> {
-    let file = match File::open(path) {
-        Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(error),
+    // Never what a link points to, and no waiting for whoever writes a pipe.
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file: File = match rustix::fs::open(path, flags, Mode::empty()) {
+        Ok(file) => file.into(),
+        Err(Errno::NOENT) => return Ok(Vec::new()),
+        Err(Errno::LOOP) => return Err(io::Error::other("it is a link")),
+        Err(error) => return Err(error.into()),
     };
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no file"));
+    }
     let mut text = String::new();
     file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
     if text.len() as u64 > FILE_BYTES_MAX {
@@ -161,13 +197,43 @@ mod tests {
     }
 
     #[test]
+    fn it_is_written_once_a_round_and_only_if_there_is_news() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("engines.json");
+        let record = EngineRecord::open(Some(path.clone()));
+        for file in ["a", "b", "c"] {
+            remember(&record, file, "1");
+            assert!(!path.exists(), "the round is not over");
+        }
+        record.save();
+        assert_eq!(read(&path).unwrap().len(), 3);
+        fs::remove_file(&path).unwrap();
+        remember(&record, "a", "1");
+        record.save();
+        assert!(!path.exists(), "nothing is new");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_link_is_not_followed() {
+        let folder = tempfile::tempdir().unwrap();
+        let (path, other) = (folder.path().join("engines.json"), folder.path().join("other"));
+        fs::write(&other, "{\"engines\": []}").unwrap();
+        std::os::unix::fs::symlink(&other, &path).unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("it is a link"));
+        remember(&EngineRecord::open(Some(path.clone())), "a", "1");
+        assert_eq!(fs::read_to_string(&other).unwrap(), "{\"engines\": []}");
+        assert_eq!(read(&path).unwrap().len(), 1, "a file of its own stands in the link's place");
+    }
+
+    #[test]
     fn it_does_not_grow_without_end() {
         let record = EngineRecord::open(None);
         for file in 0..ENTRIES_MAX + 5 {
             remember(&record, &file.to_string(), "1");
         }
         remember(&record, "5", "1");
-        let entries = record.entries.lock().unwrap();
+        let entries = &record.entries().all;
         assert_eq!(entries.len(), ENTRIES_MAX);
         assert_eq!((entries[0].sha256.as_str(), entries[ENTRIES_MAX - 1].sha256.as_str()), ("6", "5"));
     }

@@ -18,6 +18,7 @@ use candor_domain::{Cancel, Clock, Ending, Error, ErrorCode, Permit, Result, Tic
 use super::{Call, remember};
 use crate::{
     breaker::refused,
+    pool::Queued,
     registry::{Lease, Registry},
 };
 
@@ -122,9 +123,10 @@ impl Progress {
     }
 }
 
-/// Waits for a run on the pool, and stops it when it stops waiting.
+/// Waits for a run on the pool, and stops it when it stops waiting; one that has not begun leaves the queue.
 pub(super) struct Waiter {
     progress: Arc<Progress>,
+    queued: Option<Queued>,
     clock: Arc<dyn Clock>,
 }
 
@@ -132,11 +134,16 @@ impl Waiter {
     pub(super) fn new(permit: Option<Permit>, clock: Arc<dyn Clock>) -> Self {
         let (began, took) = (AtomicU64::new(NOT_YET), AtomicU64::new(NOT_YET));
         let progress = Progress { cancel: Cancel::default(), permit: Mutex::new(permit), began, took };
-        Self { progress: Arc::new(progress), clock }
+        Self { progress: Arc::new(progress), queued: None, clock }
     }
 
     pub(super) fn progress(&self) -> Arc<Progress> {
         Arc::clone(&self.progress)
+    }
+
+    /// What it waits for.
+    pub(super) fn waits_for(&mut self, queued: Queued) {
+        self.queued = Some(queued);
     }
 
     /// The answer has come.
@@ -156,5 +163,6 @@ impl Drop for Waiter {
     fn drop(&mut self) {
         self.progress.cancel.cancel();
         self.progress.tell(Ending::Unknown, self.clock.now());
+        self.queued.as_ref().inspect(|queued| queued.run_now());
     }
 }

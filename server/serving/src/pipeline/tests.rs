@@ -14,13 +14,14 @@ use std::{
     thread,
 };
 
-use candor_domain::{ManualClock, ModelName, Shape, TensorData};
+use candor_domain::{ConcurrencyReading, ConcurrencySettings, ManualClock, ModelName, Shape, TensorData};
 use candor_engine_conformance::{Hooks, NullEngine};
 
 use super::*;
 use crate::{
     breaker::BreakerDefaults,
     engines::Engines,
+    overload::OverloadDefaults,
     registry::RegistrySettings,
     repository::{Repository, VersionPolicy},
 };
@@ -35,13 +36,16 @@ const A_MOMENT: Duration = Duration::from_millis(30);
 struct Setup {
     queue_max: usize,
     inflight_max: u32,
+    /// Whether there is a concurrency limit: of five, as long as fewer than ten have ended.
+    limit: bool,
     inference_max: Duration,
     breaker: BreakerDefaults,
 }
 
 impl Default for Setup {
     fn default() -> Self {
-        Self { queue_max: 8, inflight_max: 8, inference_max: AN_HOUR, breaker: BreakerDefaults::default() }
+        let breaker = BreakerDefaults::default();
+        Self { queue_max: 8, inflight_max: 8, limit: false, inference_max: AN_HOUR, breaker }
     }
 }
 
@@ -62,6 +66,13 @@ fn model(key: &str, head: &str, constant: i64) -> String {
     )
 }
 
+/// One thread and no waiting allowed: one, and four for bursts.
+fn overload(setup: &Setup) -> OverloadDefaults {
+    let defaults = ConcurrencySettings::default();
+    let settings = ConcurrencySettings { floor: 1, tolerance: 1.0, wait: Duration::ZERO, ..defaults };
+    OverloadDefaults { enabled: setup.limit, settings }
+}
+
 impl World {
     fn new(setup: &Setup) -> Self {
         Self::with_model(setup, "")
@@ -75,6 +86,7 @@ impl World {
             inference_threads: 4,
             inflight_max: setup.inflight_max,
             breaker: setup.breaker,
+            overload: overload(setup),
             ..RegistrySettings::default()
         };
         let repository = Repository::open(folder.path(), 1 << 20).unwrap();
@@ -118,6 +130,16 @@ impl World {
     async fn settle(&self) {
         self.dear();
         assert_eq!(self.infer(TestCodec::default()).await.unwrap().ran_on, "pool");
+    }
+
+    /// The concurrency limit of the model's version.
+    fn concurrency(&self) -> ConcurrencyReading {
+        self.pipeline.registry().lease("m", None).unwrap().concurrency()
+    }
+
+    /// Refusals by reason: queue, concurrency, in flight, memory.
+    fn refusals(&self) -> [u64; 4] {
+        self.pipeline.registry().views()[0].totals.refusals
     }
 
     /// Requests by outcome: success, invalid, rejected, cancelled, failed.

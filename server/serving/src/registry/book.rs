@@ -108,6 +108,11 @@ impl Book {
         self.in_repository = names.iter().cloned().collect();
     }
 
+    /// Whether a model lies in the repository and nobody has tried to load it.
+    pub(super) fn is_untouched(&self, name: &ModelName) -> bool {
+        self.is_in_repository(name) && !self.pages.get(name).is_some_and(Page::is_told)
+    }
+
     /// Whether a model was there at the last look.
     pub(super) fn is_in_repository(&self, name: &ModelName) -> bool {
         self.in_repository.contains(name)

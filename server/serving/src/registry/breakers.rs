@@ -1,11 +1,26 @@
 //! The breakers of the versions in memory: shown to doors, and closed by hand.
 
-use candor_domain::{Error, ErrorCode, Result, Signature};
+use candor_domain::{BreakerState, Error, ErrorCode, ModelName, Result, Signature, Version};
 
 use super::{Lease, ReadyVersion, Registry};
 use crate::breaker::{BreakerView, refused};
 
 impl Registry {
+    /// Versions whose breaker is not closed, with its state.
+    #[must_use]
+    pub fn breakers_not_closed(&self) -> Vec<(ModelName, Version, BreakerState)> {
+        let (snapshot, now) = (self.core.snapshot.load(), self.core.clock.now());
+        let ready = snapshot.models.values().flat_map(|versions| versions.values());
+        let mut found: Vec<_> = ready
+            .filter_map(|ready| {
+                let state = ready.breaker()?.reading(now).state;
+                (state != BreakerState::Closed).then(|| (ready.model.clone(), ready.version.clone(), state))
+            })
+            .collect();
+        found.sort_by(|one, other| (&one.0, &one.1).cmp(&(&other.0, &other.1)));
+        found
+    }
+
     /// The breaker of a version, if it has one.
     #[must_use]
     pub fn breaker_of(&self, version: &ReadyVersion) -> Option<BreakerView> {

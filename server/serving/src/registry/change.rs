@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
 };
 
 use candor_domain::{Error, ErrorCode, Lifecycle, ModelName, Result, Version};
@@ -21,6 +21,15 @@ impl Core {
     }
 
     pub(super) fn load_now(&self, name: &ModelName, policy: Option<&VersionPolicy>) -> Result<()> {
+        let outcome = self.load_one(name, policy);
+        // The first round is saved as a whole.
+        if self.started.load(Ordering::SeqCst) {
+            self.record.save();
+        }
+        outcome
+    }
+
+    fn load_one(&self, name: &ModelName, policy: Option<&VersionPolicy>) -> Result<()> {
         let turn = self.turn(name);
         let _turn = turn.lock().unwrap_or_else(PoisonError::into_inner);
         let outcome = self.find(name).and_then(|found| self.load_found(&found, policy));
@@ -180,9 +189,10 @@ impl Core {
                 Err(_) => !self.book().has_seen(&name, &[]),
             };
             if changed {
-                let _ = self.load_now(&name, None);
+                let _ = self.load_one(&name, None);
             }
         }
+        self.record.save();
         Ok(())
     }
 }

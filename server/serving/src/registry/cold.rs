@@ -278,6 +278,7 @@ pub(super) fn start_threads(
                 if let Some(core) = weak.upgrade()
                     && let Some(keeper) = &core.keeper
                 {
+                    (core.settings.before_load)();
                     core.reload(keeper, &place, grant);
                 }
             }

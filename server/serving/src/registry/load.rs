@@ -5,6 +5,7 @@ use std::{
     collections::BTreeMap,
     panic::AssertUnwindSafe,
     sync::{Arc, PoisonError, atomic::Ordering},
+    time::Duration,
 };
 
 use candor_domain::{
@@ -22,6 +23,7 @@ use crate::{
     cross_check::{CrossCheck, CrossCheckReport, CrossCheckSettings, CrossCheckState, Live, Outbox, Subject, Trial},
     engines::{Chosen, EngineId, Engines, PassedOver, Remembered, joined},
     features::{Answers, FeatureSet, RowCount},
+    overload::Places,
     repository::{Fitted, FoundModel, FoundVersion, Golden, GoldenCase, Manifest, Origin, Repository, Reshaped},
     residency::{Body, ledger::Need},
 };
@@ -187,6 +189,9 @@ impl Core {
         }
         let name = (&model.name, &found.version);
         let breaker = breaker::for_version(name, &self.settings.breaker, &manifest.breaker, &facts, &*self.clock);
+        let overload = (&self.settings.overload, &manifest.overload);
+        let work = per_row.map(Duration::from_nanos);
+        let places = Places::new(self.settings.inflight_max, overload.0, overload.1, work, self.settings.pool_threads);
         let cross_check = self.cross_check(model, found, &opened);
         let load_ms = self.clock.now().nanos_since(began) / 1_000_000;
         let need = self.need(&opened.sha256, opened.file_bytes, Some(&EngineId::from(&opened.engine)), model);
@@ -214,8 +219,9 @@ impl Core {
             facts,
             breaker,
             fingerprint: found.fingerprint.clone(),
+            places,
             found: self.keeper.as_ref().map(|_| Arc::new(model.clone())),
-            leases: Leases::new(self.settings.inflight_max, self.retired.clone()),
+            leases: Leases::new(self.retired.clone()),
         };
         Ok(ready)
     }
@@ -251,7 +257,7 @@ impl Core {
             return;
         }
         // One that has left already will not be checked; it says so until it is loaded anew.
-        let Some(session) = ready.seat.seated() else { return };
+        let Some(session) = ready.seat.for_check() else { return };
         let subject = Subject {
             engines: Arc::clone(&self.engines),
             repository: self.repository.clone(),

@@ -12,6 +12,7 @@
 //! | `load` | from files to ready: read, open, verify, warm up, measure |
 //! | `change` | load, unload, poll: what a model's versions become |
 //! | `cold` | room for a session before it is loaded; bringing back one that had to leave |
+//! | `first` | models that are loaded when they are first asked for |
 //! | `breakers` | the breakers of versions in memory, shown and closed by hand |
 //! | `book` | the state of every version ever seen, for the index and for messages |
 
@@ -19,6 +20,7 @@ mod book;
 mod breakers;
 mod change;
 mod cold;
+mod first;
 mod load;
 mod version;
 
@@ -33,7 +35,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use candor_domain::{Clock, EngineInfo, Error, ErrorCode, ModelName, Result, Version};
+use candor_domain::{Clock, ConcurrencyReading, EngineInfo, Error, ErrorCode, ModelName, Reason, Result, Version};
 use crossbeam_channel::{Sender, bounded, unbounded};
 
 pub use book::{IndexEntry, Standing};
@@ -47,11 +49,13 @@ use crate::{
     engines::{EngineRecord, Engines},
     facts::{Facts, FactsTotals},
     faults::Faults,
+    overload::OverloadDefaults,
     pool::{Pending, Pool},
     repository::{Repository, VersionPolicy},
     residency::{Departure, Keeper, ResidencySettings, weights::Weights},
 };
 use book::{Book, OpenBook};
+use first::FirstLoads;
 use version::Retired;
 
 /// How the registry behaves.
@@ -65,6 +69,10 @@ pub struct RegistrySettings {
     pub inference_threads: usize,
     /// Most requests of one model version at the same time.
     pub inflight_max: u32,
+    /// Threads of the session pool, on which dear requests run.
+    pub pool_threads: usize,
+    /// Concurrency limits of models whose manifests say nothing of them.
+    pub overload: OverloadDefaults,
     /// Breakers of models whose manifests say nothing of them.
     pub breaker: BreakerDefaults,
     /// Where faults are ordered; without it there are none.
@@ -77,6 +85,8 @@ pub struct RegistrySettings {
     pub before_load: fn(),
     /// Bounds the memory that sessions take; without it every ready version stays in memory.
     pub residency: Option<ResidencySettings>,
+    /// Whether a request loads a model that nobody has tried to load yet.
+    pub lazy: bool,
     /// Gives free memory back to the system, after sessions have been freed.
     pub trim: Option<fn() -> bool>,
 }
@@ -89,12 +99,15 @@ impl Default for RegistrySettings {
             load_threads: 1,
             inference_threads: 1,
             inflight_max: 1000,
+            pool_threads: 1,
+            overload: OverloadDefaults::default(),
             engine_record: None,
             cross_check: CrossCheckSettings::default(),
             breaker: BreakerDefaults::default(),
             faults: None,
             before_load: || (),
             residency: None,
+            lazy: false,
             trim: None,
         }
     }
@@ -130,6 +143,7 @@ struct Core {
     departures: Sender<Departure>,
     keeper: Option<Arc<Keeper>>,
     weights: Weights,
+    first_loads: FirstLoads,
     /// Bytes that were freed since the last trimming.
     untrimmed: AtomicU64,
     /// Ends the thread that tells the keeper the time.
@@ -155,6 +169,8 @@ pub struct VersionView {
     pub totals: FactsTotals,
     /// Requests that hold it now; `None` when it is not ready.
     pub inflight: Option<u32>,
+    /// Its concurrency limit; `None` when it is not ready.
+    pub concurrency: Option<ConcurrencyReading>,
     /// Its breaker; `None` when it is not ready or has none.
     pub breaker: Option<BreakerView>,
     /// The engine that runs it; `None` when it is not ready.
@@ -206,6 +222,7 @@ impl Registry {
             _ticker: keeper.as_ref().map(|_| ticker),
             keeper,
             weights: Weights::new(weights),
+            first_loads: FirstLoads::default(),
             untrimmed: AtomicU64::new(0),
             started: AtomicBool::new(false),
         });
@@ -238,6 +255,7 @@ impl Registry {
             tracing::warn!("{error}");
         }
         self.core.started.store(true, Ordering::SeqCst);
+        self.core.record.save();
         self.core.check_postponed();
     }
 
@@ -276,7 +294,7 @@ impl Registry {
             work()
         };
         self.loads.submit(work).map_err(|_| {
-            Error::new(ErrorCode::Overloaded, "too many loads are waiting")
+            Error::no_room(Reason::QueueFull, "too many loads are waiting")
                 .expected(format!("at most {LOADS_QUEUED_MAX}"))
                 .retry_after_s(1)
         })
@@ -363,6 +381,7 @@ impl Registry {
             let ready = snapshot.models.get(&model).and_then(|versions| versions.get(&version));
             VersionView {
                 inflight: ready.map(|ready| ready.inflight()),
+                concurrency: ready.map(|ready| ready.concurrency()),
                 breaker: ready.and_then(|ready| self.breaker_of(ready)),
                 engine: ready.map(|ready| ready.engine.clone()),
                 resident: ready.map(|ready| ready.is_resident()),

@@ -16,7 +16,10 @@ use std::{
     time::Duration,
 };
 
-use candor_domain::{Breaker, EngineInfo, Error, ErrorCode, ModelName, Result, Session, Signature, Version};
+use candor_domain::{
+    Breaker, ConcurrencyLimit, ConcurrencyReading, EngineInfo, ModelName, Result, Session, Signature, Slot, Tick,
+    Version,
+};
 use crossbeam_channel::Sender;
 
 use crate::{
@@ -24,8 +27,9 @@ use crate::{
     engines::{EngineId, PassedOver},
     facts::Facts,
     features::{Answers, FeatureSet},
+    overload::{self, Places},
     repository::{Fingerprint, FoundModel, Manifest, Origin},
-    residency::{ABSENT, Departure, Seated},
+    residency::{ABSENT, Departure, Seated, Visited},
 };
 
 use super::cold::Moving;
@@ -67,6 +71,7 @@ pub struct ReadyVersion {
     pub(super) facts: Arc<Facts>,
     pub(super) breaker: Option<Arc<Breaker>>,
     pub(super) fingerprint: Fingerprint,
+    pub(super) places: Places,
     /// How it lies on disk, where its session may have to be loaded again.
     pub(super) found: Option<Arc<FoundModel>>,
     pub(super) leases: Leases,
@@ -81,12 +86,14 @@ pub(super) enum Seat {
 }
 
 impl Seat {
-    /// The session, if it is in memory.
-    pub(super) fn seated(&self) -> Option<Arc<Seated>> {
-        match self {
-            Self::Fixed(seated) => Some(Arc::clone(seated)),
-            Self::Moving(moving) => moving.place.seated.load_full(),
-        }
+    /// The session for a check that may wait long for its turn: one that comes and goes is not kept by it, or the
+    /// checks of a first round would hold what the next loads wait for.
+    pub(super) fn for_check(&self) -> Option<Visited> {
+        let seated = match self {
+            Self::Fixed(seated) => Arc::clone(seated),
+            Self::Moving(moving) => moving.place.seated.load_full()?,
+        };
+        Some(Visited(Arc::downgrade(&seated)))
     }
 
     /// The session on its way out, if nobody else holds it.
@@ -103,15 +110,14 @@ impl Seat {
 /// Count of leases and what happens when the last one goes.
 pub(super) struct Leases {
     count: AtomicU32,
-    max: u32,
     draining: AtomicBool,
     sent: AtomicBool,
     retired: Sender<Retired>,
 }
 
 impl Leases {
-    pub(super) fn new(max: u32, retired: Sender<Retired>) -> Self {
-        Self { count: AtomicU32::new(0), max, draining: AtomicBool::new(false), sent: AtomicBool::new(false), retired }
+    pub(super) fn new(retired: Sender<Retired>) -> Self {
+        Self { count: AtomicU32::new(0), draining: AtomicBool::new(false), sent: AtomicBool::new(false), retired }
     }
 }
 
@@ -187,6 +193,17 @@ impl ReadyVersion {
         self.leases.count.load(SeqCst)
     }
 
+    /// How many of them may go through the session pool at the same time, and how many do.
+    #[must_use]
+    pub fn concurrency(&self) -> ConcurrencyReading {
+        self.places.reading()
+    }
+
+    /// The limit over those.
+    pub(crate) fn limit(&self) -> &Arc<ConcurrencyLimit> {
+        self.places.limit()
+    }
+
     /// Takes no new leases from now on; is freed when those that there are have gone.
     pub(super) fn retire(self: &Arc<Self>) {
         self.leases.draining.store(true, SeqCst);
@@ -256,19 +273,30 @@ impl Lease {
         }
     }
 
-    /// Refuses when more requests hold the version than it may have at once.
+    /// Refuses when more requests hold the version than may hold it at once; and, before its body is read, a request
+    /// that could only run on the pool where there is no place: one row of it would take longer than `inline_run_max`,
+    /// or nobody knows how long.
     ///
     /// # Errors
     /// `Overloaded` with the limit.
-    pub fn admit(&self) -> Result<()> {
-        let max = self.leases.max;
-        if self.ahead < max {
-            return Ok(());
+    pub fn admit(&self, inline_run_max: Duration) -> Result<()> {
+        self.places.check(&self.model, self.ahead)?;
+        if !self.may_run_inline(inline_run_max) && self.limit().is_full() {
+            return Err(overload::full(&self.model, self.limit().full()));
         }
-        Err(Error::new(ErrorCode::Overloaded, format!("model '{}' has too many requests in flight", self.model))
-            .at("limits.inflight_per_model_max")
-            .expected(format!("at most {max}"))
-            .retry_after_s(1))
+        Ok(())
+    }
+
+    fn may_run_inline(&self, inline_run_max: Duration) -> bool {
+        self.cost_is_per_row && u128::from(self.facts.run_nanos_per_row()) <= inline_run_max.as_nanos()
+    }
+
+    /// A place among those that go through the session pool.
+    ///
+    /// # Errors
+    /// `Overloaded` with the limit.
+    pub fn enter_pool(&self, now: Tick) -> Result<Slot> {
+        self.limit().enter(now).map_err(|full| overload::full(&self.model, full))
     }
 }
 

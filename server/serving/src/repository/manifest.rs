@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, fmt};
 use candor_domain::{Dim, Error, RequestRules, Result, Signature, TensorSpec, Version};
 use serde::{Deserialize, Deserializer, de};
 
-use super::breaker::BreakerNotes;
+use super::{breaker::BreakerNotes, overload::OverloadNotes};
 use crate::engines::EngineChoice;
 
 /// The contents of `model.toml`.
@@ -36,6 +36,9 @@ pub struct Manifest {
     /// How its breakers differ from the server's.
     #[serde(default)]
     pub breaker: BreakerNotes,
+    /// How its concurrency limits differ from the server's.
+    #[serde(default)]
+    pub overload: OverloadNotes,
     /// Whether it may leave memory, and what it takes there.
     #[serde(default)]
     pub residency: ResidencyNotes,
@@ -254,6 +257,7 @@ impl Manifest {
             });
         }
         faults.extend(self.breaker.faults());
+        faults.extend(self.overload.faults());
         check_side("inputs", &self.inputs, &signature.inputs, &mut faults);
         check_side("outputs", &self.outputs, &signature.outputs, &mut faults);
         faults

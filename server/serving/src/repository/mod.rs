@@ -9,7 +9,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | `manifest` | `model.toml` |
-//! | `breaker` | `[breaker]` of `model.toml` |
+//! | `breaker`, `overload` | `[breaker]` and `[overload]` of `model.toml` |
 //! | `golden` | `golden.json` |
 //! | `triton`, `pbtxt` | `config.pbtxt`, and the language that it is written in |
 //! | `mlflow` | `MLmodel` |
@@ -26,6 +26,7 @@ mod layout;
 mod look;
 mod manifest;
 mod mlflow;
+mod overload;
 mod pbtxt;
 mod triton;
 
@@ -45,6 +46,7 @@ pub use layout::Fingerprint;
 pub use look::Look;
 pub use manifest::{Feature, Filler, Manifest, ResidencyNotes, Role, TensorNotes, VersionPolicy};
 pub use mlflow::MlModel;
+pub use overload::OverloadNotes;
 pub use triton::{Reshaped, Reshapes, TritonConfig};
 
 use layout::{Kind, is_graph, kind_of, list, read_text};

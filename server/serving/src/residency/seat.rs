@@ -86,6 +86,18 @@ impl Session for Seated {
     }
 }
 
+/// A session in the hands of who must not keep it in memory: it is run while it is there.
+pub(crate) struct Visited(pub(crate) Weak<Seated>);
+
+impl Session for Visited {
+    fn run(&self, inputs: &[Tensor], wanted: &[usize], cancel: Option<&Cancel>) -> Result<Vec<Tensor>> {
+        match self.0.upgrade() {
+            Some(seated) => seated.run(inputs, wanted, cancel),
+            None => ABSENT.run(inputs, wanted, cancel),
+        }
+    }
+}
+
 /// What stands where no session is.
 pub(crate) struct Absent;
 

@@ -261,6 +261,23 @@ proptest! {
     }
 
     #[test]
+    fn so_is_halfway_with_few_decimals(half in 1_u64 << 52..1 << 53, decimals in 1_usize..6) {
+        // Half of an odd number, half of that, and so on.
+        let digits = (u128::from(2 * half + 1) * 5_u128.pow(u32::try_from(decimals).unwrap())).to_string();
+        let (whole, fraction) = digits.split_at(digits.len() - decimals);
+        for text in [format!("{whole}.{fraction}"), format!("{digits}e-{decimals}"), format!("0.{digits}e{}", whole.len())] {
+            agree(&text)?;
+        }
+    }
+
+    #[test]
+    fn as_many_digits_as_a_float_has_and_a_few_more(digits in "[0-9]{15,21}", zeros in "0{0,12}", exponent in -30_i32..10) {
+        for text in [format!("0.{zeros}{digits}"), format!("1.{digits}"), format!("1{digits}e{exponent}")] {
+            agree(&text)?;
+        }
+    }
+
+    #[test]
     fn arrays_of_almost_numbers_are_taken_by_both_or_by_neither(
         texts in vec(almost(), 0..5), datatype in prop::sample::select(NUMBERS.to_vec()), cut in 0_usize..8,
     ) {

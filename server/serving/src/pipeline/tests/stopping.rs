@@ -83,6 +83,10 @@ fn a_queued_request_that_nobody_waits_for_never_runs() {
         let queued = [begun(&world, triggering()), begun(&world, triggering().large())];
         assert_eq!(world.pipeline.queued(), 2);
         drop(queued);
+        // While the pool's thread is still held: they have left the queue, and what they held is free.
+        assert_eq!(world.pipeline.queued(), 0);
+        assert_eq!(world.concurrency().inside, 1);
+        assert_eq!(world.outcomes(), [0, 0, 0, 2, 0]);
         gate.open();
         assert_eq!(first.await.unwrap().values, [7]);
     });
@@ -128,6 +132,71 @@ fn a_full_queue_refuses_at_once_and_recovers() {
         world.settle().await;
     });
     assert_eq!(world.close(), [4, 0, 2, 0, 0]);
+}
+
+#[test]
+fn more_than_can_be_answered_soon_are_refused_before_they_are_read_if_they_need_the_pool() {
+    let world = World::new(&Setup { limit: true, inflight_max: 20, ..Setup::default() });
+    let gate = world.hooks.hold_runs("m");
+    block_on(async {
+        world.dear();
+        let running = begun(&world, triggering());
+        assert!(gate.wait_for(1));
+        let mut waiting: Vec<_> = (0..4).map(|_| begun(&world, TestCodec::default())).collect();
+        assert_eq!((world.concurrency().limit, world.concurrency().inside), (5, 5));
+        let unread = || TestCodec::default().on_decode(|| panic!("it is not read"));
+        for codec in [unread(), unread().large()] {
+            let error = world.infer(codec).await.unwrap_err();
+            assert_eq!((error.reason(), error.retry_after()), (Some(Reason::ConcurrencyLimit), Some(1)));
+        }
+        // Cheap rows need no place, but many of them do.
+        world.costs(INLINE_RUN_NANOS_MAX);
+        assert_eq!(world.infer(TestCodec::default()).await.unwrap().ran_on, this_thread());
+        let error = world.infer(TestCodec::of(&[1.0, 1.0])).await.unwrap_err();
+        assert_eq!(error.reason(), Some(Reason::ConcurrencyLimit));
+        // Who leaves makes room, running or not.
+        waiting.truncate(1);
+        assert_eq!(world.concurrency().inside, 2);
+        world.dear();
+        waiting.push(begun(&world, TestCodec::default()));
+        gate.open();
+        assert!(running.await.is_ok());
+        for request in waiting {
+            assert!(request.await.is_ok());
+        }
+        world.settle().await;
+        assert_eq!(world.concurrency().inside, 0);
+    });
+    assert_eq!(world.refusals(), [0, 3, 0, 0]);
+    assert_eq!(world.close(), [5, 0, 3, 3, 0]);
+}
+
+#[test]
+fn who_finds_the_queue_full_is_told_the_time_that_was_measured() {
+    let world = World::new(&Setup { queue_max: 1, limit: true, ..Setup::default() });
+    let clock = Arc::clone(&world.clock);
+    block_on(async {
+        // Ten that take three seconds each: by that, one that comes now would wait as long.
+        for _ in 0..10 {
+            world.dear();
+            let clock = Arc::clone(&clock);
+            let slow = TestCodec::default().large().on_decode(move || {
+                clock.advance(Duration::from_secs(3));
+                Ok(())
+            });
+            world.infer(slow).await.unwrap();
+        }
+        let gate = world.hooks.hold_runs("m");
+        let running = begun(&world, triggering());
+        assert!(gate.wait_for(1));
+        let waiting = begun(&world, TestCodec::default());
+        let error = world.infer(TestCodec::default()).await.unwrap_err();
+        assert_eq!((error.reason(), error.retry_after()), (Some(Reason::QueueFull), Some(3)));
+        gate.open();
+        assert!(running.await.is_ok() && waiting.await.is_ok());
+        world.settle().await;
+    });
+    assert_eq!(world.refusals(), [1, 0, 0, 0]);
 }
 
 #[test]

@@ -264,6 +264,31 @@ fn unused_sessions_leave_after_their_time_and_come_back() {
 }
 
 #[test]
+fn a_lazy_model_is_loaded_once_by_the_first_who_ask_and_not_after_an_unload() {
+    let mut house = House::new(100, &[]);
+    house.world.put("a/1", "a", 1);
+    house.world.write("b/1/model.onnx", "no model");
+    let settings = RegistrySettings { lazy: true, ..RegistrySettings::default() };
+    let engines = Engines::one(Arc::new(NullEngine::with_hooks(house.world.hooks.clone())));
+    let repository = Repository::open(house.world.folder.path(), 1 << 20).unwrap();
+    let registry = Arc::new(Registry::start(engines, repository, house.clock.clone(), settings).unwrap());
+    registry.start_empty();
+    let sessions = Pool::start("pool", 1, 8).unwrap();
+    let pipeline_settings = house.pipeline.settings().clone();
+    house.pipeline = Pipeline::new(registry, sessions, house.clock.clone(), pipeline_settings);
+    run(async {
+        let told = futures_join((0..8).map(|_| Box::pin(house.ask("a"))).collect()).await;
+        assert!(told.into_iter().all(|told| told.unwrap() == 1));
+    });
+    assert_eq!(house.world.hooks.loads("a"), 1);
+    let error = run(house.ask("b")).unwrap_err();
+    assert!(error.to_string().contains("could not be loaded"), "{error}");
+    assert_eq!(run(house.ask("nobody")).unwrap_err().code(), ErrorCode::NotFound);
+    house.registry().unload(name("a")).unwrap().wait_blocking().unwrap().unwrap();
+    assert_eq!(run(house.ask("a")).unwrap_err().code(), ErrorCode::NotReady, "somebody has decided that");
+}
+
+#[test]
 fn unloading_and_dropping_give_everything_back() {
     let house = House::new(100, &[("a", 50), ("b", 50)]);
     for model in ["a", "b"] {
@@ -300,4 +325,32 @@ fn a_storm_of_requests_over_few_places_loses_none_and_keeps_the_budget() {
         }
     });
     assert_eq!(answered.load(Ordering::SeqCst), 400);
+}
+
+/// A check that waits for the end of the first round must not keep in memory what the round's other loads wait for.
+#[test]
+fn a_first_round_over_more_than_fits_ends_though_each_version_waits_for_its_check() {
+    let folder = tempfile::tempdir().unwrap();
+    let hooks = Hooks::default();
+    let residency = ResidencySettings { budget: 50, idle_ttl: None, load_wait_max: PATIENCE, weights: None };
+    let settings = RegistrySettings {
+        load_threads: 2,
+        residency: Some(residency),
+        cross_check: crate::CrossCheckSettings { at_load: true, ..crate::CrossCheckSettings::default() },
+        ..RegistrySettings::default()
+    };
+    let engines = Engines::one(Arc::new(NullEngine::with_hooks(hooks.clone()).named("one", "1")))
+        .with(Arc::new(NullEngine::new().named("two", "1")));
+    let repository = Repository::open(folder.path(), 1 << 20).unwrap();
+    let registry = Registry::start(engines, repository, Arc::new(ManualClock::default()), settings).unwrap();
+    let idle = World::new();
+    let world = World { folder, hooks, registry, puts: idle.puts.clone() };
+    for model in ["a", "b", "c", "d"] {
+        world.put(&format!("{model}/1"), model, 1);
+        world.write(&format!("{model}/model.toml"), "[residency]\nbytes = 50\n");
+    }
+    run(world.registry.load_all()).unwrap();
+    assert_eq!(world.registry.ready_models().len(), 4);
+    world.registry.settle_checks();
+    assert!(world.registry.residency().unwrap().totals.reserved_bytes <= 50);
 }
