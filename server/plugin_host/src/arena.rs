@@ -49,22 +49,36 @@ impl Arena {
 
     /// So many zeroed bytes, aligned to [`ALIGN`]; valid until the next reset.
     pub fn take(&mut self, bytes: usize) -> *mut u8 {
+        let start = self.take_as_it_is(bytes);
+        if bytes <= ALIGN {
+            // SAFETY: at least one line was given out. Most outputs are small, and a call of memset costs more.
+            unsafe { start.cast::<Line>().write(Line([0; ALIGN])) };
+        } else {
+            // SAFETY: so many bytes were given out.
+            unsafe { start.write_bytes(0, bytes) };
+        }
+        start
+    }
+
+    /// So many bytes that whoever takes them writes before anybody reads them.
+    pub fn take_as_it_is(&mut self, bytes: usize) -> *mut u8 {
         let lines = bytes.div_ceil(ALIGN).max(1);
         let fits = self.blocks.get(self.block).is_some_and(|block| block.len() - self.used >= lines);
         if !fits {
-            self.blocks.push(vec![Line([0; ALIGN]); lines.max(FIRST_LINES)]);
-            (self.block, self.used) = (self.blocks.len() - 1, 0);
+            self.grow(lines);
         }
         let block = self.blocks.get_mut(self.block).map_or(std::ptr::null_mut(), Vec::as_mut_ptr);
         // SAFETY: the block has as many lines left, and nobody else was given them since the last reset.
-        let start = unsafe {
-            let start = block.add(self.used).cast::<u8>();
-            start.write_bytes(0, bytes);
-            start
-        };
+        let start = unsafe { block.add(self.used).cast::<u8>() };
         self.used += lines;
         self.given += lines * ALIGN;
         start
+    }
+
+    #[cold]
+    fn grow(&mut self, lines: usize) {
+        self.blocks.push(vec![Line([0; ALIGN]); lines.max(FIRST_LINES)]);
+        (self.block, self.used) = (self.blocks.len() - 1, 0);
     }
 }
 

@@ -98,10 +98,12 @@ impl Inner {
             let max = self.limits.outputs_max;
             return Err(self.refuse(abi::RESOURCE, || format!("output `{name}`: there may be {max} outputs")));
         }
-        let kept = self.arena.take(DIMS_BYTES + name.len()).cast::<i64>();
-        // SAFETY: room for shape, steps and the name.
+        let kept = self.arena.take_as_it_is(DIMS_BYTES + name.len()).cast::<i64>();
+        let mut shape = [0; RANK_MAX];
+        shape.iter_mut().zip(dims).for_each(|(slot, &dim)| *slot = dim);
+        // SAFETY: room for shape, steps and the name; all of it is written.
         unsafe {
-            kept.copy_from_nonoverlapping(dims.as_ptr(), rank);
+            kept.copy_from_nonoverlapping(shape.as_ptr(), RANK_MAX);
             kept.add(RANK_MAX).copy_from_nonoverlapping(values::row_major(dims).as_ptr(), RANK_MAX);
             kept.cast::<u8>().add(DIMS_BYTES).copy_from_nonoverlapping(name.as_ptr(), name.len());
         }
@@ -133,7 +135,7 @@ unsafe extern "C" fn output(
         };
         let data = inner.arena.take(bytes);
         let datatype = datatype.unwrap_or(Datatype::Uint8);
-        inner.slots.push(Slot::new(name, kept, rank, datatype, elements, data, BytesArray::default()));
+        inner.slots.push(Slot::new(name, kept, rank, datatype, elements, data, None));
         // SAFETY: the plugin's place for a tensor; what it points to stays until the next call.
         unsafe {
             out.write(abi::Tensor {
@@ -177,7 +179,7 @@ unsafe extern "C" fn output_strings(
             left = rest;
             strings.push(element);
         }
-        inner.slots.push(Slot::new(name, kept, rank, Datatype::Bytes, count, kept.cast(), strings));
+        inner.slots.push(Slot::new(name, kept, rank, Datatype::Bytes, count, kept.cast(), Some(Box::new(strings))));
         Ok(())
     })
 }

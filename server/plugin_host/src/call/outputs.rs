@@ -25,7 +25,7 @@ pub(super) struct Slot {
     rank: usize,
     elements: usize,
     data: *const u8,
-    strings: BytesArray,
+    strings: Option<Box<BytesArray>>,
 }
 
 impl Slot {
@@ -37,7 +37,7 @@ impl Slot {
         datatype: Datatype,
         elements: usize,
         data: *const u8,
-        strings: BytesArray,
+        strings: Option<Box<BytesArray>>,
     ) -> Self {
         let start = kept.cast::<u8>().wrapping_add(DIMS_BYTES);
         Self { name: start, name_bytes: name.len(), datatype, dims: kept, rank, elements, data, strings }
@@ -114,7 +114,7 @@ impl<'c> Output<'c> {
     /// Its elements, if they are strings.
     #[must_use]
     pub fn strings(&self) -> Option<&'c BytesArray> {
-        (self.0.datatype == Datatype::Bytes).then_some(&self.0.strings)
+        self.0.strings.as_deref()
     }
 
     /// Its elements, if they are single-precision numbers.
@@ -130,11 +130,10 @@ impl<'c> Output<'c> {
     /// # Errors
     /// `EngineFailed` for booleans that are neither 0 nor 1.
     pub fn to_tensor(&self) -> Result<Tensor> {
-        let data = if self.0.datatype == Datatype::Bytes {
-            TensorData::Bytes(self.0.strings.clone())
-        } else {
-            values::copied(self.0.datatype, self.0.elements, self.bytes())
-                .map_err(|error| error.at(format!("output {}", self.name())))?
+        let data = match &self.0.strings {
+            Some(strings) => TensorData::Bytes((**strings).clone()),
+            None => values::copied(self.0.datatype, self.0.elements, self.bytes())
+                .map_err(|error| error.at(format!("output {}", self.name())))?,
         };
         Tensor::new(Shape::new(self.dims())?, data)
     }
