@@ -1,7 +1,7 @@
 //! Named threads behind a bounded queue.
 //!
-//! For loads of models, so that they move nothing else; inferences have lanes ([`crate::scheduler`]). A full queue
-//! refuses at once and by name; a panic in a task ends that task only.
+//! Models are loaded on one, apart from the threads that run inferences (`scheduler`), so that neither moves the other.
+//! A full queue refuses at once and by name; a panic in a task ends that task only.
 
 use std::{
     io,
@@ -79,6 +79,12 @@ impl Pool {
             Some(Err(TrySendError::Full(_) | TrySendError::Disconnected(_))) | None => Err(QueueFull),
         }
     }
+
+    /// Tasks that wait for a thread now.
+    #[must_use]
+    pub fn queued(&self) -> usize {
+        self.tasks.as_ref().map_or(0, Sender::len)
+    }
 }
 
 impl Drop for Pool {
@@ -107,6 +113,7 @@ mod tests {
         });
         has_started.recv().unwrap();
         let second = pool.submit(|| -> i32 { panic!("on purpose") }).unwrap();
+        assert_eq!(pool.queued(), 1);
         assert_eq!(pool.submit(|| 3).err(), Some(QueueFull));
         release.send(()).unwrap();
         assert_eq!(first.unwrap().wait_blocking(), Some(1));

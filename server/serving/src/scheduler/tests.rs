@@ -155,7 +155,7 @@ fn no_lane_holds_all_threads_while_another_is_awake() {
     world.done(&one, MS);
     world.done(&two, MS);
     world.put(&other, 7, None);
-    let mut lanes = vec![world.batch(), world.batch()];
+    let mut lanes = [world.batch(), world.batch()];
     lanes.sort_by_key(|batch| batch.lane.id());
     assert_eq!([lanes[0].lane.id(), lanes[1].lane.id()], [greedy.id(), other.id()]);
     // The other one has nothing to do any more, but will be back soon: its thread stays free for it.
