@@ -152,7 +152,7 @@ fn what_stays_on_its_thread_carries_no_batch_and_priority_is_read_everywhere() {
     let row = json!({"sepal_length": 6.0, "sepal_width": 3.0, "petal_length": 5.0, "petal_width": 1.8});
     let native =
         |priority: Value| server.post("/api/v1/models/iris/predict", &json!({"rows": [row], "priority": priority}));
-    native(json!(2)).expect(200);
+    let _ = native(json!(2)).expect(200);
     let refusal = native(json!(101)).expect(400).text();
     assert!(refusal.contains("/priority"), "{refusal}");
 }

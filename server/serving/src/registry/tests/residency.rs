@@ -277,7 +277,8 @@ fn a_lazy_model_is_loaded_once_by_the_first_who_ask_and_not_after_an_unload() {
     let repository = Repository::open(house.world.folder.path(), 1 << 20).unwrap();
     let registry = Arc::new(Registry::start(engines, repository, house.clock.clone(), settings).unwrap());
     registry.start_empty();
-    let sessions = Pool::start("pool", 1, 8).unwrap();
+    let sessions =
+        Scheduler::start("pool", SchedulerSettings { threads: 1, ..Default::default() }, house.clock.clone()).unwrap();
     let pipeline_settings = house.pipeline.settings().clone();
     house.pipeline = Pipeline::new(registry, sessions, house.clock.clone(), pipeline_settings);
     run(async {
