@@ -68,8 +68,6 @@ fn concurrent_requests_each_get_what_they_get_alone() {
     });
     assert!(batches.iter().all(|(rows, ..)| *rows <= 8), "{batches:?}");
     assert!(batches.iter().any(|(_, requests, _)| *requests > 1), "{batches:?}");
-    let known = ["queue_empty", "delay_over", "rows_max", "did_not_fit"];
-    assert!(batches.iter().all(|(.., reason)| known.contains(&&**reason)), "{batches:?}");
 
     // What is counted is what was told.
     let asked = (2 * CLIENTS * ROUNDS) as u64;
