@@ -36,6 +36,20 @@ fn note(header: &str) -> (u64, u64, String) {
     (parts[0].parse().unwrap(), parts[1].parse().unwrap(), parts[2].to_owned())
 }
 
+type Answer = Vec<(Value, Vec<Value>)>;
+
+/// Whether these are the same rows: numbers as near as a model must be for its requests to run together.
+fn alike(got: &Answer, want: &Answer) -> bool {
+    let near = |(got, want): (&Value, &Value)| match (got.as_f64(), want.as_f64()) {
+        (Some(got), Some(want)) => (got - want).abs() <= 1e-5 * want.abs().max(1.0),
+        _ => got == want,
+    };
+    let same = |(got, want): (&(Value, Vec<Value>), &(Value, Vec<Value>))| {
+        got.0 == want.0 && got.1.len() == want.1.len() && got.1.iter().zip(&want.1).all(near)
+    };
+    got.len() == want.len() && got.iter().zip(want).all(same)
+}
+
 #[test]
 fn concurrent_requests_each_get_what_they_get_alone() {
     let server = plan().set("batching.max_queue_delay_us=20000").set("batching.max_batch_rows=8").start();
@@ -48,7 +62,7 @@ fn concurrent_requests_each_get_what_they_get_alone() {
     let alone: Vec<Vec<_>> = (0..CLIENTS).map(|client| (0..ROUNDS).map(|round| ask(client, round)).collect()).collect();
     assert!(alone.iter().flatten().all(|(_, (_, requests, _))| *requests == 1));
     let barrier = Barrier::new(CLIENTS);
-    let batches: Vec<(u64, u64, String)> = std::thread::scope(|scope| {
+    let told: Vec<(bool, (u64, u64, String))> = std::thread::scope(|scope| {
         let clients: Vec<_> = (0..CLIENTS)
             .map(|client| {
                 let (alone, barrier, ask) = (&alone[client], &barrier, &ask);
@@ -57,8 +71,7 @@ fn concurrent_requests_each_get_what_they_get_alone() {
                     for (round, (want, _)) in alone.iter().enumerate() {
                         barrier.wait();
                         let (got, batch) = ask(client, round);
-                        assert_eq!(&got, want, "client {client}, round {round}: {batch:?}");
-                        batches.push(batch);
+                        batches.push((alike(&got, want), batch));
                     }
                     batches
                 })
@@ -66,6 +79,8 @@ fn concurrent_requests_each_get_what_they_get_alone() {
             .collect();
         clients.into_iter().flat_map(|client| client.join().unwrap()).collect()
     });
+    assert!(told.iter().all(|(is_alike, _)| *is_alike), "{told:?}");
+    let batches: Vec<_> = told.into_iter().map(|(_, batch)| batch).collect();
     assert!(batches.iter().all(|(rows, ..)| *rows <= 8), "{batches:?}");
     assert!(batches.iter().any(|(_, requests, _)| *requests > 1), "{batches:?}");
 
@@ -77,16 +92,11 @@ fn concurrent_requests_each_get_what_they_get_alone() {
     assert_eq!(stats["inference_stats"]["success"]["count"], asked);
     assert!(runs < asked, "{runs}");
     let sizes = stats["batch_stats"].as_array().unwrap();
-    let of = |key: &str| -> Vec<u64> {
-        sizes
-            .iter()
-            .map(|size| {
-                if key == "size" { &size["batch_size"] } else { &size["compute_infer"]["count"] }.as_u64().unwrap()
-            })
-            .collect()
-    };
-    assert_eq!(of("count").iter().sum::<u64>(), runs);
-    assert_eq!(of("size").iter().zip(of("count")).map(|(size, count)| size * count).sum::<u64>(), rows);
+    let number = |value: &Value| value.as_u64().unwrap();
+    let sized = |size: &Value| (number(&size["batch_size"]), number(&size["compute_infer"]["count"]));
+    let sizes: Vec<(u64, u64)> = sizes.iter().map(sized).collect();
+    assert_eq!(sizes.iter().map(|(_, count)| count).sum::<u64>(), runs);
+    assert_eq!(sizes.iter().map(|(size, count)| size * count).sum::<u64>(), rows);
     let shown = batching(&server, "/api/v1/models/iris/batching");
     let sum = |list: &str, key: &str| -> u64 {
         shown[list]
@@ -114,7 +124,8 @@ fn it_is_told_whether_batching_is_on_and_who_said_what() {
     let server = Plan::with(models).set("batching.latency_target_ms=40").start();
     let shown = batching(&server, "/api/v1/models/iris/versions/2/batching");
     assert_eq!((&shown["model"], &shown["version"], &shown["enabled"]), (&json!("iris"), &json!("2"), &json!(true)));
-    assert_eq!(shown["batch_invariant"], "bit-equal");
+    // Which of the two depends on the engine's kernels for this processor.
+    assert!([json!("bit-equal"), json!("within 1e-5")].contains(&shown["batch_invariant"]), "{shown}");
     let setting =
         |key: &str| shown["settings"].as_array().unwrap().iter().find(|one| one["key"] == key).unwrap().clone();
     assert_eq!(setting("max_batch_rows"), json!({"key": "max_batch_rows", "value": 5, "source": "model.toml"}));
@@ -126,7 +137,7 @@ fn it_is_told_whether_batching_is_on_and_who_said_what() {
     assert!(shown["cost"]["per_row_us"].as_f64().unwrap() > 0.0);
     assert_eq!(shown["latency_target_us"], 40_000);
     let metadata = server.get("/v2/models/iris").expect(200).json();
-    assert_eq!(metadata["properties"]["batch_invariant"], "bit-equal");
+    assert_eq!(metadata["properties"]["batch_invariant"], shown["batch_invariant"]);
     assert_eq!(metadata["properties"]["batching"], "on");
     let described = server.get("/api/v1/models/iris").expect(200).json();
     assert_eq!((&described["batching"], &described["batch_invariant"]), (&json!("on"), &json!("bit-equal")));

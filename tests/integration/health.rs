@@ -63,7 +63,7 @@ fn it_says_the_same_as_the_http_door() {
     check(&server);
     let parts = ask(server.health_addr(), "/health/ready").expect(200).json();
     assert_eq!(parts["components"][2]["detail"], "2 versions ready; failed: broken");
-    assert_eq!(parts["components"][3]["detail"], "2 models");
+    assert_eq!(parts["components"][4]["detail"], "2 models");
     // What is no folder any more cannot be looked at, and the path is nobody's business.
     std::fs::rename(server.models().root().join("iris"), server.scratch().join("iris")).unwrap();
     std::fs::rename(server.models().root().join("broken"), server.scratch().join("broken")).unwrap();

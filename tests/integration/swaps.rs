@@ -24,6 +24,12 @@ fn answer_of(server: &TestServer, version: &str) -> Vec<Value> {
     outputs(&server.post(&path("iris"), &iris()))[1].elements()
 }
 
+/// Whether these are the same numbers; requests that ran together may differ from those alone in their last bits.
+fn alike(got: &[Value], want: &[Value]) -> bool {
+    let near = |(got, want): (&Value, &Value)| (got.as_f64().unwrap() - want.as_f64().unwrap()).abs() <= 1e-5;
+    got.len() == want.len() && got.iter().zip(want).all(near)
+}
+
 fn ask_until(server: &TestServer, over: &AtomicBool, asked: &AtomicUsize, request: &Request, check: impl Fn(&[Value])) {
     let mut connection = Connection::open(server.addr());
     while !over.load(Ordering::SeqCst) {
@@ -37,7 +43,7 @@ fn ask_until(server: &TestServer, over: &AtomicBool, asked: &AtomicUsize, reques
 /// Swaps `iris` again and again while both models are asked; `between` is done after each swap.
 fn swap_under_load(server: &TestServer, swaps: usize, between: impl Fn(&TestServer, usize)) {
     let answers = [answer_of(server, "1"), answer_of(server, "2")];
-    assert_ne!(answers[0], answers[1]);
+    assert!(!alike(&answers[0], &answers[1]));
     let (over, of_iris, of_simple) = (AtomicBool::new(false), AtomicUsize::new(0), AtomicUsize::new(0));
     let (asks_iris, asks_simple) =
         (Request::post(path("iris")).json(&iris()), Request::post(path("simple")).json(&simple(1)));
@@ -54,7 +60,7 @@ fn swap_under_load(server: &TestServer, swaps: usize, between: impl Fn(&TestServ
         for _ in 0..ASKERS_OF_EACH {
             scope.spawn(|| {
                 ask_until(server, &over, &of_iris, &asks_iris, |got| {
-                    assert!(answers.iter().any(|a| a == got), "{got:?}")
+                    assert!(answers.iter().any(|answer| alike(got, answer)), "{got:?}")
                 })
             });
             scope.spawn(|| ask_until(server, &over, &of_simple, &asks_simple, |got| assert_eq!(got, other)));

@@ -30,7 +30,7 @@ async fn a_flower_is_a_struct_and_its_species_a_variant() {
     let server = TestServer::start();
     let client = iris::Client::new(&format!("http://{}", server.addr()));
     let row = types::Row { sepal_length: 5.1, sepal_width: 3.5, petal_length: 1.4, petal_width: 0.2 };
-    let request = types::PredictRequest { rows: vec![row], id: None, timeout_ms: None };
+    let request = types::PredictRequest { rows: vec![row], id: None, priority: None, timeout_ms: None };
     let reply = client.predict(&request).await.unwrap();
     let prediction = &reply.predictions[0];
     assert_eq!(prediction.label, types::PredictionLabel::Setosa);

@@ -18,10 +18,11 @@ pub struct BatchingBody {
     #[schema(example = "2")]
     pub version: String,
     /// Whether requests that wait for the pool may run together.
+    #[schema(example = true)]
     pub enabled: bool,
     /// Why not.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[schema(nullable = false, example = "model.toml")]
     pub why_not: Option<String>,
     /// Whether rows of a batch are answered as each alone: `bit-equal`, `within 1e-5`, `no` or `not measured`.
     #[schema(example = "bit-equal")]
