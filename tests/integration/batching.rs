@@ -140,7 +140,7 @@ fn it_is_told_whether_batching_is_on_and_who_said_what() {
     assert_eq!(metadata["properties"]["batch_invariant"], shown["batch_invariant"]);
     assert_eq!(metadata["properties"]["batching"], "on");
     let described = server.get("/api/v1/models/iris").expect(200).json();
-    assert_eq!((&described["batching"], &described["batch_invariant"]), (&json!("on"), &json!("bit-equal")));
+    assert_eq!((&described["batching"], &described["batch_invariant"]), (&json!("on"), &shown["batch_invariant"]));
     let off = Plan::with(Models::copies(&["iris"])).set("batching.enabled=false").start();
     let shown = batching(&off, "/api/v1/models/iris/batching");
     assert_eq!((&shown["enabled"], &shown["why_not"]), (&json!(false), &json!("batching.enabled is off")));

@@ -230,7 +230,7 @@ fn a_server_and_its_folder_describe_a_model_alike() {
         let mut description: Value = serde_json::from_str(&said.out).unwrap();
         let object = description.as_object_mut().unwrap();
         // What only one of the two can know.
-        for key in ["load_ms", "state", "batching", "breaker", "cross_check", "inputs", "versions"] {
+        for key in ["load_ms", "state", "batching", "batch_invariant", "breaker", "cross_check", "inputs", "versions"] {
             object.remove(key);
         }
         description

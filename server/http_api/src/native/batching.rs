@@ -28,6 +28,7 @@ pub struct BatchingBody {
     #[schema(example = "bit-equal")]
     pub batch_invariant: &'static str,
     /// Settings in force, each with its source: `model.toml`, `config.pbtxt`, `configuration`, `measured` or `graph`.
+    #[schema(example = json!([{"key": "enabled", "value": true, "source": "measured"}]))]
     pub settings: Vec<BatchingSetting>,
     /// Rows that a batch takes now at most.
     #[schema(example = 12)]
