@@ -36,7 +36,9 @@ fn note(header: &str) -> (u64, u64, String) {
     (parts[0].parse().unwrap(), parts[1].parse().unwrap(), parts[2].to_owned())
 }
 
-type Answer = Vec<(Value, Vec<Value>)>;
+/// The shape and the elements of an output.
+type Shaped = (Value, Vec<Value>);
+type Answer = Vec<Shaped>;
 
 /// Whether these are the same rows: numbers as near as a model must be for its requests to run together.
 fn alike(got: &Answer, want: &Answer) -> bool {
@@ -44,7 +46,7 @@ fn alike(got: &Answer, want: &Answer) -> bool {
         (Some(got), Some(want)) => (got - want).abs() <= 1e-5 * want.abs().max(1.0),
         _ => got == want,
     };
-    let same = |(got, want): (&(Value, Vec<Value>), &(Value, Vec<Value>))| {
+    let same = |(got, want): (&Shaped, &Shaped)| {
         got.0 == want.0 && got.1.len() == want.1.len() && got.1.iter().zip(&want.1).all(near)
     };
     got.len() == want.len() && got.iter().zip(want).all(same)
