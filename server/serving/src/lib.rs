@@ -20,7 +20,7 @@
 //! | [`scheduler`] | threads that run inferences, and who of those that wait is next |
 //! | [`batching`] | requests of one version run together |
 //! | [`memory`] | what the process holds of the machine's memory |
-//! | [`pool`] | named threads behind a bounded queue |
+//! | `pool` | named threads behind a bounded queue |
 //! | [`breaker`] | the breaker of a version, and what happened at it |
 //! | [`bodies`] | how much memory all bodies together may take |
 //! | [`overload`] | who is refused for want of room |
