@@ -55,13 +55,13 @@ impl ConcurrencySettings {
 }
 
 impl Default for ConcurrencySettings {
-    /// At least eight; inside at most twice as long as the work itself and 200 ms; a fifth of the way each 100 ms in
+    /// At least eight; inside at most twice as long as the work itself and a second; a fifth of the way each 100 ms in
     /// which ten requests ended.
     fn default() -> Self {
         Self {
             floor: 8,
             tolerance: 2.0,
-            wait: Duration::from_millis(200),
+            wait: Duration::from_secs(1),
             smoothing: 0.2,
             window: Duration::from_millis(100),
             calls_min: 10,
