@@ -209,7 +209,7 @@ fn larger_requests_are_no_overload() {
 #[test]
 fn batches_may_fill_up() {
     // A run of b rows takes 8 ms + b × 0.25 ms: 32 at once give six times what one at a time gives.
-    let settings = ConcurrencySettings::default();
+    let settings = ConcurrencySettings { wait: millis(200), ..ConcurrencySettings::default() };
     let limit = Arc::new(ConcurrencyLimit::new(settings, 4096, Some(millis(8)), 1));
     let mut server = Server::new(&limit, 1, Work::Batched { fixed: 8 * MS, row: MS / 4, max: 32 });
     server.run(Load::per_second(4000.0), 10 * SECOND);
