@@ -65,7 +65,7 @@ fn spread(counts: &[i64]) -> i64 {
 }
 
 const OPEN: &str = "candor_http_worker_connections";
-const OPENED: &str = "candor_http_worker_connections_total";
+const OPENED: &str = "candor_http_worker_accepted_total";
 const REQUESTS: &str = "candor_http_worker_requests_total";
 
 #[test]

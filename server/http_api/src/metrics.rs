@@ -92,7 +92,7 @@ pub const METRICS: &[Metric] = &[
         help: "Connections that each HTTP thread has open.",
     },
     Metric {
-        name: "candor_http_worker_connections_total",
+        name: "candor_http_worker_accepted_total",
         kind: "counter",
         labels: "worker",
         help: "Connections that each HTTP thread was given.",
@@ -295,7 +295,7 @@ pub(crate) fn render(api: &Api) -> String {
                 .try_for_each(|(status, count)| writeln!(text, "{name}{{status=\"{status}\"}} {count}")),
             "candor_http_worker_requests_total" => write_workers(&mut text, name, api, |worker| worker.responses),
             "candor_http_worker_connections" => write_workers(&mut text, name, api, |worker| worker.open),
-            "candor_http_worker_connections_total" => write_workers(&mut text, name, api, |worker| worker.opened),
+            "candor_http_worker_accepted_total" => write_workers(&mut text, name, api, |worker| worker.opened),
             "candor_grpc_responses_total" => api
                 .grpc_answers
                 .totals()
