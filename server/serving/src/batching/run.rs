@@ -19,7 +19,7 @@ use super::{
     BatchNote, Reason,
     join::{concat, split},
 };
-use crate::{pipeline::caught, registry::ReadyVersion};
+use crate::{pipeline::caught, registry::ReadyVersion, scheduler::nobody_waits};
 
 /// What the scheduler must know of a request to put it together with others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -126,7 +126,7 @@ pub(crate) fn run(first: Box<dyn Job>, rest: Vec<Box<dyn Job>>, reason: Reason, 
         if job.begin(&joint, now) {
             members.push(job);
         } else {
-            job.give_up(Error::new(ErrorCode::Cancelled, "nobody waits for the answer any more"));
+            job.give_up(nobody_waits());
         }
     }
     if members.len() < 2 {
@@ -184,7 +184,7 @@ fn one_by_one(members: Vec<Box<dyn Job>>, joint: &Joint) -> Ended {
     let all_gone = joint.cancel.is_cancelled();
     for mut job in members {
         if all_gone {
-            job.give_up(Error::new(ErrorCode::Cancelled, "nobody waits for the answer any more"));
+            job.give_up(nobody_waits());
         } else {
             job.begin_again();
             job.run_alone(Reason::Retried);

@@ -6,13 +6,14 @@
 
 use std::{sync::Arc, time::Duration};
 
-use candor_domain::{Error, ErrorCode, Outcome, Phase, Result, Session, Tensor, Tick};
+use candor_domain::{Error, Outcome, Phase, Result, Session, Tensor, Tick};
 use tokio::sync::oneshot;
 
 use super::{Codec, Work, too_slow};
 use crate::{
     batching::{BatchNote, Ended, Form, Job, Joint, Part, Reason, form_of},
     registry::ReadyVersion,
+    scheduler::nobody_waits,
 };
 
 /// A request and the way back to who waits for it.
@@ -51,10 +52,6 @@ impl<C: Codec> Pooled<C> {
         }
         Ok(())
     }
-}
-
-fn nobody_waits() -> Error {
-    Error::new(ErrorCode::Cancelled, "nobody waits for the answer any more")
 }
 
 impl<C: Codec> Work<C> {

@@ -171,7 +171,8 @@ impl Ticket {
     }
 }
 
-fn nobody_waits() -> Error {
+/// How a request ends whose caller has gone.
+pub(crate) fn nobody_waits() -> Error {
     Error::new(ErrorCode::Cancelled, "nobody waits for the answer any more")
 }
 
