@@ -12,12 +12,14 @@
 //! | [`plugin`], [`live`], [`instance`] | generations; a component in use; one instance and its thread contract |
 //! | [`call`], `arena`, [`values`] | one call; memory for outputs; tensors there and back |
 //! | [`worker`] | the same library in a process of its own |
+//! | [`catalog`] | the plugins of a running server, each with its state and counts |
 //! | [`services`] | log, metrics, clock, the model that is lent |
 //! | [`refusal`] | why a plugin is not loaded |
 
 pub mod allow;
 mod arena;
 pub mod call;
+pub mod catalog;
 pub mod elf;
 pub mod file;
 pub mod host;
@@ -34,6 +36,7 @@ pub mod values;
 pub mod worker;
 
 pub use allow::{AllowList, Pin};
+pub use catalog::{BuiltIn, Catalog, CatalogSettings, OpenComponent};
 pub use call::{CallContext, CallLimits};
 pub use host::{HostSettings, PluginHost, Verified};
 pub use instance::{Arm, Instance};
@@ -43,4 +46,4 @@ pub use plugin::{Generation, Plugin};
 pub use refusal::{Reason, Refusal, Verdict};
 pub use services::{LentModel, LogLevel, MetricKind, Services};
 pub use values::Values;
-pub use worker::{Isolated, WorkerProgram, WorkerSettings};
+pub use worker::{Counts, Isolated, WorkerProgram, WorkerSettings};

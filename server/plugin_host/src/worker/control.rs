@@ -21,6 +21,8 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::{manifest::Manifest, tables::ComponentInfo};
+
 const FRAME_BYTES_MAX: usize = 1024 * 1024;
 /// The memory, the bell of requests, the bell of replies.
 const FILES: usize = 3;
@@ -36,23 +38,43 @@ pub struct Order {
     pub sha256: String,
     /// Libraries that it may need besides the system's.
     pub libraries: Vec<String>,
-    /// The component.
-    pub component: String,
-    /// Its configuration.
-    pub config_json: String,
+    /// What the folder says, which the library must agree with.
+    pub manifest: Manifest,
+    /// What to do with it.
+    pub task: Task,
     /// Bytes of each region.
     pub region_bytes: usize,
     /// Bytes of address space.
     pub memory_bytes: u64,
 }
 
+/// What a worker is for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Task {
+    /// Loads the library, says what is in it, and ends: a plugin's first contact is never with the server.
+    Look,
+    /// Makes an instance of this component with this configuration, and answers.
+    Serve(String, String),
+}
+
+/// What a library turned out to offer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// Its components.
+    pub components: Vec<ComponentInfo>,
+    /// What built it, as JSON.
+    pub build_info: String,
+}
+
 /// What a worker says.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Frame {
-    /// The instance is there.
-    Ready,
-    /// It is not, and why.
-    Refused(String),
+    /// This is in the library.
+    Found(Offer),
+    /// The instance is there; its inputs and outputs as JSON, if it tells them.
+    Ready(Option<String>),
+    /// It is not, and why: a reason's word and the sentence.
+    Refused(String, String),
     /// A line for the log.
     Log(i32, String),
     /// A number for the metrics.
