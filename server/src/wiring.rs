@@ -34,7 +34,7 @@ use crate::{
     clock::SystemClock,
     config::Settings,
     data::{DataFolder, Serving},
-    priority,
+    plugins, priority,
     side_door::{Place, SideDoor},
 };
 
@@ -76,6 +76,7 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
     if let Some(advice) = repository.advice() {
         tracing::warn!("{advice}");
     }
+    let plugins = Arc::new(plugins::start(settings, &clock));
     let engines = engines()?;
     for absent in engines.absent() {
         tracing::warn!("serving without the engine {}: {}", absent.name, absent.why);
@@ -109,6 +110,7 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
         bodies: Arc::clone(&bodies),
         contracts: settings.contracts.clone(),
         faults,
+        plugins,
         grpc_answers: Arc::clone(&grpc_answers),
         grpc_cuts: Arc::clone(&grpc_cuts),
     }));

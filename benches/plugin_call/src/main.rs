@@ -22,8 +22,8 @@ use candor_measure::{
     timer::{Moment, RealClock},
 };
 use candor_plugin_host::{
-    AllowList, CallContext, CallLimits, HostSettings, Instance, Isolated, Isolation, Live, LogLevel, MetricKind, Pin, PluginHost,
-    Services, Values, WorkerProgram, WorkerSettings, worker,
+    AllowList, CallContext, CallLimits, HostSettings, Instance, Isolated, Isolation, Live, LogLevel, MetricKind, Pin,
+    PluginHost, Services, Values, WorkerProgram, WorkerSettings, worker,
 };
 
 const ROUNDS: usize = 400;

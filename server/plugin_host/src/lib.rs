@@ -36,8 +36,8 @@ pub mod values;
 pub mod worker;
 
 pub use allow::{AllowList, Pin};
-pub use catalog::{BuiltIn, Catalog, CatalogSettings, OpenComponent};
 pub use call::{CallContext, CallLimits};
+pub use catalog::{BuiltIn, Catalog, CatalogSettings, Opened};
 pub use host::{HostSettings, PluginHost, Verified};
 pub use instance::{Arm, Instance};
 pub use live::Live;

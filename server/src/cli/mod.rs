@@ -23,6 +23,7 @@ mod doctor;
 mod infer;
 mod model;
 mod openapi;
+mod plugin;
 mod probe;
 mod problem;
 mod report;
@@ -97,6 +98,9 @@ SIGTERM: not ready, drain, stop. Another signal, a second later or more, ends at
     /// The process that `probe` measures.
     #[command(hide = true)]
     ProbeChild(probe::ChildArgs),
+    /// The process that a plugin runs in.
+    #[command(hide = true)]
+    PluginWorker,
     /// Try out what a choice would cost, without a server.
     Bench {
         #[command(subcommand)]
@@ -152,6 +156,7 @@ fn run(command: &Command) -> Done {
         Command::Infer(args) => infer::run(args),
         Command::Probe(args) => probe::run(args),
         Command::ProbeChild(args) => probe::run_child(args),
+        Command::PluginWorker => plugin::run_worker(),
         Command::Bench { command } => bench::run(command),
         Command::Doctor(args) => doctor::run(args),
         Command::Config { command } => configuration::run(command),

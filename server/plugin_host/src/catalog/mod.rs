@@ -26,7 +26,7 @@ use std::{
 };
 
 use candor_domain::{
-    Clock, PluginView, Plugins,
+    Clock, ComponentRequest, Components, OpenComponent, PluginView, Plugins,
     error::{Error, ErrorCode, Result},
     names::quoted,
 };
@@ -38,10 +38,11 @@ use crate::{
     negotiate::Isolation,
     refusal::{Reason, Refusal, Verdict},
     services::Services,
+    tables::ComponentInfo,
     worker::{Around, Offer, Task, WorkerProgram, WorkerSettings, order},
 };
 use entry::{Entry, Running};
-pub use opened::OpenComponent;
+pub use opened::Opened;
 
 /// Where plugins are, and how they are kept.
 #[derive(Debug, Clone)]
@@ -160,8 +161,14 @@ impl Catalog {
             Isolation::Process => Running::Apart,
         };
         let pinned = self.is_pinned(&verified);
-        tracing::info!(plugin = entry.name(), sha256 = verified.sha256(), place = verified.pin.isolation.word(), pinned, "plugin ready");
-        entry.ready(&verified, offer, running, pinned);
+        tracing::info!(
+            plugin = entry.name(),
+            sha256 = verified.sha256(),
+            place = verified.pin.isolation.word(),
+            pinned,
+            "plugin ready"
+        );
+        entry.ready(verified, offer, running, pinned);
         Ok(())
     }
 
@@ -211,12 +218,19 @@ impl Catalog {
     /// # Errors
     /// `NotFound` for what no plugin offers, with the reason if one that would is not ready; what the plugin says
     /// against the configuration.
-    pub fn open(&self, component: &str, config_json: &str) -> Result<Arc<OpenComponent>> {
-        let (plugin, id) = component.split_once('/').map_or((None, component), |(plugin, id)| (Some(plugin), id));
+    pub fn take(&self, asked: &str, config_json: &str) -> Result<Arc<Opened>> {
+        let (entry, info) = self.offering(asked)?;
+        let opened = Opened::open(self, &entry, &info.id, config_json);
+        opened.map_err(|refusal| refusal.error().clone().with_code(ErrorCode::InvalidModel))
+    }
+
+    /// Who offers a component.
+    fn offering(&self, asked: &str) -> Result<(Arc<Entry>, ComponentInfo)> {
+        let (plugin, id) = asked.split_once('/').map_or((None, asked), |(plugin, id)| (Some(plugin), id));
         let entries = self.all();
         let mut of = entries.iter().filter(|entry| plugin.is_none_or(|plugin| plugin == entry.name()));
-        let Some(entry) = of.find(|entry| entry.offers(id)) else { return Err(nowhere(component, id, &entries)) };
-        OpenComponent::open(self, entry, id, config_json).map_err(|refusal| refusal.error().clone())
+        let found = of.find_map(|entry| Some((Arc::clone(entry), entry.component(id)?)));
+        found.ok_or_else(|| nowhere(asked, id, &entries))
     }
 
     /// Loads a plugin anew that is ready.
@@ -248,7 +262,8 @@ impl Catalog {
                 isolated.swap(ready);
             }
         }
-        entry.renewed(&verified, offer, self.is_pinned(&verified));
+        let pinned = self.is_pinned(&verified);
+        entry.renewed(verified, offer, pinned);
         Ok(())
     }
 
@@ -277,6 +292,23 @@ fn nowhere(asked: &str, id: &str, entries: &[Arc<Entry>]) -> Error {
     error("no plugin offers it".to_owned()).expected(there).hint("GET /api/v1/plugins says what each plugin offers")
 }
 
+impl Components for Catalog {
+    fn open(&self, wanted: ComponentRequest<'_>) -> Result<OpenComponent> {
+        let (entry, info) = self.offering(wanted.id)?;
+        if !info.kinds.iter().any(|kind| kind == wanted.kind.word()) {
+            let what = format!("the component {} is no {}", info.id, wanted.kind);
+            return Err(Error::new(ErrorCode::Unsupported, what)
+                .at(format!("plugin {}", entry.name()))
+                .got(info.kinds.join(", ")));
+        }
+        let component = self.take(wanted.id, wanted.config_json)?;
+        let signature = component.signature();
+        let signature = signature.map_err(|refusal| refusal.error().clone().with_code(ErrorCode::InvalidModel))?;
+        let (inline, deterministic) = (component.is_inline(), component.is_deterministic());
+        Ok(OpenComponent { component, signature, inline, deterministic })
+    }
+}
+
 impl Plugins for Catalog {
     fn plugins(&self) -> Vec<PluginView> {
         self.all().iter().map(|entry| entry.view(&*self.clock)).collect()
@@ -296,8 +328,8 @@ impl Plugins for Catalog {
         let done = if entry.is_ready() { self.renew(&entry) } else { self.load(&entry) };
         entry.settle(done.clone());
         done.map_err(|refusal| {
-            let word = refusal.reason().word();
-            refusal.error().clone().with_code(ErrorCode::InvalidModel).with_suffix(&format!(" ({word})"))
+            let code = if refusal.reason().has_run() { ErrorCode::EngineFailed } else { ErrorCode::Unsupported };
+            refusal.error().clone().with_code(code).with_suffix(&format!(" ({})", refusal.reason().word()))
         })?;
         Ok(entry.view(&*self.clock))
     }

@@ -112,6 +112,9 @@ struct Current {
 /// A process of another library, ready and not yet used.
 pub(crate) struct Prepared(Current, Worker);
 
+/// Inputs, who may leave, and how long it may take.
+type Asked<'a> = (&'a [(&'a str, &'a Tensor)], Option<&'a Cancel>, Duration);
+
 /// How a call of a worker ended, if not well.
 enum Fault {
     /// The plugin said so; the worker is well.
@@ -238,15 +241,28 @@ impl Isolated {
     /// What the plugin said; `DeadlineExceeded` when it was stopped; `NotReady` when its process died or lied;
     /// `BreakerOpen` after it did so too often; `TooLarge` for inputs that do not fit.
     pub fn infer(&self, inputs: &[(&str, &Tensor)], cancel: Option<&Cancel>) -> Result<Named> {
+        self.infer_within(inputs, cancel, self.around.settings.deadline)
+    }
+
+    /// As [`Self::infer`], in this time instead of the deadline of the settings.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn infer_within(
+        &self,
+        inputs: &[(&str, &Tensor)],
+        cancel: Option<&Cancel>,
+        deadline: Duration,
+    ) -> Result<Named> {
         self.counts.calls.fetch_add(1, Ordering::Relaxed);
-        let answer = self.permitted(inputs, cancel);
+        let answer = self.permitted((inputs, cancel, deadline));
         if answer.is_err() {
             self.counts.errors.fetch_add(1, Ordering::Relaxed);
         }
         answer
     }
 
-    fn permitted(&self, inputs: &[(&str, &Tensor)], cancel: Option<&Cancel>) -> Result<Named> {
+    fn permitted(&self, asked: Asked<'_>) -> Result<Named> {
         let before = self.clock.now();
         let permit = self.breaker.enter(before).map_err(|refusal| {
             let seconds = u32::try_from(refusal.retry_after.as_secs()).unwrap_or(u32::MAX).max(1);
@@ -254,7 +270,7 @@ impl Isolated {
             Error::new(ErrorCode::BreakerOpen, what).retry_after_s(seconds)
         })?;
         let mut slot = self.slot();
-        let answer = self.answer(&mut slot, inputs, cancel);
+        let answer = self.answer(&mut slot, asked);
         drop(slot);
         if matches!(answer, Err(Fault::Broken(_))) {
             self.counts.deaths.fetch_add(1, Ordering::Relaxed);
@@ -272,12 +288,7 @@ impl Isolated {
         })
     }
 
-    fn answer(
-        &self,
-        slot: &mut Option<Worker>,
-        inputs: &[(&str, &Tensor)],
-        cancel: Option<&Cancel>,
-    ) -> Result<Named, Fault> {
+    fn answer(&self, slot: &mut Option<Worker>, (inputs, cancel, deadline): Asked<'_>) -> Result<Named, Fault> {
         // One that died since the last call has taken no request with it.
         let current = self.current.load();
         let mut worker = match slot.take().filter(|worker| worker.epoch == current.epoch).and_then(Worker::alive) {
@@ -295,10 +306,10 @@ impl Isolated {
         // The caller before may have left at the last moment.
         worker.memory.set_cancel(false);
         let answer = match cancel {
-            None => self.call(&mut worker, inputs),
+            None => self.call(&mut worker, inputs, deadline),
             Some(cancel) => {
                 let memory = Arc::clone(&worker.memory);
-                cancel.with_hook(move || memory.set_cancel(true), || self.call(&mut worker, inputs))
+                cancel.with_hook(move || memory.set_cancel(true), || self.call(&mut worker, inputs, deadline))
             }
         };
         if !matches!(answer, Err(Fault::Broken(_))) {
@@ -307,11 +318,11 @@ impl Isolated {
         answer
     }
 
-    fn call(&self, worker: &mut Worker, inputs: &[(&str, &Tensor)]) -> Result<Named, Fault> {
+    fn call(&self, worker: &mut Worker, inputs: &[(&str, &Tensor)], deadline: Duration) -> Result<Named, Fault> {
         let nanos = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
         worker.calls += 1;
         let mut lead = worker.calls.to_le_bytes().to_vec();
-        lead.extend(nanos(self.around.settings.deadline).to_le_bytes());
+        lead.extend(nanos(deadline).to_le_bytes());
         let items: Vec<Item<'_>> = inputs.iter().map(|(name, tensor)| Item::of(name, tensor)).collect();
         worker.memory.request().put(&lead, &items).map_err(Fault::Said)?;
         worker.reply.hear();
@@ -319,15 +330,17 @@ impl Isolated {
         worker.request.ring().map_err(system)?;
         let wait = |span| control::either(worker.reply.file(), &worker.pidfd, Some(nanos(span))).map_err(system);
         let mut late = false;
-        let (mut answered, mut dead) = wait(self.around.settings.deadline)?;
+        let (mut answered, mut dead) = wait(deadline)?;
         if !answered && !dead {
             late = true;
             worker.memory.set_cancel(true);
-            (answered, dead) = wait(self.around.settings.grace)?;
+            // A caller in a hurry does not cost the others a process: it has the plugin's own time before it is killed.
+            let rest = self.around.settings.deadline.saturating_sub(deadline);
+            (answered, dead) = wait(rest + self.around.settings.grace)?;
         }
         let told = worker.memory.cancel().swap(0, Ordering::Relaxed) != 0;
-        let deadline = || {
-            let what = format!("plugin {} did not answer in {} ms", self.around.name, self.around.settings.deadline.as_millis());
+        let late_error = || {
+            let what = format!("plugin {} did not answer in {} ms", self.around.name, deadline.as_millis());
             Error::new(ErrorCode::DeadlineExceeded, what)
         };
         if dead && !answered {
@@ -335,13 +348,15 @@ impl Isolated {
         }
         if !answered {
             worker.kill();
-            return Err(Fault::Broken(deadline().hint("its process did not stop when it was told to, and was killed")));
+            return Err(Fault::Broken(
+                late_error().hint("its process did not stop when it was told to, and was killed"),
+            ));
         }
         worker.reply.hear();
         let answer = self.read(worker);
         match answer {
-            Err(Fault::Said(_)) if late => Err(Fault::Said(deadline())),
-            Ok(_) if late && told => Err(Fault::Said(deadline())),
+            Err(Fault::Said(_)) if late => Err(Fault::Said(late_error())),
+            Ok(_) if late && told => Err(Fault::Said(late_error())),
             other => other,
         }
     }

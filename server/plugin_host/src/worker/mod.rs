@@ -23,9 +23,9 @@ mod process;
 mod serve;
 
 pub(crate) use control::{Offer, Task};
+pub(crate) use isolated::order;
 pub use isolated::{Counts, Isolated, WorkerSettings};
-pub(crate) use isolated::{Prepared, order};
+pub use memory::Named;
 pub(crate) use process::Around;
 pub use process::WorkerProgram;
-pub use memory::Named;
 pub use serve::serve;

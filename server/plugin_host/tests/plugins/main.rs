@@ -6,6 +6,7 @@
 //! | `refusing` | every kind of bad library, and that nothing of it ran |
 //! | `calling` | calls through the interface, also by the examples in C and Rust |
 //! | `reloading` | generations and swaps |
+//! | `listing` | the catalog of a running server: states, opened components, reloads |
 //! | `isolating` | the same in a process of its own, and all that may happen to it |
 #![allow(
     clippy::expect_used,
@@ -17,6 +18,7 @@
 
 mod calling;
 mod isolating;
+mod listing;
 mod refusing;
 mod reloading;
 mod support;
