@@ -71,3 +71,22 @@ impl Services for Told {
         Box::new(Self { plugin: plugin.to_owned(), clock: Arc::clone(&self.clock) })
     }
 }
+
+/// Services for who only looks: nothing that is hosted by them runs.
+struct Deaf;
+
+impl Services for Deaf {
+    fn log(&self, _level: LogLevel, _message: &str) {}
+    fn metric(&self, _kind: MetricKind, _name: &str, _value: f64, _labels_json: &str) {}
+    fn now_ns(&self) -> u64 {
+        0
+    }
+    fn of(&self, _plugin: &str) -> Box<dyn Services> {
+        deaf()
+    }
+}
+
+/// Services for who only looks.
+pub(crate) fn deaf() -> Box<dyn Services> {
+    Box::new(Deaf)
+}

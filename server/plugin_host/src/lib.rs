@@ -47,3 +47,9 @@ pub use refusal::{Reason, Refusal, Verdict};
 pub use services::{LentModel, LogLevel, MetricKind, Services};
 pub use values::Values;
 pub use worker::{Counts, Isolated, WorkerProgram, WorkerSettings};
+
+/// The version of the interface, as manifests have it: `0.1`.
+#[must_use]
+pub fn abi_version() -> String {
+    format!("{}.{}", candor_plugin_abi::ABI_MAJOR, candor_plugin_abi::ABI_MINOR)
+}

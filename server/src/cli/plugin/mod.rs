@@ -2,8 +2,43 @@
 //!
 //! | module | what it does |
 //! |---|---|
+//! | `new` | a folder to begin with |
+//! | `pin` | the entry of `plugins.allow` for a plugin |
+//! | `list`, `info` | the plugins of a folder or of a server; everything about one |
 //! | `worker` | the process that a plugin runs in |
 
+mod info;
+mod list;
+mod new;
+mod pin;
 mod worker;
 
+use clap::Subcommand;
+
+use super::problem::Done;
 pub(super) use worker::run as run_worker;
+
+#[derive(Subcommand)]
+pub(super) enum PluginCommand {
+    /// Begin a plugin: a folder that compiles and passes `check`.
+    #[command(after_help = new::EXAMPLES)]
+    New(new::NewArgs),
+    /// Print the entry that allows a plugin.
+    #[command(after_help = pin::EXAMPLES)]
+    Pin(pin::PinArgs),
+    /// List plugins: those of a folder, or of a running server.
+    #[command(after_help = list::EXAMPLES)]
+    List(list::ListArgs),
+    /// Say everything about one plugin.
+    #[command(after_help = info::EXAMPLES)]
+    Info(info::InfoArgs),
+}
+
+pub(super) fn run(command: &PluginCommand) -> Done {
+    match command {
+        PluginCommand::New(args) => new::run(args),
+        PluginCommand::Pin(args) => pin::run(args),
+        PluginCommand::List(args) => list::run(args),
+        PluginCommand::Info(args) => info::run(args),
+    }
+}
