@@ -9,7 +9,7 @@ fn run(args: &[&str]) -> Said {
     process::run(BINARY, args, &[("COLUMNS", "100")])
 }
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 23] = [
     "",
     "serve",
     "model",
@@ -21,6 +21,12 @@ const COMMANDS: [&str; 17] = [
     "probe",
     "bench",
     "bench cache",
+    "plugin",
+    "plugin new",
+    "plugin check",
+    "plugin pin",
+    "plugin list",
+    "plugin info",
     "doctor",
     "config",
     "config show",

@@ -13,6 +13,7 @@
 //! | [`call`], `arena`, [`values`] | one call; memory for outputs; tensors there and back |
 //! | [`worker`] | the same library in a process of its own |
 //! | [`catalog`] | the plugins of a running server, each with its state and counts |
+//! | [`check`] | whether a plugin keeps the contract |
 //! | [`services`] | log, metrics, clock, the model that is lent |
 //! | [`refusal`] | why a plugin is not loaded |
 
@@ -20,6 +21,7 @@ pub mod allow;
 mod arena;
 pub mod call;
 pub mod catalog;
+pub mod check;
 pub mod elf;
 pub mod file;
 pub mod host;

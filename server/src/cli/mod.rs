@@ -107,6 +107,9 @@ SIGTERM: not ready, drain, stop. Another signal, a second later or more, ends at
     /// The process that a plugin runs in.
     #[command(hide = true)]
     PluginWorker,
+    /// The process of one check of a plugin.
+    #[command(hide = true)]
+    PluginCheckChild(plugin::CheckChildArgs),
     /// Try out what a choice would cost, without a server.
     Bench {
         #[command(subcommand)]
@@ -164,6 +167,7 @@ fn run(command: &Command) -> Done {
         Command::ProbeChild(args) => probe::run_child(args),
         Command::Plugin { command } => plugin::run(command),
         Command::PluginWorker => plugin::run_worker(),
+        Command::PluginCheckChild(args) => plugin::run_check_child(args),
         Command::Bench { command } => bench::run(command),
         Command::Doctor(args) => doctor::run(args),
         Command::Config { command } => configuration::run(command),

@@ -43,6 +43,7 @@ use crate::{
 };
 use entry::{Entry, Running};
 pub use opened::Opened;
+pub(crate) use opened::signature;
 
 /// Where plugins are, and how they are kept.
 #[derive(Debug, Clone)]

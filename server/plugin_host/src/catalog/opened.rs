@@ -185,7 +185,7 @@ impl Component for Opened {
 }
 
 /// Reads what a component tells of itself.
-fn signature(json: &str) -> Result<Signature, String> {
+pub(crate) fn signature(json: &str) -> Result<Signature, String> {
     #[derive(serde::Deserialize)]
     struct Told {
         #[serde(default)]

@@ -3,10 +3,12 @@
 //! | module | what it does |
 //! |---|---|
 //! | `new` | a folder to begin with |
+//! | `check` | whether it keeps the contract |
 //! | `pin` | the entry of `plugins.allow` for a plugin |
 //! | `list`, `info` | the plugins of a folder or of a server; everything about one |
 //! | `worker` | the process that a plugin runs in |
 
+mod check;
 mod info;
 mod list;
 mod new;
@@ -16,6 +18,7 @@ mod worker;
 use clap::Subcommand;
 
 use super::problem::Done;
+pub(super) use check::ChildArgs as CheckChildArgs;
 pub(super) use worker::run as run_worker;
 
 #[derive(Subcommand)]
@@ -23,6 +26,9 @@ pub(super) enum PluginCommand {
     /// Begin a plugin: a folder that compiles and passes `check`.
     #[command(after_help = new::EXAMPLES)]
     New(new::NewArgs),
+    /// Check whether a plugin keeps the contract: memory, claims, configurations, its kind.
+    #[command(after_help = check::EXAMPLES)]
+    Check(check::CheckArgs),
     /// Print the entry that allows a plugin.
     #[command(after_help = pin::EXAMPLES)]
     Pin(pin::PinArgs),
@@ -37,8 +43,13 @@ pub(super) enum PluginCommand {
 pub(super) fn run(command: &PluginCommand) -> Done {
     match command {
         PluginCommand::New(args) => new::run(args),
+        PluginCommand::Check(args) => check::run(args),
         PluginCommand::Pin(args) => pin::run(args),
         PluginCommand::List(args) => list::run(args),
         PluginCommand::Info(args) => info::run(args),
     }
+}
+
+pub(super) fn run_check_child(args: &CheckChildArgs) -> Done {
+    check::run_child(args)
 }
