@@ -1,6 +1,7 @@
 /* A plugin that is right, with a switch for everything that `candor plugin check` looks for. Compiled with -D. */
 #include <math.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -20,6 +21,9 @@ struct candor_instance {
 };
 
 static unsigned long long calls;
+#ifdef LEAKS
+static char *volatile lost; /* or the compiler would do without it */
+#endif
 static const candor_host *the_host;
 
 static candor_status fail(candor_call *call, candor_status status, const char *why) {
@@ -44,7 +48,8 @@ static candor_status create(const candor_host *host, candor_call *call, candor_s
   candor_instance *instance = calloc(1, sizeof *instance);
   instance->factor = config.len > 3 ? 2 : 1;
 #ifdef LEAKS
-  memset(malloc(256), 1, 256);
+  lost = malloc(256);
+  memset(lost, 1, 256);
 #endif
 #ifdef LEAVES_THREAD
   pthread_t thread;
@@ -106,8 +111,7 @@ static candor_status run(candor_instance *instance, candor_call *call, const can
 #endif
 #ifdef RACES
     instance->shared = value;
-    for (volatile int spin = 0; spin < 30; spin++) {
-    }
+    sched_yield();
     value = instance->shared;
 #endif
     to[at] = value * instance->factor;

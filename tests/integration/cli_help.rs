@@ -9,7 +9,7 @@ fn run(args: &[&str]) -> Said {
     process::run(BINARY, args, &[("COLUMNS", "100")])
 }
 
-const COMMANDS: [&str; 23] = [
+const COMMANDS: [&str; 24] = [
     "",
     "serve",
     "model",
@@ -25,6 +25,7 @@ const COMMANDS: [&str; 23] = [
     "plugin new",
     "plugin check",
     "plugin pin",
+    "plugin bench",
     "plugin list",
     "plugin info",
     "doctor",

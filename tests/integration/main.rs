@@ -27,6 +27,7 @@
 //! | `cli_help`, `cli_model`, `cli_infer`, `cli_doctor` | what the subcommands say, as snapshots |
 //! | `cli_paths` | folders that are easily mistaken for each other |
 //! | `cli_plugin` | plugins: begun, checked, pinned |
+//! | `plugins` | plugins of a running server: listed, loaded anew, counted |
 //! | `openapi` | the document and the server say the same |
 //! | `contracts` | the wire contracts of other servers, by what their own documents say |
 //! | `grpc_infer`, `grpc_stream` | inference over gRPC: golden pairs, errors, streams |
@@ -79,6 +80,7 @@ mod lifecycle;
 mod memory;
 mod openapi;
 mod overload;
+mod plugins;
 mod predict;
 mod refusal;
 mod registry;

@@ -90,16 +90,7 @@ impl Catalog {
         services: Arc<dyn Services>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        let host = PluginHost::new(settings.host.clone(), Box::new(Arc::clone(&services)));
-        let catalog = Self {
-            host,
-            settings,
-            services,
-            clock,
-            entries: RwLock::default(),
-            offers: Mutex::default(),
-            changing: Mutex::new(()),
-        };
+        let catalog = Self::empty(settings, services, clock);
         for one in built_in {
             let entry = Entry::built_in(one.name);
             entry.settle(catalog.host.compiled_in(one.name, one.version, one.module).map(|plugin| {
@@ -115,6 +106,29 @@ impl Catalog {
             entry.settle(catalog.load(&entry));
             catalog.add(entry);
         }
+        catalog
+    }
+
+    fn empty(settings: CatalogSettings, services: Arc<dyn Services>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            host: PluginHost::new(settings.host.clone(), Box::new(Arc::clone(&services))),
+            settings,
+            services,
+            clock,
+            entries: RwLock::default(),
+            offers: Mutex::default(),
+            changing: Mutex::new(()),
+        }
+    }
+
+    /// As [`Self::start`], of one plugin of the folder and nothing else.
+    #[must_use]
+    pub fn of_one(settings: CatalogSettings, name: &str, services: Arc<dyn Services>, clock: Arc<dyn Clock>) -> Self {
+        let catalog = Self::empty(settings, services, clock);
+        let folder = catalog.settings.folder.as_ref().map(|folder| folder.join(name));
+        let entry = Entry::in_folder(name, folder.unwrap_or_default());
+        entry.settle(catalog.load(&entry));
+        catalog.add(entry);
         catalog
     }
 

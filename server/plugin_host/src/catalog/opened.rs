@@ -115,7 +115,7 @@ impl Opened {
     ///
     /// # Errors
     /// `Tables` for a description that cannot be read.
-    pub(super) fn signature(&self) -> Verdict<Option<Signature>> {
+    pub(crate) fn signature(&self) -> Verdict<Option<Signature>> {
         let json = match &self.place {
             Place::Apart(isolated) => isolated.described(),
             Place::Here(live) => {

@@ -27,10 +27,13 @@ mod subject;
 
 use std::path::Path;
 
+use candor_domain::{Plugins as _, Result, Tensor};
 use serde::{Deserialize, Serialize};
 
 pub use still::look;
 use subject::Subject;
+
+use crate::catalog::{Catalog, Opened};
 
 /// How a check went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,4 +139,21 @@ pub fn ended(component: &str, id: &str, how: &str) -> Finding {
     // No host is older than the interface's first version yet.
     let mark = if id == "host.older" { Mark::Warn } else { Mark::Fail };
     Finding { component: component.to_owned(), ..Finding::new(id, mark, format!("its process {how}: {means}")) }
+}
+
+/// The configuration that a component's schema gives as an example.
+#[must_use]
+pub fn example_config(catalog: &Catalog, component: &str) -> Option<String> {
+    let components = catalog.plugins().into_iter().flat_map(|plugin| plugin.components);
+    components.into_iter().find(|one| one.id == component).map(|one| subject::example(&one.config_schema))
+}
+
+/// Inputs that a component takes, with this number of rows.
+///
+/// # Errors
+/// When what it tells of itself cannot be.
+pub fn tensors(opened: &Opened, kind: &str, rows: i64) -> Result<Vec<(String, Tensor)>> {
+    let signature = opened.signature().map_err(|refusal| refusal.error().clone())?;
+    let samples = sample::inputs(signature.as_ref(), kind);
+    samples.into_iter().map(|sample| Ok((sample.name.clone(), sample.rows(rows).tensor()?))).collect()
 }

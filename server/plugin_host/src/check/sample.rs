@@ -3,7 +3,7 @@
 //! Made of what a component tells of itself, or of what its kind says. It does not call anything.
 #![allow(unsafe_code, reason = "strings lie as pointers in guarded memory")]
 
-use candor_domain::{Datatype, Signature, TensorSpec};
+use candor_domain::{Datatype, Result, Shape, Signature, Tensor, TensorData, TensorSpec};
 use candor_plugin_abi as abi;
 
 use super::guard::Guarded;
@@ -57,6 +57,17 @@ impl Sample {
             Some((_, rest)) => self.shaped(&[&[rows], rest].concat()),
             None => self.clone(),
         }
+    }
+
+    /// The same as a tensor of the server's.
+    pub(super) fn tensor(&self) -> Result<Tensor> {
+        let elements = self.dims.iter().map(|dim| usize::try_from(*dim).unwrap_or(0)).product();
+        let data = if self.datatype == Datatype::Bytes {
+            TensorData::Bytes((0..elements).map(|at| format!("text {at}")).collect())
+        } else {
+            values::copied(self.datatype, elements, &self.bytes)?
+        };
+        Tensor::new(Shape::new(&self.dims)?, data)
     }
 
     /// The same with every element this one.
@@ -117,8 +128,8 @@ pub(super) fn inputs(signature: Option<&Signature>, kind: &str) -> Vec<Sample> {
 pub(super) struct Given {
     pub values: Vec<abi::Value>,
     memory: Vec<Guarded>,
-    // What the values point to besides. Boxed, so that it does not move.
-    _dims: Vec<Box<([i64; RANK_MAX], [i64; RANK_MAX])>>,
+    // What the values point to besides: sizes and steps of each.
+    _dims: Vec<Vec<i64>>,
     _names: Vec<String>,
     _strings: Vec<Vec<String>>,
 }
@@ -162,11 +173,10 @@ impl Given {
         if matches!(spot, Spot::End | Spot::Start) {
             memory.seal()?;
         }
-        let mut dims = Box::new(([0; RANK_MAX], values::row_major(&sample.dims)));
-        dims.0.iter_mut().zip(&sample.dims).for_each(|(slot, dim)| *slot = *dim);
-        if spot == Spot::Spread {
-            dims.1.iter_mut().for_each(|step| *step *= 2);
-        }
+        let mut dims = vec![0; RANK_MAX];
+        dims.iter_mut().zip(&sample.dims).for_each(|(slot, dim)| *slot = *dim);
+        let wide = if spot == Spot::Spread { 2 } else { 1 };
+        dims.extend(values::row_major(&sample.dims).map(|step| step * wide));
         let name = sample.name.clone();
         self.values.push(abi::Value {
             name: abi::Str::of(&name),
@@ -175,8 +185,8 @@ impl Given {
                 device: abi::Device::CPU,
                 ndim: i32::try_from(sample.dims.len()).unwrap_or(0),
                 dtype,
-                shape: dims.0.as_ptr(),
-                strides: dims.1.as_ptr(),
+                shape: dims.as_ptr(),
+                strides: dims.as_ptr().wrapping_add(RANK_MAX),
                 byte_offset: shift as u64,
             },
             flags: 0,

@@ -65,7 +65,7 @@ impl Tail {
 struct Asked {
     outputs: Vec<(String, Datatype, Vec<i64>, Guarded)>,
     strings: Vec<Output>,
-    dims: Vec<Box<[i64; 2 * RANK_MAX]>>,
+    dims: Vec<Vec<i64>>,
     artifacts: Vec<(String, Vec<u8>)>,
     error: String,
     lent: Vec<Given>,
@@ -197,7 +197,7 @@ unsafe extern "C" fn output(
     // Aligned as the interface promises, so that up to 63 bytes lie behind it; a canary watches them.
     let Ok(memory) = Guarded::new(bytes, 64, true) else { return abi::RESOURCE };
     memory.zero();
-    let mut kept = Box::new([0; 2 * RANK_MAX]);
+    let mut kept = vec![0; 2 * RANK_MAX];
     kept.iter_mut().zip(&dims).for_each(|(slot, dim)| *slot = *dim);
     kept.iter_mut().skip(RANK_MAX).zip(values::row_major(&dims)).for_each(|(slot, step)| *slot = step);
     let tensor = abi::Tensor {

@@ -3,11 +3,13 @@
 //! | module | what it does |
 //! |---|---|
 //! | `new` | a folder to begin with |
+//! | `bench` | what a call costs |
 //! | `check` | whether it keeps the contract |
 //! | `pin` | the entry of `plugins.allow` for a plugin |
 //! | `list`, `info` | the plugins of a folder or of a server; everything about one |
 //! | `worker` | the process that a plugin runs in |
 
+mod bench;
 mod check;
 mod info;
 mod list;
@@ -32,6 +34,9 @@ pub(super) enum PluginCommand {
     /// Print the entry that allows a plugin.
     #[command(after_help = pin::EXAMPLES)]
     Pin(pin::PinArgs),
+    /// Measure what a call costs, in this process and in one of its own.
+    #[command(after_help = bench::EXAMPLES)]
+    Bench(bench::BenchArgs),
     /// List plugins: those of a folder, or of a running server.
     #[command(after_help = list::EXAMPLES)]
     List(list::ListArgs),
@@ -45,6 +50,7 @@ pub(super) fn run(command: &PluginCommand) -> Done {
         PluginCommand::New(args) => new::run(args),
         PluginCommand::Check(args) => check::run(args),
         PluginCommand::Pin(args) => pin::run(args),
+        PluginCommand::Bench(args) => bench::run(args),
         PluginCommand::List(args) => list::run(args),
         PluginCommand::Info(args) => info::run(args),
     }
