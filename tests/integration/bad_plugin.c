@@ -26,6 +26,10 @@ static char *volatile lost; /* or the compiler would do without it */
 #endif
 static const candor_host *the_host;
 
+#ifdef EXPORTS
+CANDOR_EXPORT int helper(void) { return 1; }
+#endif
+
 static candor_status fail(candor_call *call, candor_status status, const char *why) {
   candor_str message = {why, strlen(why)};
   if (CANDOR_HAS(call->fns, set_error)) call->fns->set_error(call, status, message);

@@ -7,7 +7,10 @@ use candor_tests::{Plan, Request, TestServer, counters::scrape, process, server:
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{cli_plugin::bad, lifecycle::BINARY};
+use super::{
+    cli_plugin::{bad, begun, make},
+    lifecycle::BINARY,
+};
 
 /// A server over this folder of plugins, whose processes are those of the real command line.
 fn plan(root: &TempDir) -> Plan {
@@ -15,6 +18,19 @@ fn plan(root: &TempDir) -> Plan {
     let store = plan.scratch().join("store");
     plan.set(&format!("plugins.folder={}", root.path().display()))
         .set(&format!("plugins.state_folder={}", store.display()))
+        .change(|settings| settings.plugins.worker.program = BINARY.into())
+}
+
+/// The same with a plugin that the document's examples name.
+pub(super) fn with_acme_scale(plan: Plan) -> Plan {
+    let root = plan.scratch().join("plugins");
+    fs::create_dir(&root).unwrap();
+    let folder = begun(&root.join("acme-scale"), "transform", "c");
+    make(&folder, &root);
+    let store = plan.scratch().join("store");
+    plan.set(&format!("plugins.folder={}", root.display()))
+        .set(&format!("plugins.state_folder={}", store.display()))
+        .set("plugins.dev=true")
         .change(|settings| settings.plugins.worker.program = BINARY.into())
 }
 

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
 
 use super::paging::Page;
-use crate::openapi::names::{PluginPlaceText, PluginStateText};
+use crate::openapi::names::PluginStateText;
 
 /// Which plugins a list shows.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -64,14 +64,14 @@ pub struct PluginBody {
     #[schema(example = "acme-scale")]
     pub name: String,
     /// `ready`; `refused` before anything of it ran; `failed` when it was run.
-    #[schema(value_type = PluginStateText, example = "ready")]
+    #[schema(example = "ready")]
     pub state: &'static str,
     /// Why it is not ready, or what was wrong with the last attempt to load it anew.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub reason: Option<PluginReason>,
     /// Where it runs: `built-in`, in a `process` of its own, or `in_process`: with everything that the server may do.
-    #[schema(value_type = PluginPlaceText, example = "process")]
+    #[schema(example = "process")]
     pub isolation: &'static str,
     /// Its version.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -142,7 +142,7 @@ pub struct ComponentBody {
     #[schema(example = json!(["transform"]))]
     pub kinds: Vec<String>,
     /// The JSON Schema of its configuration.
-    #[schema(value_type = Object, example = json!({"type": "object"}))]
+    #[schema(value_type = Value, example = json!({"type": "object"}))]
     pub config_schema: Value,
     /// Whether several threads may call one instance.
     #[schema(example = true)]

@@ -77,7 +77,7 @@ pub use twin::twin;
         handlers::docs::openapi_30_json,
         handlers::problems::page,
     ),
-    components(schemas(wire::ErrorBody, ProblemBody, names::ModelText, names::VersionText, names::StateText, names::PluginText, names::PluginStateText, names::PluginPlaceText)),
+    components(schemas(wire::ErrorBody, ProblemBody, names::ModelText, names::VersionText, names::StateText, names::PluginText, names::PluginStateText)),
     security(("token" = [])),
     modifiers(&BearerToken, &ErrorAnswers, &OptionalBodies),
 )]

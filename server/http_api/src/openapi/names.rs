@@ -40,16 +40,3 @@ pub(crate) enum PluginStateText {
     Refused,
     Failed,
 }
-
-/// Where a plugin runs.
-#[derive(ToSchema)]
-#[schema(as = PluginPlace, example = "process")]
-#[allow(dead_code, reason = "read by the derive only")]
-pub(crate) enum PluginPlaceText {
-    #[schema(rename = "built-in")]
-    BuiltIn,
-    #[schema(rename = "process")]
-    Process,
-    #[schema(rename = "in_process")]
-    InProcess,
-}

@@ -15,9 +15,9 @@ use super::{
     subject::{Subject, example},
 };
 
-/// How long instances are made and ended.
-const LEAK_NS: u64 = 3_000_000_000;
-const LEAK_INSTANCES: usize = 20_000;
+/// How long instances are made and ended, and how many at least and at most.
+const LEAK_NS: u64 = 1_500_000_000;
+const LEAK_INSTANCES: (usize, usize) = (5_000, 20_000);
 /// What may grow, in bytes per instance: less than the smallest leak that is worth a name.
 const LEAK_BYTES: f64 = 64.0;
 const CANCEL_NS: u64 = 100_000_000;
@@ -107,16 +107,16 @@ pub(super) fn memory(subject: &Subject) -> Said {
         Err(error) => return fail(error.to_string()),
     };
     let begin = stand::now_ns_here();
-    let lives = |most: usize, until: u64| -> Result<usize, String> {
+    let lives = |(least, most): (usize, usize), until: u64| -> Result<usize, String> {
         let mut made = 0;
-        while made < most && stand::now_ns_here() < until {
+        while made < least || (made < most && stand::now_ns_here() < until) {
             life(subject, given.as_ref())?;
             made += 1;
         }
         Ok(made)
     };
     // What is taken once is no leak.
-    let measured = lives(LEAK_INSTANCES / 10, begin + LEAK_NS / 4).and_then(|_| {
+    let measured = lives((LEAK_INSTANCES.0 / 10, LEAK_INSTANCES.1 / 10), begin + LEAK_NS / 4).and_then(|_| {
         let before = resident();
         Ok((before, lives(LEAK_INSTANCES, begin + LEAK_NS)?))
     });
