@@ -229,7 +229,7 @@ impl Config {
         }
         let level = |(mean, std): (&f64, &f64)| {
             let mut levels = [0.0_f32; 256];
-            for (level, byte) in levels.iter_mut().zip(0_u8..) {
+            for (level, byte) in levels.iter_mut().zip(0..=u8::MAX) {
                 #[allow(clippy::cast_possible_truncation, reason = "the nearest one is meant")]
                 let number = ((f64::from(byte) * scale - mean) / std) as f32;
                 *level = number;

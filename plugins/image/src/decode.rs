@@ -38,7 +38,9 @@ pub fn decode(file: &[u8], settings: &Settings) -> Result<Pixels> {
     let wanted = Wanted { pixels_max: settings.pixels_max, orientation: settings.orientation };
     // Decoders read what anybody has sent. A panic of theirs is an image that cannot be read.
     let decoded = catch_unwind(|| match format {
-        Some(ImageFormat::Jpeg) => JpegDecoder::new(Cursor::new(file)).map_err(broken).and_then(|one| read(one, wanted)),
+        Some(ImageFormat::Jpeg) => {
+            JpegDecoder::new(Cursor::new(file)).map_err(broken).and_then(|one| read(one, wanted))
+        }
         Some(ImageFormat::Png) => {
             let limits = wanted.limits();
             PngDecoder::with_limits(Cursor::new(file), limits).map_err(broken).and_then(|one| read(one, wanted))
@@ -72,7 +74,9 @@ fn read(mut decoder: impl ImageDecoder, wanted: Wanted) -> Result<Pixels> {
     let (width, height) = decoder.dimensions();
     let (pixels, limit) = (u64::from(width) * u64::from(height), wanted.pixels_max);
     if pixels > limit {
-        return Err(Error::invalid(format!("it has {width}x{height} pixels; at most {limit} are decoded (pixels_max)")));
+        return Err(Error::invalid(format!(
+            "it has {width}x{height} pixels; at most {limit} are decoded (pixels_max)"
+        )));
     }
     if pixels == 0 {
         return Err(Error::invalid(format!("it has {width}x{height} pixels")));
@@ -104,10 +108,10 @@ fn rgb(raw: Vec<u8>, color: ColorType) -> Result<Vec<u8>> {
         _ => 0,
     };
     let narrow = |raw: &[u8]| -> Vec<u8> { raw.chunks_exact(2).map(high).collect() };
-    let repeated = |raw: &[u8], step: usize| -> Vec<u8> {
-        raw.iter().step_by(step).flat_map(|&level| [level; 3]).collect()
-    };
-    let without_alpha = |raw: &[u8]| -> Vec<u8> { raw.chunks_exact(4).flat_map(|pixel| pixel.iter().take(3).copied()).collect() };
+    let repeated =
+        |raw: &[u8], step: usize| -> Vec<u8> { raw.iter().step_by(step).flat_map(|&level| [level; 3]).collect() };
+    let without_alpha =
+        |raw: &[u8]| -> Vec<u8> { raw.chunks_exact(4).flat_map(|pixel| pixel.iter().take(3).copied()).collect() };
     #[allow(clippy::wildcard_enum_match_arm, reason = "the library may learn further types")]
     match color {
         ColorType::L8 => Ok(repeated(&raw, 1)),

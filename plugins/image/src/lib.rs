@@ -23,8 +23,8 @@ use candor_plugin_sdk::{
     Call, Claims, Component, Description, Error, Inputs, Port, Result, Transform, module, schema, version,
 };
 
-pub use config::{Channels, Config, Crop, Datatype, Filter, Layout, Resize};
 use config::Settings;
+pub use config::{Channels, Config, Crop, Datatype, Filter, Layout, Resize};
 use decode::Pixels;
 
 module!(transform Image);

@@ -43,8 +43,8 @@ fn refused(config: &Value, file: &[u8]) -> String {
 
 /// How far two decoders of JPEG may be apart, in levels of 256: the standard leaves the rounding to them, and what
 /// colours between two samples are. Largest and mean difference that were seen, with some room.
-const JPEG_LARGEST: i32 = 8;
-const JPEG_MEAN: f64 = 1.0;
+const JPEG_LARGEST: i32 = 4;
+const JPEG_MEAN: f64 = 0.5;
 
 #[test]
 fn tensors_are_those_of_pillow() {
@@ -73,7 +73,6 @@ fn tensors_are_those_of_pillow() {
         let apart: Vec<i32> = got.iter().zip(&expected).map(|(a, b)| (i32::from(*a) - i32::from(*b)).abs()).collect();
         let largest = apart.iter().copied().max().unwrap();
         let mean = f64::from(apart.iter().sum::<i32>()) / f64::from(u32::try_from(apart.len()).unwrap());
-        println!("{name} {config}: largest {largest}, mean {mean:.3}");
         assert!(largest <= JPEG_LARGEST && mean <= JPEG_MEAN, "{name} {config}: largest {largest}, mean {mean}");
     }
 }
@@ -91,7 +90,7 @@ fn images_of_a_request_must_come_out_equal() {
 
     let whole = open(&json!({}));
     let error = whole.run(&[files(&[&large, &small])]).err().unwrap();
-    assert!(error.message().starts_with("row 1 has 24x16 pixels and row 0 has 61x47"), "{error}");
+    assert!(error.message().starts_with("row 1 has 24x16 pixels and row 0 has 41x31"), "{error}");
     assert_eq!(whole.run(&[files(&[])]).unwrap().output("pixel_values").shape, [0, 3, 0, 0]);
     assert_eq!(crop.run(&[files(&[])]).unwrap().output("pixel_values").shape, [0, 3, 16, 16]);
 }
@@ -125,15 +124,15 @@ fn bombs_are_refused_by_what_they_say_of_themselves() {
     assert!(refused(&plain, &large).contains("65535x65535 pixels; at most 25000000 are decoded"));
 
     let photo = read("photo.png");
-    assert!(one(&json!({"pixels_max": 61 * 47}), &photo).is_ok());
-    let message = refused(&json!({"pixels_max": 61 * 47 - 1}), &photo);
-    assert!(message.contains("61x47 pixels; at most 2866 are decoded (pixels_max)"), "{message}");
+    assert!(one(&json!({"pixels_max": 41 * 31}), &photo).is_ok());
+    let message = refused(&json!({"pixels_max": 41 * 31 - 1}), &photo);
+    assert!(message.contains("41x31 pixels; at most 1270 are decoded (pixels_max)"), "{message}");
     assert!(one(&json!({"bytes_max": photo.len()}), &photo).is_ok());
     let message = refused(&json!({"bytes_max": photo.len() - 1}), &photo);
     assert!(message.ends_with("are read (bytes_max)"), "{message}");
     // What is small may be asked to become large.
     let message = refused(&json!({"resize": {"shortest": 8000}}), &photo);
-    assert!(message.contains("resizing it takes 83064000; at most 25000000 are made"), "{message}");
+    assert!(message.contains("resizing it takes 84640000; at most 25000000 are made"), "{message}");
     assert!(one(&json!({"resize": {"shortest": 5000}, "crop": {"width": 4, "height": 4}}), &photo).is_ok());
 }
 
@@ -146,7 +145,7 @@ fn what_is_no_image_is_refused() {
     assert!(refused(&plain, &png_header(4, 4)).contains("it cannot be decoded"));
     assert!(refused(&plain, b"\xff\xd8\xff\xe0").contains("it cannot be decoded"));
     let message = refused(&json!({"crop": {"width": 100, "height": 1}}), &read("photo.png"));
-    assert_eq!(message, "row 0 of `image`: it has 61x47 pixels, and `crop` wants 100x1");
+    assert_eq!(message, "row 0 of `image`: it has 41x31 pixels, and `crop` wants 100x1");
     let wide = Input::strings("image", &[1, 2], &["a", "b"]);
     let error = open(&plain).run(&[wide]).err().unwrap();
     assert_eq!(error.message(), "`image` has the shape [1, 2], expected one file for each row");
@@ -157,7 +156,10 @@ fn configurations_that_cannot_be_are_refused() {
     for (config, says) in [
         (json!({"resize": {"shortest": 0}}), "`shortest` is 0; expected 1 to 8192"),
         (json!({"resize": {"width": 10, "height": 9000}}), "a `height` is 9000"),
-        (json!({"resize": {"shortest": 10}, "crop": {"width": 11, "height": 1}}), "`crop` is 11x1, and `resize` gives 10x10"),
+        (
+            json!({"resize": {"shortest": 10}, "crop": {"width": 11, "height": 1}}),
+            "`crop` is 11x1, and `resize` gives 10x10",
+        ),
         (json!({"resize": {"short": 10}}), "configuration: "),
         (json!({"mean": [0.5]}), "`mean` has 1 numbers; expected 3"),
         (json!({"std": [1, 0, 1]}), "every number of `std` above 0"),

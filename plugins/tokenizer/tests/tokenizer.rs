@@ -176,7 +176,10 @@ fn configurations_that_cannot_be_are_refused() {
     assert!(broken.message().starts_with("`tokenizer`: "), "{broken}");
     // A file is the host's to read; this one does not.
     let named = Harness::new(&MODULE, "candor.tokenizer", r#"{"tokenizer": {"file": "t.json"}}"#).err().unwrap();
-    assert!(named.status() == Status::Unsupported && named.message().contains("put what \"t.json\" has in it"), "{named}");
+    assert!(
+        named.status() == Status::Unsupported && named.message().contains("put what \"t.json\" has in it"),
+        "{named}"
+    );
 }
 
 /// A tokenizer's file is an author's, but its numbers are not believed.

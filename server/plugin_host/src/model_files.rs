@@ -37,7 +37,8 @@ pub fn filled(schema: &str, config_json: &str, read: &dyn Fn(&str) -> Result<Vec
         let wrong = |what: String| Error::new(ErrorCode::InvalidModel, what).at(format!("configuration `{property}`"));
         let bytes = read(&file).map_err(|error| Error::new(error.code(), format!("the file '{file}': {error}")))?;
         let text = String::from_utf8(bytes).map_err(|_| wrong(format!("the file '{file}' is not UTF-8")))?;
-        *value = RawValue::from_string(text).map_err(|error| wrong(format!("the file '{file}' is no JSON: {error}")))?;
+        *value =
+            RawValue::from_string(text).map_err(|error| wrong(format!("the file '{file}' is no JSON: {error}")))?;
     }
     serde_json::to_string(&config).map_err(|error| Error::new(ErrorCode::Internal, error.to_string()))
 }
@@ -71,7 +72,9 @@ mod tests {
         // The file's own text, number for number.
         let config = filled(r#"{"t": {"file": "t.json"}, "n": 1.0}"#);
         assert_eq!(config, r#"{"n":1.0,"t":{"score": -1.2300000000000000001, "big": 18446744073709551615}}"#);
-        for left in [r#"{"u":{"file":"t.json"}}"#, r#"{"t":{"file":"t.json","a":1}}"#, r#"{"t":{"model":1}}"#, "[1]", "{"] {
+        for left in
+            [r#"{"u":{"file":"t.json"}}"#, r#"{"t":{"file":"t.json","a":1}}"#, r#"{"t":{"model":1}}"#, "[1]", "{"]
+        {
             assert_eq!(filled(left), left);
         }
         assert_eq!(super::filled("{}", r#"{"t": {"file": "t.json"}}"#, &read).unwrap(), r#"{"t": {"file": "t.json"}}"#);

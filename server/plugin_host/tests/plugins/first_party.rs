@@ -135,9 +135,8 @@ fn they_answer_from_libraries_and_in_processes_of_their_own_as_when_compiled_in(
         let version = fs::read_to_string(folder.join("plugin.toml")).unwrap();
         assert!(version.contains(&format!("version = \"{}\"", env!("CARGO_PKG_VERSION"))), "{name}: {version}");
         let compiled = host.compiled_in(&format!("{name}-compiled"), env!("CARGO_PKG_VERSION"), plugin.module).unwrap();
-        let infos = |plugin: &Plugin| {
-            plugin.current().module.components.iter().map(|one| one.info.clone()).collect::<Vec<_>>()
-        };
+        let infos =
+            |plugin: &Plugin| plugin.current().module.components.iter().map(|one| one.info.clone()).collect::<Vec<_>>();
         assert_eq!(infos(&loaded), infos(&compiled), "{name}");
 
         let processes = bench.host(AllowList { dev: false, allow: vec![apart] });
@@ -147,10 +146,14 @@ fn they_answer_from_libraries_and_in_processes_of_their_own_as_when_compiled_in(
             assert_eq!(answer(&loaded, case), expected, "{}", case.component);
             let program =
                 WorkerProgram { program: env!("CARGO_BIN_EXE_plugin-worker-under-test").into(), arguments: vec![] };
-            let settings =
-                WorkerSettings { deadline: Duration::from_secs(60), start: Duration::from_secs(60), ..WorkerSettings::default() };
+            let settings = WorkerSettings {
+                deadline: Duration::from_secs(60),
+                start: Duration::from_secs(60),
+                ..WorkerSettings::default()
+            };
             let around = (Arc::new(Ears(Arc::clone(&bench.heard))) as _, Arc::new(ManualClock::default()) as _);
-            let isolated = processes.isolate(&folder, (case.component, &case.config), program, settings, around).unwrap();
+            let isolated =
+                processes.isolate(&folder, (case.component, &case.config), program, settings, around).unwrap();
             let inputs: Vec<(&str, &Tensor)> = case.inputs.iter().map(|(name, tensor)| (*name, tensor)).collect();
             assert_eq!(isolated.infer(&inputs, None).unwrap(), expected, "{}", case.component);
         }
