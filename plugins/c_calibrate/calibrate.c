@@ -80,14 +80,16 @@ static candor_status rows_of(candor_call *call, const candor_value *in, uint32_t
   if (!is_float || (x->dtype.bits != 32 && x->dtype.bits != 64))
     return fail(call, CANDOR_INVALID, "expected elements of the type FP32 or FP64");
   if (x->ndim < 1) return fail(call, CANDOR_INVALID, "expected one dimension at least");
-  int64_t step = 1;
-  for (int32_t dim = x->ndim - 1; dim >= 0; dim--) {
+  int64_t elements = 1, step = 1;
+  for (int32_t dim = x->ndim - 1; dim >= 0; dim--) elements *= x->shape[dim];
+  /* What has no elements has no order. */
+  for (int32_t dim = x->ndim - 1; dim >= 0 && elements > 0; dim--) {
     if (x->shape[dim] > 1 && x->strides[dim] != step) return fail(call, CANDOR_UNSUPPORTED, "expected C order");
     step *= x->shape[dim];
   }
   out->x = x;
   out->columns = x->shape[x->ndim - 1];
-  out->rows = out->columns ? step / out->columns : 0;
+  out->rows = out->columns ? elements / out->columns : 0;
   out->wide = x->dtype.bits == 64;
   return CANDOR_OK;
 }
