@@ -14,7 +14,12 @@ use crate::{
 };
 
 /// What is compiled in.
-const BUILT_IN: &[BuiltIn] = &[];
+const BUILT_IN: &[BuiltIn] = &[
+    BuiltIn { name: "ensemble", module: &candor_plugin_ensemble::MODULE },
+    BuiltIn { name: "image", module: &candor_plugin_image::MODULE },
+    BuiltIn { name: "pooling", module: &candor_plugin_pooling::MODULE },
+    BuiltIn { name: "tokenizer", module: &candor_plugin_tokenizer::MODULE },
+];
 
 /// Loads the plugins. One that is refused or fails is logged and listed, and nothing else is the worse for it.
 pub(crate) fn start(settings: &Settings, clock: &Arc<dyn Clock>) -> Catalog {

@@ -15,6 +15,7 @@
 //! | [`catalog`] | the plugins of a running server, each with its state and counts |
 //! | [`check`] | whether a plugin keeps the contract |
 //! | [`services`] | log, metrics, clock, the model that is lent |
+//! | [`model_files`] | files of a model in a configuration |
 //! | [`refusal`] | why a plugin is not loaded |
 
 pub mod allow;
@@ -29,6 +30,7 @@ pub mod instance;
 mod library;
 pub mod live;
 pub mod manifest;
+pub mod model_files;
 pub mod negotiate;
 pub mod plugin;
 pub mod refusal;

@@ -134,6 +134,8 @@ pub struct PluginReason {
 
 /// A component of a plugin.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"id": "acme.scale", "kinds": ["transform"], "config_schema": {"type": "object"},
+    "concurrent": true, "deterministic": true, "in_use": 1}))]
 pub struct ComponentBody {
     /// Its name, which models use.
     #[schema(example = "acme.scale")]
@@ -142,7 +144,7 @@ pub struct ComponentBody {
     #[schema(example = json!(["transform"]))]
     pub kinds: Vec<String>,
     /// The JSON Schema of its configuration.
-    #[schema(value_type = Value, example = json!({"type": "object"}))]
+    #[schema(value_type = Object)]
     pub config_schema: Value,
     /// Whether several threads may call one instance.
     #[schema(example = true)]

@@ -50,7 +50,7 @@ struct Known {
     refusal: Option<Refusal>,
     manifest: Option<Manifest>,
     /// Of one that is built in; otherwise the manifest says it.
-    version: Option<&'static str>,
+    version: Option<String>,
     sha256: Option<String>,
     pinned: bool,
     /// Of a plugin in processes of its own.
@@ -118,7 +118,7 @@ impl Entry {
     }
 
     /// A module that is compiled in is ready.
-    pub(super) fn built(&self, version: &'static str, plugin: Arc<Plugin>, offer: Offer) {
+    pub(super) fn built(&self, version: String, plugin: Arc<Plugin>, offer: Offer) {
         self.change(|known| {
             known.version = Some(version);
             known.generation = 1;
@@ -266,7 +266,7 @@ impl Known {
     }
 
     fn version(&self) -> Option<&str> {
-        self.version.or_else(|| self.manifest.as_ref().map(|manifest| manifest.version.as_str()))
+        self.version.as_deref().or_else(|| self.manifest.as_ref().map(|manifest| manifest.version.as_str()))
     }
 
     fn components(&self, used: &[Arc<Opened>]) -> Vec<ComponentView> {

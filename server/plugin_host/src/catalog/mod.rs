@@ -35,10 +35,11 @@ use candor_plugin_abi as abi;
 use crate::{
     host::{HostSettings, PluginHost, Verified},
     manifest::is_name,
+    model_files,
     negotiate::Isolation,
     refusal::{Reason, Refusal, Verdict},
     services::Services,
-    tables::ComponentInfo,
+    tables::{self, ComponentInfo},
     worker::{Around, Offer, Task, WorkerProgram, WorkerSettings, order},
 };
 use entry::{Entry, Running};
@@ -60,10 +61,8 @@ pub struct CatalogSettings {
 
 /// A module that is compiled into the server.
 pub struct BuiltIn {
-    /// Its plugin's name.
+    /// Its plugin's name. Its version is that of its components.
     pub name: &'static str,
-    /// Its version.
-    pub version: &'static str,
     /// Its table.
     pub module: &'static abi::Module,
 }
@@ -93,12 +92,14 @@ impl Catalog {
         let catalog = Self::empty(settings, services, clock);
         for one in built_in {
             let entry = Entry::built_in(one.name);
-            entry.settle(catalog.host.compiled_in(one.name, one.version, one.module).map(|plugin| {
+            let version = tables::check(one.module).ok().and_then(|module| Some(module.components.first()?.info.version.clone()));
+            let version = version.unwrap_or_default();
+            entry.settle(catalog.host.compiled_in(one.name, &version, one.module).map(|plugin| {
                 let offer = Offer {
                     components: plugin.current().module.components.iter().map(|one| one.info.clone()).collect(),
                     build_info: plugin.current().module.build_info.clone(),
                 };
-                entry.built(one.version, plugin, offer);
+                entry.built(version, plugin, offer);
             }));
             catalog.add(entry);
         }
@@ -316,7 +317,9 @@ impl Components for Catalog {
                 .at(format!("plugin {}", entry.name()))
                 .got(info.kinds.join(", ")));
         }
-        let component = self.take(wanted.id, wanted.config_json)?;
+        let read = |file: &str| wanted.files.read(file);
+        let config_json = model_files::filled(&info.config_schema, wanted.config_json, &read)?;
+        let component = self.take(wanted.id, &config_json)?;
         let signature = component.signature();
         let signature = signature.map_err(|refusal| refusal.error().clone().with_code(ErrorCode::InvalidModel))?;
         let (inline, deterministic) = (component.is_inline(), component.is_deterministic());

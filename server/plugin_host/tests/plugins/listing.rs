@@ -15,7 +15,7 @@ use candor_plugin_host::{
 
 use super::support::{Bench, Ears, c_example, floats, library, pin};
 
-const CENTER: BuiltIn = BuiltIn { name: "center", version: "0.1.0", module: &candor_example_center::MODULE };
+const CENTER: BuiltIn = BuiltIn { name: "center", module: &candor_example_center::MODULE };
 
 struct NoFiles;
 

@@ -5,6 +5,7 @@
 //! | `support` | builds plugins into folders and hosts them |
 //! | `refusing` | every kind of bad library, and that nothing of it ran |
 //! | `calling` | calls through the interface, also by the examples in C and Rust |
+//! | `first_party` | the plugins of this repository, three ways |
 //! | `reloading` | generations and swaps |
 //! | `listing` | the catalog of a running server: states, opened components, reloads |
 //! | `isolating` | the same in a process of its own, and all that may happen to it |
@@ -17,6 +18,7 @@
 )]
 
 mod calling;
+mod first_party;
 mod isolating;
 mod listing;
 mod refusing;
