@@ -130,10 +130,8 @@ pub(crate) fn open_stages(
 
 /// An error of a component that could not be opened. Whatever it is, the model cannot be served as it is.
 fn wrong(error: Error, at: &str, id: &str) -> Error {
-    let key = match error.code() {
-        ErrorCode::NotFound | ErrorCode::Unsupported => "component",
-        _other => "config",
-    };
+    let is_unknown = matches!(error.code(), ErrorCode::NotFound | ErrorCode::Unsupported);
+    let key = if is_unknown { "component" } else { "config" };
     let inner = error.place().map_or_else(String::new, |place| format!("{place}: "));
     let prefix = format!("the component '{id}' cannot be opened: {inner}");
     error.with_code(ErrorCode::InvalidModel).with_prefix(&prefix).at(format!("model.toml {at}.{key}"))

@@ -41,10 +41,7 @@ impl Given<'_> {
 
 /// Says whose error it is; what a member lacks, the ensemble cannot answer now.
 pub(super) fn blame(error: Error, member: &Member) -> Error {
-    let code = match error.code() {
-        ErrorCode::NotFound => ErrorCode::NotReady,
-        other => other,
-    };
+    let code = if error.code() == ErrorCode::NotFound { ErrorCode::NotReady } else { error.code() };
     let inner = error.place().map_or_else(String::new, |place| format!("{place}: "));
     error.with_code(code).with_prefix(&format!("member '{}': {inner}", member.shown())).nowhere()
 }
