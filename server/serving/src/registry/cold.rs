@@ -183,7 +183,7 @@ impl Core {
         drop(bytes);
         opened.read(model, found).map_err(not_ready)?;
         let engine = EngineId::from(&opened.engine);
-        let need = self.need(&opened.graph_sha256, opened.file_bytes, Some(&engine), model);
+        let need = self.need(&opened.files_sha256, opened.file_bytes, Some(&engine), model);
         Ok((self.body(model, found, Arc::from(opened.into_session())), need))
     }
 

@@ -55,9 +55,7 @@ pub struct Opened {
     /// What it is made of, if that is more than a graph; known once it has been read.
     pub parts: Parts,
     /// The same as `sha256` without the libraries of plugins, which may be loaded anew.
-    pub(crate) files_sha256: String,
-    /// sha256 of its graph, by which its weight is known.
-    pub(crate) graph_sha256: String,
+    pub files_sha256: String,
     cost_depends_on_values: bool,
     session: Box<dyn Session>,
     stages: Vec<Stage>,
@@ -125,8 +123,7 @@ impl Opened {
         let Chosen { loaded, engine, passed_over } = chosen;
         let LoadedModel { session, signature, properties, cost_depends_on_values } = loaded;
         let stages = stages::open_stages(&opener, &manifest.stages, &signature, &mut digest)?;
-        let graph_sha256 = sha256_of(bytes);
-        let (sha256, files_sha256) = digest.of(&graph_sha256);
+        let (sha256, files_sha256) = digest.of(&sha256_of(bytes));
         Ok(Self {
             signature,
             properties,
@@ -136,7 +133,6 @@ impl Opened {
             passed_over,
             parts: Parts::default(),
             files_sha256,
-            graph_sha256,
             // A component that does not promise to be quick runs where nobody else waits.
             cost_depends_on_values: cost_depends_on_values || stages.iter().any(|stage| !stage.made.inline),
             session,
@@ -283,7 +279,7 @@ impl Core {
         let probe = opened.probe(&manifest, (golden.as_ref(), features.as_ref().ok()), &self.settings, &*self.clock);
         let plan = Plan::new(&self.settings.batching, &manifest, &opened.signature, probe);
         let load_ms = self.clock.now().nanos_since(began) / 1_000_000;
-        let need = self.need(&opened.graph_sha256, opened.file_bytes, Some(&EngineId::from(&opened.engine)), model);
+        let need = self.need(&opened.files_sha256, opened.file_bytes, Some(&EngineId::from(&opened.engine)), model);
         let engine_was = self.remember(model, found, &opened);
         let body = self.body(model, found, Arc::from(opened.session));
         let mut parts = opened.parts;

@@ -155,7 +155,7 @@ impl PortNotes {
 }
 
 /// A component's name behind its last dot.
-pub(crate) fn short(component: &str) -> &str {
+fn short(component: &str) -> &str {
     component.rsplit('.').next().unwrap_or(component)
 }
 

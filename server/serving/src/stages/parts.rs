@@ -4,7 +4,7 @@
 //! do. It does not run anything.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt,
     sync::{
         Arc,
@@ -108,7 +108,14 @@ pub struct Parts {
 }
 
 impl Parts {
-    pub(crate) fn new(parts: Vec<Part>) -> Self {
+    /// Parts in their order. One that is called like one before it gets its role behind its name.
+    pub(crate) fn new(mut parts: Vec<Part>) -> Self {
+        let mut names = BTreeSet::new();
+        for part in &mut parts {
+            while !names.insert(part.name.clone()) {
+                part.name = format!("{} ({})", part.name, part.role.word());
+            }
+        }
         Self { parts, facts: Vec::new() }
     }
 

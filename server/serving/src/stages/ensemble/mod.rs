@@ -97,6 +97,8 @@ pub(crate) struct Ensemble {
     members: Arc<[Member]>,
     /// Names of the combiner's inputs: `y_0`, `y_1`, ….
     names: Vec<String>,
+    /// What the ensemble takes that the combiner takes too: name and place.
+    passes: Vec<(String, usize)>,
     combiner: Arc<dyn Component>,
     combiner_is_inline: bool,
     outputs: Vec<TensorSpec>,
@@ -104,8 +106,15 @@ pub(crate) struct Ensemble {
 }
 
 impl Ensemble {
-    fn combine(&self, answers: &[Tensor], wanted: &[usize], run: &Run<'_>) -> Result<Vec<Tensor>> {
-        let named: Vec<(&str, &Tensor)> = self.names.iter().map(String::as_str).zip(answers).collect();
+    fn combine(
+        &self,
+        (answers, inputs): (&[Tensor], &[Tensor]),
+        wanted: &[usize],
+        run: &Run<'_>,
+    ) -> Result<Vec<Tensor>> {
+        let mut named: Vec<(&str, &Tensor)> = self.names.iter().map(String::as_str).zip(answers).collect();
+        let passed = self.passes.iter().filter_map(|(name, place)| Some((name.as_str(), inputs.get(*place)?)));
+        named.extend(passed);
         let caller = Caller::new(&self.source, run);
         let models = (!self.combiner_is_inline).then_some(&caller as &dyn candor_domain::Models);
         let call = ComponentCall { cancel: run.cancel, deadline: run.deadline, models };
@@ -128,7 +137,7 @@ impl Session for Ensemble {
         }
         let answers = share::ask_all(&self.members, &self.source, inputs, run)?;
         let began = run.clock.now();
-        let outputs = caught(|| self.combine(&answers, wanted, run));
+        let outputs = caught(|| self.combine((&answers, inputs), wanted, run));
         let outputs = outputs.map_err(|error| {
             // A combiner is given what members answered, never what the caller sent.
             let is_ours = error.code() == ErrorCode::InvalidInput;

@@ -13,13 +13,10 @@ use super::{Ensemble, Member};
 use crate::{
     engines::Chosen,
     registry::Lease,
-    repository::{
-        EnsembleNotes, MemberNotes,
-        parts::{PluginNotes, short},
-    },
+    repository::{EnsembleNotes, MemberNotes, PluginNotes},
     stages::{
         Digest, Opener, Part, Role,
-        open::{Wanted, names},
+        open::{Made, Wanted, names},
     },
 };
 
@@ -59,14 +56,14 @@ pub(crate) fn open_ensemble(
         parts.push(part(&member, &inputs));
         members.push(member);
     }
-    let (made, outputs) = combiner(opener, &notes.combiner, &given)?;
+    let (made, outputs, passes) = combiner(opener, &notes.combiner, &given, &inputs)?;
     opener.write(digest, "combiner", &format!("{:?}", notes.combiner), &made);
     let y: Vec<String> = given.iter().map(|spec| spec.name.to_string()).collect();
     parts.push(Part {
-        name: short(&notes.combiner.component).to_owned(),
+        name: "combiner".to_owned(),
         role: Role::Combiner,
         id: Some(made.id.clone()),
-        inputs: y.clone(),
+        inputs: y.iter().cloned().chain(passes.iter().map(|(name, _)| name.clone())).collect(),
         outputs: outputs.iter().map(|spec| spec.name.to_string()).collect(),
         inline: made.inline,
         deterministic: made.deterministic,
@@ -75,6 +72,7 @@ pub(crate) fn open_ensemble(
     let session = Ensemble {
         members: members.into(),
         names: y,
+        passes,
         combiner: made.component,
         combiner_is_inline: made.inline,
         outputs: outputs.clone(),
@@ -151,34 +149,44 @@ fn part(member: &Member, inputs: &[TensorSpec]) -> Part {
     }
 }
 
-/// The combiner and what it gives. What it takes depends on how many members there are.
+/// What an ensemble takes that is handed to its combiner too: name and place.
+type Passes = Vec<(String, usize)>;
+
+/// The combiner and what it gives. What it takes depends on how many members there are; it may want what the ensemble
+/// takes, too.
 fn combiner(
     opener: &Opener<'_>,
     notes: &PluginNotes,
     given: &[TensorSpec],
-) -> Result<(crate::stages::open::Made, Vec<TensorSpec>)> {
+    inputs: &[TensorSpec],
+) -> Result<(Made, Vec<TensorSpec>, Passes)> {
+    let at = "ensemble.combiner";
     let wanted = Wanted {
-        at: "ensemble.combiner",
+        at,
         id: &notes.component,
         kind: ComponentKind::Combiner,
         config: &notes.config,
         takes: &notes.takes,
         gives: &notes.gives,
     };
-    let made = opener.open(&wanted, given)?;
+    let all: Vec<TensorSpec> = given.iter().chain(inputs).cloned().collect();
+    let made = opener.open(&wanted, &all)?;
+    let mut passes = Vec::new();
     for spec in &made.signature.inputs {
-        let Some(answer) = given.iter().find(|answer| answer.name == spec.name) else {
-            let error = Error::model(format!("the combiner takes '{}', which no member gives", spec.name));
-            return Err(error.at("model.toml ensemble.combiner").expected(names(given)));
+        let Some(answer) = all.iter().find(|answer| answer.name == spec.name) else {
+            let error = Error::model(format!("the combiner takes '{}', which nobody gives", spec.name));
+            return Err(error.at(format!("model.toml {at}")).expected(names(&all)));
         };
         spec.takes(answer).map_err(|error| {
-            let error = error.with_prefix(&format!("the combiner cannot take the answer '{}': ", spec.name));
-            error.at("model.toml ensemble.combiner")
+            let error = error.with_prefix(&format!("the combiner cannot take '{}': ", spec.name));
+            error.at(format!("model.toml {at}"))
         })?;
+        let place = inputs.iter().position(|input| input.name == spec.name);
+        passes.extend(place.map(|place| (spec.name.to_string(), place)));
     }
     if made.signature.outputs.is_empty() {
-        return Err(Error::model("the combiner gives nothing").at("model.toml ensemble.combiner.gives"));
+        return Err(Error::model("the combiner gives nothing").at(format!("model.toml {at}.gives")));
     }
     let outputs = made.signature.outputs.clone();
-    Ok((made, outputs))
+    Ok((made, outputs, passes))
 }

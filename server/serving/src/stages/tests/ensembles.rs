@@ -57,7 +57,7 @@ fn members_are_loaded_and_asked_and_one_answer_is_made_of_theirs() {
         let before = answered(&world, "a");
         let reply = world.infer("vote", rows()).unwrap();
         assert_eq!(floats(&reply.outputs[0]), [3.0, 3.0]);
-        assert_eq!(reply.stages, ["a", "b:1", "c", "vote"]);
+        assert_eq!(reply.stages, ["a", "b:1", "c", "combiner"]);
         assert_eq!(reply.thread, "pool", "a member may have to be waited for");
         assert_eq!(answered(&world, "a"), before + 1, "what a member does counts as its own doing");
         let lease = world.lease("vote");
@@ -79,6 +79,7 @@ fn many_at_once_need_no_more_than_one_thread() {
             scope.spawn(|| {
                 let reply = world.infer("outer", rows()).unwrap();
                 assert_eq!(floats(&reply.outputs[0]), [8.0 / 3.0; 2]);
+                assert_eq!(reply.stages, ["vote", "b:1", "vote:1", "combiner"]);
             });
         }
     });
@@ -192,6 +193,18 @@ fn members_that_do_not_fit_are_refused_with_their_key() {
         let error = world.refused(&VOTE.replacen(from, to, 1), None);
         assert!(error.starts_with(wanted), "{error}");
     }
+}
+
+#[test]
+fn a_combiner_may_see_what_the_members_saw() {
+    let world = three(settings(2));
+    world.put("stack", &VOTE.replace("t.vote", "t.stack"), None).unwrap();
+    let reply = world.infer("stack", rows()).unwrap();
+    assert_eq!(floats(&reply.outputs[0]), [9.5 / 4.0, 10.5 / 4.0]);
+    let without = VOTE.replace("t.vote", "t.stack").replace("{ model = \"c\", inputs = { x = \"other\" } }", "");
+    let error = world.refused(&without, None);
+    let wanted = "model.toml ensemble.combiner: the combiner takes 'y_2', which nobody gives; expected y_0, y_1, x";
+    assert_eq!(error, wanted);
 }
 
 #[test]

@@ -20,6 +20,9 @@ pub struct Fake {
 
 type Body = Box<dyn Fn(&[(&str, &Tensor)], &ComponentCall<'_>) -> Result<Vec<(String, Tensor)>> + Send + Sync>;
 
+/// What it does, what it tells, whether it is quick.
+type Opened = (Body, Option<Signature>, bool);
+
 struct Made {
     body: Body,
     library: Arc<Mutex<String>>,
@@ -93,7 +96,7 @@ fn words(tensor: &Tensor) -> Result<(Tensor, Tensor)> {
 }
 
 impl Fake {
-    fn body(&self, request: &ComponentRequest<'_>) -> Result<(Body, Option<Signature>, bool)> {
+    fn body(&self, request: &ComponentRequest<'_>) -> Result<Opened> {
         let config: serde_json::Value = serde_json::from_str(request.config_json).unwrap();
         let seen = Arc::clone(&self.seen);
         let factor = config.get("factor").and_then(serde_json::Value::as_f64).unwrap_or(1.0) as f32;
@@ -108,85 +111,104 @@ impl Fake {
         let scale =
             Signature { inputs: vec![spec("x", Datatype::Fp32, &any)], outputs: vec![spec("y", Datatype::Fp32, &any)] };
         Ok(match request.id {
-            "t.words" => {
-                if let Some(file) = config.get("file").and_then(serde_json::Value::as_str) {
-                    request.files.read(file)?;
-                }
-                let body = |inputs: &[(&str, &Tensor)], _: &ComponentCall<'_>| {
-                    let (ids, mask) = words(named(inputs, "text"))?;
-                    Ok(vec![("ids".to_owned(), ids), ("mask".to_owned(), mask)])
-                };
-                let told = Signature {
-                    inputs: vec![spec("text", Datatype::Bytes, &[-1])],
-                    outputs: vec![spec("ids", Datatype::Int64, &any), spec("mask", Datatype::Int64, &any)],
-                };
-                (Box::new(body), Some(told), true)
-            }
-            "t.pool" => {
-                let body = |inputs: &[(&str, &Tensor)], _: &ComponentCall<'_>| {
-                    let (hidden, mask) = (named(inputs, "hidden"), named(inputs, "mask"));
-                    let width = hidden.shape().dims()[1] as usize;
-                    let products: Vec<i64> =
-                        longs(hidden).iter().zip(longs(mask)).map(|(hidden, mask)| hidden * mask).collect();
-                    let sums = products.chunks(width).map(|row| row.iter().sum()).collect();
-                    Ok(vec![("sum".to_owned(), int64(&hidden.shape().dims()[..1], sums))])
-                };
-                let told = Signature {
-                    inputs: vec![spec("hidden", Datatype::Int64, &any), spec("mask", Datatype::Int64, &any)],
-                    outputs: vec![spec("sum", Datatype::Int64, &[-1])],
-                };
-                (Box::new(body), Some(told), true)
-            }
+            "t.words" | "t.pool" => texts_to_numbers(request, &config)?,
             "t.scale" => (Box::new(move |inputs, _| Ok(scaled(inputs))), Some(scale), true),
             "t.slow" => (Box::new(move |inputs, _| Ok(scaled(inputs))), Some(scale), false),
             "t.silent" => (Box::new(move |inputs, _| Ok(scaled(inputs))), None, true),
+            "t.stack" => {
+                let inputs = ["y_0", "y_1", "y_2", "x"].map(|name| spec(name, Datatype::Fp32, &any)).to_vec();
+                (Box::new(|inputs, _| vote(inputs)), Some(Signature { inputs, outputs: scale.outputs }), true)
+            }
             "t.vote" => (Box::new(|inputs, _| vote(inputs)), None, true),
-            "t.calls" => {
-                let model = config.get("model").and_then(serde_json::Value::as_str).unwrap().to_owned();
-                let body = move |inputs: &[(&str, &Tensor)], call: &ComponentCall<'_>| {
-                    let models = call.models.ok_or_else(|| Error::new(ErrorCode::Unsupported, "no models"))?;
-                    let given = [("x".to_owned(), named(inputs, "x").clone())];
-                    let (_, answer) = models.call(&model, &given)?.remove(0);
-                    Ok(vec![("y".to_owned(), answer)])
-                };
-                (Box::new(body), Some(scale), false)
-            }
-            "t.cancels" => {
-                let body = |_: &[(&str, &Tensor)], call: &ComponentCall<'_>| {
-                    call.cancel.unwrap().cancel();
-                    Ok(vec![("y".to_owned(), fp32(&[1, 1], vec![0.0]))])
-                };
-                (Box::new(body), Some(scale), false)
-            }
-            "t.fails" => {
-                let code = match config.get("code").and_then(serde_json::Value::as_str).unwrap() {
-                    "invalid" => ErrorCode::InvalidInput,
-                    "not_ready" => ErrorCode::NotReady,
-                    "panic" => {
-                        let body: Body = Box::new(|_, _| panic!("a component panicked on purpose"));
-                        return Ok((body, Some(scale), true));
-                    }
-                    _ => ErrorCode::EngineFailed,
-                };
-                (Box::new(move |_, _| Err(Error::new(code, "it did not work"))), Some(scale), true)
-            }
-            "t.lies" => {
-                let how = config.get("how").and_then(serde_json::Value::as_str).unwrap().to_owned();
-                let body = move |_: &[(&str, &Tensor)], _: &ComponentCall<'_>| {
-                    Ok(match &*how {
-                        "rows" => vec![("y".to_owned(), fp32(&[7, 1], vec![0.0; 7]))],
-                        "rank" => vec![("y".to_owned(), fp32(&[1], vec![0.0]))],
-                        "datatype" => vec![("y".to_owned(), int64(&[1, 1], vec![0]))],
-                        _ => Vec::new(),
-                    })
-                };
-                (Box::new(body), Some(scale), true)
-            }
+            "t.calls" | "t.cancels" | "t.fails" | "t.lies" => odd(request.id, &config, scale),
             other => {
                 return Err(Error::new(ErrorCode::NotFound, format!("there is no component '{other}'"))
                     .expected("t.words, t.pool, t.scale"));
             }
         })
+    }
+}
+
+/// Components that make ids of texts, and one number of many.
+fn texts_to_numbers(request: &ComponentRequest<'_>, config: &serde_json::Value) -> Result<Opened> {
+    let any = [-1, -1];
+    Ok(match request.id {
+        "t.words" => {
+            if let Some(file) = config.get("file").and_then(serde_json::Value::as_str) {
+                request.files.read(file)?;
+            }
+            let body = |inputs: &[(&str, &Tensor)], _: &ComponentCall<'_>| {
+                let (ids, mask) = words(named(inputs, "text"))?;
+                Ok(vec![("ids".to_owned(), ids), ("mask".to_owned(), mask)])
+            };
+            let told = Signature {
+                inputs: vec![spec("text", Datatype::Bytes, &[-1])],
+                outputs: vec![spec("ids", Datatype::Int64, &any), spec("mask", Datatype::Int64, &any)],
+            };
+            (Box::new(body), Some(told), true)
+        }
+        _ => {
+            let body = |inputs: &[(&str, &Tensor)], _: &ComponentCall<'_>| {
+                let (hidden, mask) = (named(inputs, "hidden"), named(inputs, "mask"));
+                let width = hidden.shape().dims()[1] as usize;
+                let products: Vec<i64> =
+                    longs(hidden).iter().zip(longs(mask)).map(|(hidden, mask)| hidden * mask).collect();
+                let sums = products.chunks(width).map(|row| row.iter().sum()).collect();
+                Ok(vec![("sum".to_owned(), int64(&hidden.shape().dims()[..1], sums))])
+            };
+            let told = Signature {
+                inputs: vec![spec("hidden", Datatype::Int64, &any), spec("mask", Datatype::Int64, &any)],
+                outputs: vec![spec("sum", Datatype::Int64, &[-1])],
+            };
+            (Box::new(body), Some(told), true)
+        }
+    })
+}
+
+/// Components that do something else than transform.
+fn odd(id: &str, config: &serde_json::Value, scale: Signature) -> Opened {
+    match id {
+        "t.calls" => {
+            let model = config.get("model").and_then(serde_json::Value::as_str).unwrap().to_owned();
+            let body = move |inputs: &[(&str, &Tensor)], call: &ComponentCall<'_>| {
+                let models = call.models.ok_or_else(|| Error::new(ErrorCode::Unsupported, "no models"))?;
+                let given = [("x".to_owned(), named(inputs, "x").clone())];
+                let (_, answer) = models.call(&model, &given)?.remove(0);
+                Ok(vec![("y".to_owned(), answer)])
+            };
+            (Box::new(body), Some(scale), false)
+        }
+        "t.cancels" => {
+            let body = |_: &[(&str, &Tensor)], call: &ComponentCall<'_>| {
+                call.cancel.unwrap().cancel();
+                Ok(vec![("y".to_owned(), fp32(&[1, 1], vec![0.0]))])
+            };
+            (Box::new(body), Some(scale), false)
+        }
+        "t.fails" => {
+            let code = match config.get("code").and_then(serde_json::Value::as_str).unwrap() {
+                "invalid" => ErrorCode::InvalidInput,
+                "not_ready" => ErrorCode::NotReady,
+                "panic" => {
+                    let body: Body = Box::new(|_, _| panic!("a component panicked on purpose"));
+                    return (body, Some(scale), true);
+                }
+                _ => ErrorCode::EngineFailed,
+            };
+            (Box::new(move |_, _| Err(Error::new(code, "it did not work"))), Some(scale), true)
+        }
+        _ => {
+            let how = config.get("how").and_then(serde_json::Value::as_str).unwrap().to_owned();
+            let body = move |_: &[(&str, &Tensor)], _: &ComponentCall<'_>| {
+                Ok(match &*how {
+                    "rows" => vec![("y".to_owned(), fp32(&[7, 1], vec![0.0; 7]))],
+                    "rank" => vec![("y".to_owned(), fp32(&[1], vec![0.0]))],
+                    "datatype" => vec![("y".to_owned(), int64(&[1, 1], vec![0]))],
+                    _ => Vec::new(),
+                })
+            };
+            (Box::new(body), Some(scale), true)
+        }
     }
 }
 
