@@ -13,6 +13,7 @@
 //! | [`call`], `arena`, [`values`] | one call; memory for outputs; tensors there and back |
 //! | [`worker`] | the same library in a process of its own |
 //! | [`services`] | log, metrics, clock, the model that is lent |
+//! | [`model_files`] | files of a model in a configuration |
 //! | [`refusal`] | why a plugin is not loaded |
 
 pub mod allow;
@@ -25,6 +26,7 @@ pub mod instance;
 mod library;
 pub mod live;
 pub mod manifest;
+pub mod model_files;
 pub mod negotiate;
 pub mod plugin;
 pub mod refusal;

@@ -5,6 +5,7 @@
 //! | `support` | builds plugins into folders and hosts them |
 //! | `refusing` | every kind of bad library, and that nothing of it ran |
 //! | `calling` | calls through the interface, also by the examples in C and Rust |
+//! | `first_party` | the plugins of this repository, three ways |
 //! | `reloading` | generations and swaps |
 //! | `isolating` | the same in a process of its own, and all that may happen to it |
 #![allow(
@@ -16,6 +17,7 @@
 )]
 
 mod calling;
+mod first_party;
 mod isolating;
 mod refusing;
 mod reloading;
