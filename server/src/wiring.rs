@@ -79,7 +79,7 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
         tracing::warn!("{advice}");
     }
     let plugins = Arc::new(plugins::start(settings, &clock));
-    let engines = engines()?;
+    let engines = engines()?.with_components(Arc::clone(&plugins) as _);
     for absent in engines.absent() {
         tracing::warn!("serving without the engine {}: {}", absent.name, absent.why);
     }

@@ -92,7 +92,8 @@ impl Catalog {
         let catalog = Self::empty(settings, services, clock);
         for one in built_in {
             let entry = Entry::built_in(one.name);
-            let version = tables::check(one.module).ok().and_then(|module| Some(module.components.first()?.info.version.clone()));
+            let version =
+                tables::check(one.module).ok().and_then(|module| Some(module.components.first()?.info.version.clone()));
             let version = version.unwrap_or_default();
             entry.settle(catalog.host.compiled_in(one.name, &version, one.module).map(|plugin| {
                 let offer = Offer {
