@@ -92,7 +92,8 @@ impl Catalog {
         let catalog = Self::empty(settings, services, clock);
         for one in built_in {
             let entry = Entry::built_in(one.name);
-            let version = tables::check(one.module).ok().and_then(|module| Some(module.components.first()?.info.version.clone()));
+            let version =
+                tables::check(one.module).ok().and_then(|module| Some(module.components.first()?.info.version.clone()));
             let version = version.unwrap_or_default();
             entry.settle(catalog.host.compiled_in(one.name, &version, one.module).map(|plugin| {
                 let offer = Offer {
@@ -343,6 +344,8 @@ impl Plugins for Catalog {
                 .hint("GET /api/v1/plugins lists those that there are")
         };
         let entry = self.known(name).ok_or_else(unknown)?;
+        // What is built in stays as it is, and nothing was attempted.
+        entry.folder().map_err(|refusal| refusal.error().clone())?;
         let done = if entry.is_ready() { self.renew(&entry) } else { self.load(&entry) };
         entry.settle(done.clone());
         done.map_err(|refusal| {
