@@ -11,6 +11,7 @@
 //! | [`engine`] | [`Engine`] turns a file into a [`Session`]; [`Cancel`] stops a run |
 //! | [`components`] | [`Components`] opens what a model is made of beside its engine |
 //! | [`lifecycle`] | the states of a version and the written transitions between them |
+//! | [`plugins`] | [`Plugins`]: which there are, and how one is loaded anew |
 //! | [`observation`] | what is remembered of one inference: outcome, phases, rows |
 //! | [`access`] | [`Access`] that a route asks for, [`Principal`] that a caller is |
 //! | [`clock`] | time as a value |
@@ -28,6 +29,7 @@ pub mod error;
 pub mod lifecycle;
 pub mod names;
 pub mod observation;
+pub mod plugins;
 pub mod signature;
 pub mod tensor;
 
@@ -44,5 +46,6 @@ pub use error::{Details, Error, ErrorCode, Reason, Result};
 pub use lifecycle::Lifecycle;
 pub use names::{ModelName, Version};
 pub use observation::{Observation, Outcome, Phase};
+pub use plugins::{ComponentView, NoPlugins, PluginPlace, PluginState, PluginTotals, PluginView, Plugins};
 pub use signature::{Dim, RequestRules, Signature, TensorSpec};
 pub use tensor::{BytesArray, Datatype, Shape, Tensor, TensorData};

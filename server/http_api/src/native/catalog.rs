@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{breaker::BreakerBody, check::CrossCheckBody, parts::PartBody, schema::EngineBody};
+use super::{breaker::BreakerBody, check::CrossCheckBody, paging::Page, parts::PartBody, schema::EngineBody};
 use crate::openapi::names::StateText;
 
 /// Which models a list shows.
@@ -35,6 +35,12 @@ pub struct Listing {
     /// Only models of this task, such as `classification`; a model that is not ready has none.
     #[param(nullable = false, example = "classification")]
     pub task: Option<String>,
+}
+
+impl Listing {
+    pub(crate) fn page(&self) -> Page<'_> {
+        Page { size: self.page_size.as_deref(), token: self.page_token.as_deref() }
+    }
 }
 
 /// A page of models, by name.
