@@ -344,6 +344,8 @@ impl Plugins for Catalog {
                 .hint("GET /api/v1/plugins lists those that there are")
         };
         let entry = self.known(name).ok_or_else(unknown)?;
+        // What is built in stays as it is, and nothing was attempted.
+        entry.folder().map_err(|refusal| refusal.error().clone())?;
         let done = if entry.is_ready() { self.renew(&entry) } else { self.load(&entry) };
         entry.settle(done.clone());
         done.map_err(|refusal| {

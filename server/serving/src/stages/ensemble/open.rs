@@ -78,14 +78,6 @@ pub(crate) fn open_ensemble(
         outputs: outputs.clone(),
         source: Arc::clone(source),
     };
-    let engine = EngineInfo {
-        name: "ensemble",
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        library: None,
-        library_sha256: None,
-        platform: "ensemble",
-        backend: "ensemble",
-    };
     let loaded = LoadedModel {
         session: Box::new(session),
         signature: Signature { inputs, outputs },
@@ -93,7 +85,19 @@ pub(crate) fn open_ensemble(
         // A member's session may have to be waited for.
         cost_depends_on_values: true,
     };
-    Ok((Chosen { loaded, engine, passed_over: Vec::new() }, parts))
+    Ok((Chosen { loaded, engine: info(), passed_over: Vec::new() }, parts))
+}
+
+/// What an ensemble is in the place of an engine.
+fn info() -> EngineInfo {
+    EngineInfo {
+        name: "ensemble",
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        library: None,
+        library_sha256: None,
+        platform: "ensemble",
+        backend: "ensemble",
+    }
 }
 
 /// A member, whose inputs become the ensemble's.
