@@ -79,7 +79,7 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
         tracing::warn!("{advice}");
     }
     let plugins = Arc::new(plugins::start(settings, &clock));
-    let engines = engines()?;
+    let engines = engines()?.with_components(Arc::clone(&plugins) as _);
     for absent in engines.absent() {
         tracing::warn!("serving without the engine {}: {}", absent.name, absent.why);
     }
@@ -206,6 +206,12 @@ pub(crate) fn engines(settings: &Settings) -> Result<Engines> {
         engines = with_tract(engines, choice)?;
     }
     Ok(engines)
+}
+
+/// The same with the plugins, as a server would load them, for who looks at models on the command line.
+pub(crate) fn engines_with_plugins(settings: &Settings) -> Result<Engines> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+    Ok(engines(settings)?.with_components(Arc::new(plugins::start(settings, &clock))))
 }
 
 /// Whether this build has the engine tract.

@@ -27,6 +27,7 @@
 //! | `cli_help`, `cli_model`, `cli_infer`, `cli_doctor` | what the subcommands say, as snapshots |
 //! | `cli_paths` | folders that are easily mistaken for each other |
 //! | `cli_plugin` | plugins: begun, checked, pinned |
+//! | `plugin_path` | the way of a plugin's author, as the documentation has it |
 //! | `plugins` | plugins of a running server: listed, loaded anew, counted |
 //! | `openapi` | the document and the server say the same |
 //! | `contracts` | the wire contracts of other servers, by what their own documents say |
@@ -80,6 +81,7 @@ mod lifecycle;
 mod memory;
 mod openapi;
 mod overload;
+mod plugin_path;
 mod plugins;
 mod predict;
 mod refusal;

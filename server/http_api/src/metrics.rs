@@ -5,6 +5,7 @@
 
 mod batching;
 mod plugins;
+mod stages;
 
 use std::fmt::Write as _;
 
@@ -145,6 +146,18 @@ const METRICS: &[Metric] = &[
         kind: "counter",
         labels: "model, version, reason",
         help: "Batches that ran on the session pool by the reason why they were no larger.",
+    },
+    Metric {
+        name: "candor_stage_seconds",
+        kind: "histogram",
+        labels: "model, version, stage",
+        help: "Time of each part of a version that is more than a graph: its stages, its engine, members of an ensemble.",
+    },
+    Metric {
+        name: "candor_stage_failures_total",
+        kind: "counter",
+        labels: "model, version, stage",
+        help: "Runs of a version of several parts that ended in this one.",
     },
     Metric {
         name: "candor_model_queue_length",
@@ -324,6 +337,9 @@ pub(crate) fn render(api: &Api) -> String {
             }
             batches if batches.starts_with("candor_batch") => {
                 views.iter().try_for_each(|view| batching::write(&mut text, name, view))
+            }
+            stages if stages.starts_with("candor_stage") => {
+                views.iter().try_for_each(|view| stages::write(&mut text, name, view))
             }
             _ => views.iter().try_for_each(|view| write_view(&mut text, name, view)),
         };

@@ -15,6 +15,7 @@
 //! | `catalog` | what models, versions, features and outputs are |
 //! | `batching` | how requests of a version are put together |
 //! | `breaker`, `faults` | breakers as they are shown; faults as they are ordered |
+//! | `parts` | what a version is made of |
 //! | `check` | what a second engine says to a version |
 //! | `typed` | the API document of one model |
 //! | `schema` | the documented shapes of predict bodies |
@@ -30,6 +31,7 @@ mod faults;
 mod lines;
 mod negotiate;
 mod paging;
+mod parts;
 mod plugins;
 mod predict;
 mod reply;

@@ -65,7 +65,7 @@ pub(in crate::cli) fn run_child(args: &ChildArgs) -> Done {
     let named = target.models.first().ok_or_else(missing)?;
     let model = named.found.clone()?;
     let found = model.versions.iter().find(|found| found.version == version).ok_or_else(missing)?;
-    let engines = wiring::engines(&settings)?;
+    let engines = wiring::engines_with_plugins(&settings)?;
     let measured = measure(&engines, &target.repository, &model, found)?;
     screen::print_json(&json!(measured));
     Ok(ExitCode::SUCCESS)
@@ -101,7 +101,7 @@ fn measure(
     Ok(Measured {
         model: model.name.to_string(),
         version: found.version.to_string(),
-        sha256: opened.sha256.clone(),
+        sha256: opened.files_sha256.clone(),
         engine: EngineId::from(&opened.engine),
         file_bytes: opened.file_bytes,
         base_bytes: before.resident,
