@@ -12,9 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{
-    breaker::BreakerBody, check::CrossCheckBody, paging::Page, parts::PartBody, schema::EngineBody,
-};
+use super::{breaker::BreakerBody, check::CrossCheckBody, paging::Page, parts::PartBody, schema::EngineBody};
 use crate::openapi::names::StateText;
 
 /// Which models a list shows.
