@@ -79,11 +79,7 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
         tracing::warn!("{advice}");
     }
     let plugins = Arc::new(plugins::start(settings, &clock));
-    let components: Arc<dyn Components> = Arc::<Catalog>::clone(&plugins);
-    let engines = engines()?.with_components(components);
-    for absent in engines.absent() {
-        tracing::warn!("serving without the engine {}: {}", absent.name, absent.why);
-    }
+    let engines = with_plugins(engines()?, &plugins);
     let faults = settings.faults_enabled.then(Arc::<Faults>::default);
     if faults.is_some() {
         tracing::warn!("faults can be ordered through the API (faults.enabled)");
@@ -142,6 +138,15 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
     let running =
         RunningServer { addrs, readiness, registry, plugins, handle, grpc, health, drain_delay, grace, data, poller };
     Ok((running, server))
+}
+
+/// The engines with the plugins' components; says which engines are not there.
+fn with_plugins(engines: Engines, plugins: &Arc<Catalog>) -> Engines {
+    for absent in engines.absent() {
+        tracing::warn!("serving without the engine {}: {}", absent.name, absent.why);
+    }
+    let components: Arc<dyn Components> = Arc::<Catalog>::clone(plugins);
+    engines.with_components(components)
 }
 
 /// Where gRPC is to be.
