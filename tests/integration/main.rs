@@ -22,6 +22,7 @@
 //! | `swaps` | one version swapped again and again under load |
 //! | `memory` | what loads, failed loads and unloads leave behind |
 //! | `residency` | more models than memory |
+//! | `served` | models with first-party plugins around them, as in Python |
 //! | `cli_probe` | what models take; what policies make of a trace |
 //! | `lifecycle`, `cli` | signals, draining, limits of connections; the command line |
 //! | `cli_help`, `cli_model`, `cli_infer`, `cli_doctor` | what the subcommands say, as snapshots |
@@ -88,6 +89,7 @@ mod refusal;
 mod registry;
 mod repositories;
 mod residency;
+mod served;
 mod slow;
 mod swaps;
 mod threads;

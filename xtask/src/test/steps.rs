@@ -3,7 +3,7 @@
 //! Before [`super`], which goes through the list. Cheap steps first, so that a slip is found early.
 //! It knows which program to call; it does not know what the program looks for.
 
-use std::process::Command;
+use std::{fs, process::Command};
 
 use anyhow::{Context as _, Result};
 
@@ -58,7 +58,7 @@ const fn deep(name: &'static str, what: &'static str, run: fn(&House) -> Result<
 }
 
 /// All of them.
-pub static STEPS: [Step; 15] = [
+pub static STEPS: [Step; 16] = [
     usual("fmt", "every source is formatted", fmt),
     usual("clippy", "no lint speaks", clippy),
     usual("doc", "the documentation builds without a warning", doc),
@@ -69,6 +69,7 @@ pub static STEPS: [Step; 15] = [
     deep("models", "the sample models rebuild to the same answers", models),
     deep("zoo", "the exports of classical models rebuild to the same answers", zoo),
     deep("fixtures", "what the plugins are compared with rebuilds to the same files", fixtures),
+    deep("served", "a sentence encoder and a classifier of images with plugins around them, as in Python", served),
     usual(
         "clients",
         "other people's clients, generated ones, schemathesis and a browser against a real server",
@@ -147,6 +148,19 @@ fn fixtures(house: &House) -> Result<String> {
     let mut command = Command::new(python);
     command.args(["plugins/fixtures/make_fixtures.py", "--check"]);
     passed(command.env("PYTHONDONTWRITEBYTECODE", "1").current_dir(house.root()))
+}
+
+fn served(house: &House) -> Result<String> {
+    runtime::ensure(house, "debug")?;
+    let folder = house.target("plugins/served");
+    let wheel = bench::weights(house, &folder)?;
+    let python = venv::ensure(house, "plugins/venv", venv::PLUGINS)?;
+    let mut command = Command::new(python);
+    command.arg(house.path("plugins/fixtures/make_served.py")).arg(&wheel).arg(&folder);
+    run::visible(command.env("PYTHONDONTWRITEBYTECODE", "1"))?;
+    fs::remove_file(&wheel).with_context(|| format!("cannot remove {}", wheel.display()))?;
+    let words = ["test", "--locked", "-p", "candor-tests", "--test", "integration", "--", "--ignored", "served::"];
+    passed(run::cargo(house, &words).env("CANDOR_SERVED", folder))
 }
 
 fn clients(house: &House) -> Result<String> {
