@@ -19,6 +19,7 @@
 //! | [`readiness`] | whether the server may get traffic |
 //! | [`scheduler`] | threads that run inferences, and who of those that wait is next |
 //! | [`batching`] | requests of one version run together |
+//! | [`result_cache`] | answers that are kept, for those who ask the same again |
 //! | [`memory`] | what the process holds of the machine's memory |
 //! | `pool` | named threads behind a bounded queue |
 //! | [`breaker`] | the breaker of a version, and what happened at it |
@@ -49,6 +50,7 @@ pub mod readiness;
 pub mod registry;
 pub mod repository;
 pub mod residency;
+pub mod result_cache;
 pub mod scheduler;
 pub mod tally;
 
@@ -68,5 +70,6 @@ pub use registry::{
     IndexEntry, Lease, Meaning, Opened, ReadyVersion, Registry, RegistrySettings, Standing, VersionView,
 };
 pub use repository::{Manifest, Repository, Role, VersionPolicy};
+pub use result_cache::{CacheNote, ResultCacheSettings, ResultCacheView};
 pub use scheduler::{Lane, Scheduler, SchedulerSettings};
 pub use tally::Tally;

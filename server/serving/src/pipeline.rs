@@ -6,6 +6,7 @@
 //! any more. Every call passes the breaker of its version. Knows no wire format and no status code.
 
 mod job;
+mod kept;
 mod passage;
 
 use std::{
@@ -25,6 +26,7 @@ use crate::{
     facts::Facts,
     overload::seconds,
     registry::{Came, Lease, ReadyVersion, Registry},
+    result_cache::{CacheNote, Flight},
     scheduler::{Lane, QueueFull, Scheduler},
 };
 use job::Pooled;
@@ -96,6 +98,8 @@ pub struct Ran<'a> {
     pub nanos: [Option<u64>; Phase::ALL.len()],
     /// The batch that it was run in, if it went through the pool.
     pub batch: Option<BatchNote>,
+    /// What the cache of answers did, if its version keeps them.
+    pub cache: Option<CacheNote>,
     /// The time, for formats that tell it.
     pub clock: &'a dyn Clock,
 }
@@ -159,15 +163,23 @@ impl Pipeline {
             Ok(passage) => passage,
             Err(refusal) => Box::pin(self.first(refusal, &call, admitted)).await?,
         };
+        if passage.lease.keeping().is_some() {
+            return Box::pin(self.infer_kept(passage, &call, codec, admitted)).await;
+        }
         if !passage.lease.sit() {
             // Boxed, so that the future of requests that find their session in memory is small.
             passage = Box::pin(self.seated(passage, &call, admitted)).await?;
         }
-        let mut work = Work::new(passage, codec, Arc::clone(&self.clock), admitted);
+        self.answer(Work::new(passage, codec, Arc::clone(&self.clock), admitted)).await
+    }
+
+    /// Answers a request whose session is there: here if it is cheap, else on the pool.
+    async fn answer<C: Codec>(&self, mut work: Work<C>) -> Result<C::Reply> {
         if let Err(refusal) = work.lease.admit(self.settings.inline_run_max) {
             return work.finish(Err(refusal));
         }
-        let decode_here = work.codec_body_bytes() <= self.settings.inline_body_bytes_max;
+        let is_small = work.codec_body_bytes() <= self.settings.inline_body_bytes_max;
+        let decode_here = work.request.is_some() || is_small;
         if decode_here {
             if let Err(error) = work.decode() {
                 return work.finish(Err(error));
@@ -319,6 +331,10 @@ struct Work<C> {
     /// Whether it ran, and had the run for itself.
     ran_alone: bool,
     batch: Option<BatchNote>,
+    /// What the cache of answers did.
+    cache: Option<CacheNote>,
+    /// The duty to bring the answer to the cache, and to others who wait for it.
+    flight: Option<Box<Flight>>,
 }
 
 impl<C: Codec> Work<C> {
@@ -340,6 +356,8 @@ impl<C: Codec> Work<C> {
             run_nanos: 0,
             ran_alone: false,
             batch: None,
+            cache: None,
+            flight: None,
         }
     }
 
@@ -413,6 +431,7 @@ impl<C: Codec> Work<C> {
         self.ran_alone = true;
         self.lease.facts().learn_cost(self.rows, took);
         self.lease.cross_check().offer(&request.inputs, &request.outputs, &outputs);
+        self.keep(&outputs);
         Ok(outputs)
     }
 
@@ -420,7 +439,7 @@ impl<C: Codec> Work<C> {
         let Some(codec) = self.codec.take() else { return Err(lost()) };
         let fallback_from = self.fallback_from.as_ref();
         let (version, nanos, clock) = (&*self.lease, self.nanos, &*self.clock);
-        let ran = Ran { version, fallback_from, outputs, nanos, batch: self.batch, clock };
+        let ran = Ran { version, fallback_from, outputs, nanos, batch: self.batch, cache: self.cache, clock };
         let reply = caught(|| codec.encode(ran))?;
         self.lap(Phase::Encode);
         Ok(reply)
@@ -431,8 +450,8 @@ impl<C: Codec> Work<C> {
         let now = self.clock.now();
         self.set(Phase::Request, now.nanos_since(self.admitted));
         let outcome = reply.as_ref().map_or_else(outcome, |_| Outcome::Success);
-        let observation =
-            Observation { outcome, rows: self.rows, nanos: self.nanos, ended_unix_ms: self.clock.unix_ms() };
+        let (rows, nanos) = self.observed();
+        let observation = Observation { outcome, rows, nanos, ended_unix_ms: self.clock.unix_ms() };
         let facts = self.lease.facts();
         if self.ran_alone {
             facts.count_run(self.rows, self.spent());
@@ -445,7 +464,7 @@ impl<C: Codec> Work<C> {
             let worked = waited.map_or(0, |waited| now.nanos_since(slot.entered()).saturating_sub(waited));
             slot.end(Duration::from_nanos(worked), now);
         }
-        let ending = ending(reply.as_ref().err());
+        let ending = self.ending(reply.as_ref().err());
         if let Some(permit) = self.permit.take() {
             permit.end(ending, Duration::from_nanos(self.run_nanos), now);
         } else if let Some(progress) = &self.progress {

@@ -178,6 +178,7 @@ fn reply(codec: InferCodec, datatype: Datatype, outputs: Vec<Tensor>) -> proto::
             outputs,
             nanos: Default::default(),
             batch: None,
+            cache: None,
             clock: &*CLOCK,
         })
         .unwrap()
@@ -388,6 +389,7 @@ fn an_answer_that_another_version_gave_says_so() {
         outputs: request.inputs,
         nanos: Default::default(),
         batch: None,
+        cache: None,
         clock: &*CLOCK,
     };
     let answer = codec.encode(ran).unwrap();

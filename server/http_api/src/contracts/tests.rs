@@ -119,6 +119,7 @@ fn ask(model: &str, dialect: Dialect, form: Form, body: impl Into<Bytes>) -> Res
         outputs,
         nanos: [None; Phase::ALL.len()],
         batch: None,
+        cache: None,
         clock: &clock,
     };
     let reply = codec.encode(ran)?;

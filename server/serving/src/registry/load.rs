@@ -52,6 +52,7 @@ pub struct Opened {
     /// Engines that come before that one, and why they do not run it.
     pub passed_over: Vec<PassedOver>,
     cost_depends_on_values: bool,
+    random: Option<String>,
     session: Reshaped,
 }
 
@@ -91,11 +92,11 @@ impl Opened {
 
     fn of(chosen: Chosen, bytes: &[u8]) -> Self {
         let Chosen { loaded, engine, passed_over } = chosen;
-        let LoadedModel { session, signature, properties, cost_depends_on_values } = loaded;
+        let LoadedModel { session, signature, properties, cost_depends_on_values, random } = loaded;
         let session = Reshaped::new(session);
         let sha256 = sha256_of(bytes);
         let file_bytes = bytes.len() as u64;
-        Self { signature, properties, sha256, file_bytes, engine, passed_over, cost_depends_on_values, session }
+        Self { signature, properties, sha256, file_bytes, engine, passed_over, cost_depends_on_values, random, session }
     }
 
     /// Compares it with what the files of its model say, and reads what they mean together. From then on its
@@ -107,6 +108,7 @@ impl Opened {
         let Fitted { signature, manifest, properties, reshapes, origin } = model.fit(found, self.signature.clone())?;
         let features = FeatureSet::new(&signature, &manifest);
         let mut faults = manifest.faults(&signature);
+        faults.extend(manifest.result_cache.contradiction(self.random.as_deref()));
         // Where the count of features is wrong, a complaint about them says the same again.
         let known = |fault: &Error| fault.place().is_some_and(|place| place.contains("inputs["));
         if let Err(error) = &features
@@ -222,6 +224,8 @@ impl Core {
         let cross_check = self.cross_check(model, found, &opened);
         let probe = opened.probe(&manifest, (golden.as_ref(), features.as_ref().ok()), &self.settings, &*self.clock);
         let plan = Plan::new(&self.settings.batching, &manifest, &opened.signature, probe);
+        let notes = &manifest.result_cache;
+        let keeping = notes.is_on().then(|| self.results.keeping(&opened.sha256, notes.time_to_live())).flatten();
         let load_ms = self.clock.now().nanos_since(began) / 1_000_000;
         let need = self.need(&opened.sha256, opened.file_bytes, Some(&EngineId::from(&opened.engine)), model);
         let engine_was = self.remember(model, found, &opened);
@@ -250,6 +254,7 @@ impl Core {
             lane: Lane::new(plan),
             fingerprint: found.fingerprint.clone(),
             places,
+            keeping,
             found: self.keeper.as_ref().map(|_| Arc::new(model.clone())),
             leases: Leases::new(self.retired.clone()),
         };

@@ -54,6 +54,7 @@ use crate::{
     pool::{Pending, Pool},
     repository::{Repository, VersionPolicy},
     residency::{Departure, Keeper, ResidencySettings, weights::Weights},
+    result_cache::{ResultCache, ResultCacheSettings, ResultCacheView},
     scheduler::Lane,
 };
 use book::{Book, OpenBook};
@@ -89,6 +90,8 @@ pub struct RegistrySettings {
     pub before_load: fn(),
     /// Bounds the memory that sessions take; without it every ready version stays in memory.
     pub residency: Option<ResidencySettings>,
+    /// How many answers are kept, of models that ask for it.
+    pub result_cache: ResultCacheSettings,
     /// Whether a request loads a model that nobody has tried to load yet.
     pub lazy: bool,
     /// Gives free memory back to the system, after sessions have been freed.
@@ -112,6 +115,7 @@ impl Default for RegistrySettings {
             faults: None,
             before_load: || (),
             residency: None,
+            result_cache: ResultCacheSettings::default(),
             lazy: false,
             trim: None,
         }
@@ -149,6 +153,7 @@ struct Core {
     keeper: Option<Arc<Keeper>>,
     weights: Weights,
     first_loads: FirstLoads,
+    results: Arc<ResultCache>,
     /// Bytes that were freed since the last trimming.
     untrimmed: AtomicU64,
     /// Ends the thread that tells the keeper the time.
@@ -221,6 +226,7 @@ impl Registry {
             checks: checker.as_ref().map(|checker| checker.outbox().clone()),
             postponed: Mutex::default(),
             record: EngineRecord::open(settings.engine_record.clone()),
+            results: Arc::new(ResultCache::new(settings.result_cache.clone(), Arc::clone(&clock))),
             repository,
             clock,
             settings,
@@ -400,6 +406,12 @@ impl Registry {
             }
         };
         facts.into_iter().map(view).collect()
+    }
+
+    /// What the cache of answers holds.
+    #[must_use]
+    pub fn result_cache(&self) -> ResultCacheView {
+        self.core.results.view()
     }
 
     /// Whether the first round of loads is over.

@@ -8,7 +8,7 @@ use std::{collections::BTreeSet, fmt};
 use candor_domain::{Dim, Error, RequestRules, Result, Signature, TensorSpec, Version};
 use serde::{Deserialize, Deserializer, de};
 
-use super::{batching::BatchingNotes, breaker::BreakerNotes, overload::OverloadNotes};
+use super::{batching::BatchingNotes, breaker::BreakerNotes, overload::OverloadNotes, result_cache::ResultCacheNotes};
 use crate::engines::EngineChoice;
 
 /// The contents of `model.toml`.
@@ -45,6 +45,9 @@ pub struct Manifest {
     /// Whether it may leave memory, and what it takes there.
     #[serde(default)]
     pub residency: ResidencyNotes,
+    /// Whether its answers are kept.
+    #[serde(default)]
+    pub result_cache: ResultCacheNotes,
     /// Notes on inputs, by name.
     #[serde(default)]
     pub inputs: Vec<TensorNotes>,
@@ -262,6 +265,7 @@ impl Manifest {
         faults.extend(self.batching.faults());
         faults.extend(self.breaker.faults());
         faults.extend(self.overload.faults());
+        faults.extend(self.result_cache.faults());
         check_side("inputs", &self.inputs, &signature.inputs, &mut faults);
         check_side("outputs", &self.outputs, &signature.outputs, &mut faults);
         faults

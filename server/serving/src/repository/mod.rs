@@ -29,6 +29,7 @@ mod manifest;
 mod mlflow;
 mod overload;
 mod pbtxt;
+mod result_cache;
 mod triton;
 
 use std::{
@@ -49,6 +50,7 @@ pub use look::Look;
 pub use manifest::{Feature, Filler, Manifest, ResidencyNotes, Role, TensorNotes, VersionPolicy};
 pub use mlflow::MlModel;
 pub use overload::OverloadNotes;
+pub use result_cache::ResultCacheNotes;
 pub use triton::{Reshaped, Reshapes, TritonConfig};
 
 use layout::{Kind, is_graph, kind_of, list, read_text};
