@@ -17,11 +17,11 @@ use std::{
     ptr, slice,
 };
 
+use crate::arena::Habit;
 use candor_domain::{
     BytesArray, Cancel, Datatype, Error, ErrorCode, Result, Shape, Signature, Tensor, TensorData, for_each_datatype,
     tensor::RANK_MAX,
 };
-use crate::arena::Habit;
 use ort::{
     AsPointer as _,
     session::Session,

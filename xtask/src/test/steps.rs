@@ -187,7 +187,8 @@ fn coverage(house: &House) -> Result<String> {
 
 fn memory(house: &House) -> Result<String> {
     runtime::ensure(house, "debug")?;
-    let words = ["test", "-p", "candor-tests", "--test", "integration", "--locked", "memory::", "--", "--test-threads=1"];
+    let words =
+        ["test", "-p", "candor-tests", "--test", "integration", "--locked", "memory::", "--", "--test-threads=1"];
     let mut command = run::cargo(house, &words);
     run::visible(command.env("CANDOR_TEST_CYCLES", "1000")).map(|()| "1000 cycles of each kind".to_owned())
 }
