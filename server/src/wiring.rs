@@ -26,7 +26,7 @@ use candor_health_api::HealthDoor;
 use candor_http_api::{Api, ApiParts, Gate};
 use candor_serving::{
     Bodies, Callers, EngineChoice, Engines, Faults, Pipeline, PipelineSettings, Quota, Readiness, Registry,
-    RegistrySettings, Repository, Scheduler, Tally, Tokens, residency::ResidencySettings,
+    RegistrySettings, Repository, Scheduler, SchedulerSettings, Tally, Tokens, residency::ResidencySettings,
 };
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
@@ -87,7 +87,9 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
     let registry_settings = registry_settings(settings, faults.clone());
     let registry = Registry::start(engines, repository, Arc::clone(&clock), registry_settings);
     let registry = Arc::new(registry.map_err(no_thread)?);
-    let sessions = Scheduler::start("candor-infer", settings.scheduling.clone(), Arc::clone(&clock));
+    let before_work = if settings.threads.pool_steps_back { priority::run_steps_back } else { || () };
+    let scheduling = SchedulerSettings { before_work, ..settings.scheduling.clone() };
+    let sessions = Scheduler::start("candor-infer", scheduling, Arc::clone(&clock));
     let pipeline_settings = PipelineSettings {
         inline_body_bytes_max: settings.inline_body_bytes_max,
         inline_run_max: settings.inline_run_max,
@@ -159,7 +161,7 @@ fn registry_settings(settings: &Settings, faults: Option<Arc<Faults>>) -> Regist
     RegistrySettings {
         version_policy: settings.version_policy.clone(),
         load_threads: settings.threads.load,
-        before_load: if settings.threads.load_steps_back { priority::step_back } else { || () },
+        before_load: if settings.threads.load_steps_back { priority::load_steps_back } else { || () },
         inference_threads: settings.threads.inference(),
         inflight_max: settings.inflight_max,
         batching: settings.batching.clone(),
