@@ -77,11 +77,14 @@ fn all_doors_share_what_is_kept_and_each_writes_it_in_its_own_form() {
     models.write("iris/model.toml", manifest);
     let server = plan(models).start();
     let features = tensor("features", "FP32", &[1, 4], json!([5.1, 3.5, 1.4, 0.2]));
-    let first = server.post(&path("iris"), &body(&[features.clone()])).expect(200);
+    let first = server.post(&path("iris"), &body(std::slice::from_ref(&features))).expect(200);
     assert_eq!(cache(&first), Some("miss"));
     // The same through gRPC, typed and raw.
     let client = Grpc::open(server.grpc_addr());
-    for request in [grpc::typed_request("iris", &[features.clone()]), grpc::raw_request("iris", &[features.clone()])] {
+    for request in [
+        grpc::typed_request("iris", std::slice::from_ref(&features)),
+        grpc::raw_request("iris", std::slice::from_ref(&features)),
+    ] {
         let answer = client.infer(request).unwrap();
         let note = answer.parameters["candor_cache"].parameter_choice.clone();
         assert_eq!(note, Some(ParameterChoice::StringParam("hit".to_owned())));
@@ -97,7 +100,7 @@ fn all_doors_share_what_is_kept_and_each_writes_it_in_its_own_form() {
     assert_eq!((cache(&reply), &reply.json()["predictions"][0]["label"]), (Some("hit"), &json!("setosa")));
     // One output of the two is another question; how it is written is not.
     let wanted = |params: Value| {
-        let mut request = body(&[features.clone()]);
+        let mut request = body(std::slice::from_ref(&features));
         request["outputs"] = json!([{"name": "probabilities", "parameters": params}]);
         server.post(&path("iris"), &request).expect(200)
     };

@@ -43,7 +43,7 @@ struct Variant {
 const PLAIN: Variant =
     Variant { name: "as it is", keys: &[], tokens: false, headers: &[], scraped: false, kept: false, long: false };
 
-const VARIANTS: [Variant; 12] = [
+const VARIANTS: [Variant; 13] = [
     PLAIN,
     Variant { name: "the native engine", keys: &["engine.choice=native"], ..PLAIN },
     Variant { name: "tokens", tokens: true, ..PLAIN },

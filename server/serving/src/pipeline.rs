@@ -30,7 +30,7 @@ use crate::{
     scheduler::{Lane, QueueFull, Scheduler},
 };
 use job::Pooled;
-use passage::{Passage, Progress, Waiter, ending};
+use passage::{Passage, Progress, Waiter, ending, outcome};
 
 /// How the pipeline behaves.
 #[derive(Debug, Clone)]
@@ -482,26 +482,6 @@ fn lost() -> Error {
 pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err(Error::new(ErrorCode::EngineFailed, "the inference panicked; see the server's log")))
-}
-
-fn outcome(error: &Error) -> Outcome {
-    match error.code() {
-        ErrorCode::InvalidInput
-        | ErrorCode::TooLarge
-        | ErrorCode::UnsupportedMediaType
-        | ErrorCode::BodyTimeout
-        | ErrorCode::NotFound
-        | ErrorCode::MethodNotAllowed
-        | ErrorCode::NotAcceptable
-        | ErrorCode::Unsupported
-        | ErrorCode::Unauthenticated
-        | ErrorCode::Forbidden => Outcome::Invalid,
-        ErrorCode::QuotaExceeded | ErrorCode::Overloaded | ErrorCode::NotReady | ErrorCode::BreakerOpen => {
-            Outcome::Rejected
-        }
-        ErrorCode::DeadlineExceeded | ErrorCode::Cancelled => Outcome::Cancelled,
-        ErrorCode::InvalidModel | ErrorCode::EngineFailed | ErrorCode::Internal => Outcome::Failed,
-    }
 }
 
 #[cfg(test)]

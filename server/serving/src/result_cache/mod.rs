@@ -22,7 +22,7 @@ use std::{
     time::Duration,
 };
 
-use candor_domain::{Clock, Tensor, TensorData, Tick, for_each_datatype};
+use candor_domain::{BytesArray, Clock, Tensor, Tick, for_each_datatype};
 use moka::{notification::RemovalCause, sync::Cache};
 
 pub(crate) use flight::{Flight, Told};
@@ -97,31 +97,21 @@ pub(crate) struct Answer {
 const BYTES_AROUND: usize = 256;
 
 fn bytes_of(outputs: &[Tensor]) -> usize {
-    let bytes = |tensor: &Tensor| match tensor.data() {
-        TensorData::Bytes(strings) => strings.total_bytes() + strings.len() * size_of::<usize>(),
-        numbers => for_each_datatype!(numbers, vector => vector.len() * element_bytes(vector)),
-    };
-    BYTES_AROUND + outputs.iter().map(|tensor| size_of::<Tensor>() + bytes(tensor)).sum::<usize>()
-}
-
-/// Bytes of one element of such a vector.
-fn element_bytes<T: Sized>(_: &T) -> usize
-where
-    T: Elements,
-{
-    T::BYTES
-}
-
-trait Elements {
-    const BYTES: usize;
-}
-
-impl<T> Elements for Vec<T> {
-    const BYTES: usize = size_of::<T>();
-}
-
-impl Elements for candor_domain::BytesArray {
-    const BYTES: usize = 1;
+    trait Bytes {
+        fn bytes(&self) -> usize;
+    }
+    impl<T> Bytes for Vec<T> {
+        fn bytes(&self) -> usize {
+            size_of_val(self.as_slice())
+        }
+    }
+    impl Bytes for BytesArray {
+        fn bytes(&self) -> usize {
+            self.total_bytes() + self.len() * size_of::<usize>()
+        }
+    }
+    let bytes = |tensor: &Tensor| size_of::<Tensor>() + for_each_datatype!(tensor.data(), vector => vector.bytes());
+    BYTES_AROUND + outputs.iter().map(bytes).sum::<usize>()
 }
 
 /// Answers that left the cache.

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, sync::Mutex, thread};
 
-use candor_domain::{ManualClock, Shape};
+use candor_domain::{ManualClock, Shape, TensorData};
 
 use super::*;
 
