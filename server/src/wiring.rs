@@ -24,6 +24,7 @@ use candor_engine_ort::OrtEngine;
 use candor_grpc_api::{GrpcDoor, GrpcParts};
 use candor_health_api::HealthDoor;
 use candor_http_api::{Api, ApiParts, Gate};
+use candor_plugin_host::Catalog;
 use candor_serving::{
     Bodies, Callers, EngineChoice, Engines, Faults, Pipeline, PipelineSettings, Quota, Readiness, Registry,
     RegistrySettings, Repository, Scheduler, SchedulerSettings, Tally, Tokens, residency::ResidencySettings,
@@ -34,7 +35,7 @@ use crate::{
     clock::SystemClock,
     config::Settings,
     data::{DataFolder, Serving},
-    priority,
+    plugins, priority,
     side_door::{Place, SideDoor},
 };
 
@@ -46,6 +47,7 @@ pub struct RunningServer {
     addrs: Vec<SocketAddr>,
     readiness: Arc<Readiness>,
     registry: Arc<Registry>,
+    plugins: Arc<Catalog>,
     handle: ServerHandle,
     grpc: SideDoor<GrpcDoor>,
     health: SideDoor<HealthDoor>,
@@ -76,6 +78,7 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
     if let Some(advice) = repository.advice() {
         tracing::warn!("{advice}");
     }
+    let plugins = Arc::new(plugins::start(settings, &clock));
     let engines = engines()?;
     for absent in engines.absent() {
         tracing::warn!("serving without the engine {}: {}", absent.name, absent.why);
@@ -111,6 +114,7 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
         bodies: Arc::clone(&bodies),
         contracts: settings.contracts.clone(),
         faults,
+        plugins: Arc::clone(&plugins) as _,
         grpc_answers: Arc::clone(&grpc_answers),
         grpc_cuts: Arc::clone(&grpc_cuts),
     }));
@@ -134,7 +138,9 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
     let poller =
         settings.poll.map(|every| Poller::start(Arc::clone(&registry), every)).transpose().map_err(no_thread)?;
     let (handle, drain_delay, grace) = (server.handle(), settings.drain_delay, settings.grace);
-    Ok((RunningServer { addrs, readiness, registry, handle, grpc, health, drain_delay, grace, data, poller }, server))
+    let running =
+        RunningServer { addrs, readiness, registry, plugins, handle, grpc, health, drain_delay, grace, data, poller };
+    Ok((running, server))
 }
 
 /// Where gRPC is to be.
@@ -332,6 +338,12 @@ impl RunningServer {
     #[must_use]
     pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// The plugins.
+    #[must_use]
+    pub fn plugins(&self) -> &Catalog {
+        &self.plugins
     }
 
     /// Lets the process end while a load still runs. A load cannot be cancelled and may take minutes; dropping

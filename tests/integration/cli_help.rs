@@ -9,7 +9,7 @@ fn run(args: &[&str]) -> Said {
     process::run(BINARY, args, &[("COLUMNS", "100")])
 }
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 24] = [
     "",
     "serve",
     "model",
@@ -21,6 +21,13 @@ const COMMANDS: [&str; 17] = [
     "probe",
     "bench",
     "bench cache",
+    "plugin",
+    "plugin new",
+    "plugin check",
+    "plugin pin",
+    "plugin bench",
+    "plugin list",
+    "plugin info",
     "doctor",
     "config",
     "config show",

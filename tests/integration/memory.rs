@@ -232,7 +232,7 @@ fn rows(lease: &candor_serving::Lease, rows: i64) -> Vec<Tensor> {
 #[test]
 fn what_one_huge_request_took_comes_back_when_small_ones_follow() {
     if is_alone("what_one_huge_request_took_comes_back_when_small_ones_follow") {
-        const HUGE: i64 = 200_000;
+        const HUGE: i64 = 5_000;
         let house = House::new(Models::copies(&["digits"]));
         house.load("digits").unwrap();
         let lease = house.registry.lease("digits", None).unwrap();

@@ -5,6 +5,7 @@
 //! on the session pool, are given up when their time is over, and are stopped when nobody waits for them
 //! any more. Every call passes the breaker of its version. Knows no wire format and no status code.
 
+mod cold;
 mod job;
 mod kept;
 mod passage;
@@ -17,7 +18,7 @@ use std::{
 };
 
 use candor_domain::{
-    Clock, Error, ErrorCode, Observation, Outcome, Permit, Phase, Reason, Result, Slot, Tensor, Tick, Version,
+    Clock, Error, ErrorCode, Observation, Outcome, Permit, Phase, Reason, Result, Run, Slot, Tensor, Tick, Version,
 };
 use tokio::{sync::oneshot, time::timeout};
 
@@ -25,12 +26,13 @@ use crate::{
     batching::{BatchNote, BatchingView},
     facts::Facts,
     overload::seconds,
-    registry::{Came, Lease, ReadyVersion, Registry},
+    registry::{Lease, ReadyVersion, Registry},
     result_cache::{CacheNote, Flight},
     scheduler::{Lane, QueueFull, Scheduler},
 };
 use job::Pooled;
-use passage::{Passage, Progress, Waiter, ending, outcome};
+use passage::{Passage, Progress, Waiter};
+pub(crate) use passage::{ending, outcome};
 
 /// How the pipeline behaves.
 #[derive(Debug, Clone)]
@@ -96,6 +98,8 @@ pub struct Ran<'a> {
     pub outputs: Vec<Tensor>,
     /// Nanoseconds that each phase took, indexed as [`Phase::ALL`], as far as they are over.
     pub nanos: [Option<u64>; Phase::ALL.len()],
+    /// Nanoseconds that each part of the version took, in their order; see [`ReadyVersion::parts`].
+    pub laps: &'a [u64],
     /// The batch that it was run in, if it went through the pool.
     pub batch: Option<BatchNote>,
     /// What the cache of answers did, if its version keeps them.
@@ -170,7 +174,8 @@ impl Pipeline {
             // Boxed, so that the future of requests that find their session in memory is small.
             passage = Box::pin(self.seated(passage, &call, admitted)).await?;
         }
-        self.answer(Work::new(passage, codec, Arc::clone(&self.clock), admitted)).await
+        let deadline = admitted.after(self.settings.inference_max);
+        self.answer(Work::new(passage, codec, Arc::clone(&self.clock), (admitted, deadline))).await
     }
 
     /// Answers a request whose session is there: here if it is cheap, else on the pool.
@@ -190,37 +195,6 @@ impl Pipeline {
         }
         // Boxed, so that the future of requests that stay here is small.
         Box::pin(self.infer_on_pool(work)).await
-    }
-
-    /// Waits for the first load of a model, where a request may ask for that; else it is refused.
-    async fn first(&self, refusal: Error, call: &Call<'_>, admitted: Tick) -> Result<Passage> {
-        let until = self.clock.now().until(admitted.after(self.settings.inference_max));
-        if refusal.code() == ErrorCode::NotReady && self.registry.first_load(call.model, until).await? {
-            return Passage::enter(&self.registry, call, &*self.clock, self.clock.now());
-        }
-        Err(refusal)
-    }
-
-    /// Waits for a session that is not in memory, for another version's if this one is replaced meanwhile.
-    async fn seated(&self, mut passage: Passage, call: &Call<'_>, admitted: Tick) -> Result<Passage> {
-        let until = admitted.after(self.settings.inference_max);
-        loop {
-            let refused =
-                |passage: &Passage, error| Err(remember(passage.lease.facts(), &*self.clock, admitted, error));
-            // As many may wait as may be in flight.
-            if let Err(refusal) = passage.lease.admit(self.settings.inline_run_max) {
-                return refused(&passage, refusal);
-            }
-            match self.registry.seat(&mut passage.lease, self.clock.now().until(until)).await {
-                Ok(Came::Seated) => return Ok(passage),
-                Ok(Came::Gone) => {}
-                Err(error) => return refused(&passage, error),
-            }
-            passage = Passage::enter(&self.registry, call, &*self.clock, self.clock.now())?;
-            if passage.lease.sit() {
-                return Ok(passage);
-            }
-        }
     }
 
     async fn infer_on_pool<C: Codec>(&self, mut work: Work<C>) -> Result<C::Reply> {
@@ -323,11 +297,15 @@ struct Work<C> {
     rows: u64,
     clock: Arc<dyn Clock>,
     admitted: Tick,
+    /// When the server's limit on time is over.
+    deadline: Tick,
     /// When the phase that is under way began.
     mark: Tick,
     nanos: [Option<u64>; Phase::ALL.len()],
     /// How long the run took, however it ended.
     run_nanos: u64,
+    /// How long each part of the version took.
+    laps: Vec<u64>,
     /// Whether it ran, and had the run for itself.
     ran_alone: bool,
     batch: Option<BatchNote>,
@@ -338,7 +316,7 @@ struct Work<C> {
 }
 
 impl<C: Codec> Work<C> {
-    fn new(passage: Passage, codec: C, clock: Arc<dyn Clock>, admitted: Tick) -> Self {
+    fn new(passage: Passage, codec: C, clock: Arc<dyn Clock>, (admitted, deadline): (Tick, Tick)) -> Self {
         let Passage { lease, permit, fallback_from } = passage;
         Self {
             lease,
@@ -351,9 +329,11 @@ impl<C: Codec> Work<C> {
             rows: 0,
             clock,
             admitted,
+            deadline,
             mark: admitted,
             nanos: [None; Phase::ALL.len()],
             run_nanos: 0,
+            laps: Vec::new(),
             ran_alone: false,
             batch: None,
             cache: None,
@@ -404,6 +384,11 @@ impl<C: Codec> Work<C> {
         Ok(())
     }
 
+    /// When nobody waits any more: the server's limit, or the caller's own if that is over before.
+    fn too_late(&self) -> Tick {
+        self.timeout().map_or(self.deadline, |own| self.deadline.min(self.admitted.after(own)))
+    }
+
     /// How long the run will take; `None` when nobody can tell, or the caller wants to be sure.
     fn predicted_run(&self) -> Option<Duration> {
         if !self.lease.cost_is_per_row || self.timeout().is_some() || self.lease.may_be_delayed() {
@@ -418,12 +403,17 @@ impl<C: Codec> Work<C> {
     }
 
     fn run(&mut self) -> Result<Vec<Tensor>> {
-        let Some(request) = self.request.take() else { return Err(lost()) };
+        let deadline = self.too_late();
+        let Some(mut request) = self.request.take() else { return Err(lost()) };
         let session = self.lease.session();
         let (progress, began) = (self.progress.as_deref(), self.mark);
         progress.inspect(|progress| progress.begin(began));
         let cancel = progress.map(|progress| &progress.cancel);
-        let outputs = caught(|| session.run(&request.inputs, &request.outputs, cancel));
+        let mut run = Run::new(&*self.clock, cancel, Some(deadline));
+        let outputs = caught(|| session.run_as(&mut request.inputs, &request.outputs, &mut run));
+        let laps = run.laps;
+        self.lease.parts.count(&laps, outputs.is_err());
+        self.laps = laps;
         let took = if outputs.is_ok() { self.lap(Phase::Run) } else { self.clock.now().nanos_since(began) };
         self.run_nanos = took;
         self.progress.as_deref().inspect(|progress| progress.end(took));
@@ -439,7 +429,8 @@ impl<C: Codec> Work<C> {
         let Some(codec) = self.codec.take() else { return Err(lost()) };
         let fallback_from = self.fallback_from.as_ref();
         let (version, nanos, clock) = (&*self.lease, self.nanos, &*self.clock);
-        let ran = Ran { version, fallback_from, outputs, nanos, batch: self.batch, cache: self.cache, clock };
+        let (laps, batch, cache) = (self.laps.as_slice(), self.batch, self.cache);
+        let ran = Ran { version, fallback_from, outputs, nanos, laps, batch, cache, clock };
         let reply = caught(|| codec.encode(ran))?;
         self.lap(Phase::Encode);
         Ok(reply)

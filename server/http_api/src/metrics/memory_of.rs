@@ -6,6 +6,37 @@ use std::fmt::{Result, Write as _};
 
 use candor_serving::{CacheNote, ResultCacheView, VersionView, residency::ResidencyView};
 
+use super::Metric;
+
+/// Of kept answers.
+pub(super) const METRICS: &[Metric] = &[
+    Metric {
+        name: "candor_result_cache_requests_total",
+        kind: "counter",
+        labels: "model, version, outcome",
+        help: "Requests to versions that keep their answers: hit, miss, shared (another one was asking the same), bypass (too large to be looked up).",
+    },
+    Metric {
+        name: "candor_result_cache_bytes",
+        kind: "gauge",
+        labels: "",
+        help: "Bytes of the answers that are kept, of all models.",
+    },
+    Metric {
+        name: "candor_result_cache_bytes_max",
+        kind: "gauge",
+        labels: "",
+        help: "Bytes that they may be (result_cache.bytes_max).",
+    },
+    Metric { name: "candor_result_cache_entries", kind: "gauge", labels: "", help: "Answers that are kept." },
+    Metric {
+        name: "candor_result_cache_evictions_total",
+        kind: "counter",
+        labels: "cause",
+        help: "Answers that are kept no longer: size (no room, or not asked for often enough), expired, unloaded (their version left).",
+    },
+];
+
 pub(super) fn is_residency(name: &str) -> bool {
     name.starts_with("candor_residency_") || name.starts_with("candor_cold_start")
 }

@@ -27,7 +27,8 @@ impl Pipeline {
         admitted: Tick,
     ) -> Result<C::Reply> {
         loop {
-            let mut work = Work::new(passage, codec, Arc::clone(&self.clock), admitted);
+            let deadline = admitted.after(self.settings.inference_max);
+            let mut work = Work::new(passage, codec, Arc::clone(&self.clock), (admitted, deadline));
             match work.look() {
                 Ok(Some(Found::Here(answer))) => return work.answered(&answer, CacheNote::Hit),
                 Ok(Some(Found::Lead(flight))) => work.lead(flight),

@@ -59,7 +59,7 @@ impl Passage {
 }
 
 /// What the end of a call says of the version.
-pub(super) fn ending(error: Option<&Error>) -> Ending {
+pub(crate) fn ending(error: Option<&Error>) -> Ending {
     match error.map(Error::code) {
         None => Ending::Succeeded,
         Some(ErrorCode::EngineFailed | ErrorCode::Internal | ErrorCode::InvalidModel) => Ending::Failed,
@@ -84,8 +84,8 @@ pub(super) fn ending(error: Option<&Error>) -> Ending {
     }
 }
 
-/// How a request that ended with this error is counted.
-pub(super) fn outcome(error: &Error) -> Outcome {
+/// What the end of a request is counted as.
+pub(crate) fn outcome(error: &Error) -> Outcome {
     match error.code() {
         ErrorCode::InvalidInput
         | ErrorCode::TooLarge

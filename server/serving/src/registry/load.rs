@@ -28,8 +28,9 @@ use crate::{
     features::{Answers, FeatureSet, RowCount},
     overload::Places,
     repository::{Fitted, FoundModel, FoundVersion, Golden, GoldenCase, Manifest, Origin, Repository, Reshaped},
-    residency::{Body, ledger::Need},
+    residency::{Absent, Body, ledger::Need},
     scheduler::Lane,
+    stages::{self, Digest, Folder, Inner, Opener, Part, Parts, Stage, Staged},
 };
 
 /// Runs that measure the cost of a row; stops early when they are slow.
@@ -43,7 +44,7 @@ pub struct Opened {
     pub signature: Signature,
     /// What its file says: producer, description, custom metadata.
     pub properties: BTreeMap<String, String>,
-    /// sha256 of its file, in hex.
+    /// sha256 of its file, or of all that it is made of, in hex.
     pub sha256: String,
     /// Size of its file.
     pub file_bytes: u64,
@@ -51,9 +52,17 @@ pub struct Opened {
     pub engine: EngineInfo,
     /// Engines that come before that one, and why they do not run it.
     pub passed_over: Vec<PassedOver>,
+    /// What it is made of, if that is more than a graph; known once it has been read.
+    pub parts: Parts,
+    /// The same as `sha256` without the libraries of plugins, which may be loaded anew.
+    pub files_sha256: String,
     cost_depends_on_values: bool,
     random: Option<String>,
-    session: Reshaped,
+    session: Box<dyn Session>,
+    stages: Vec<Stage>,
+    models: Option<Arc<dyn stages::ensemble::Source>>,
+    /// What stands between the stages, for a version that is more than a graph.
+    inner: Vec<Part>,
 }
 
 /// What a version is to people and callers, by its graph and by all that its folder says of it.
@@ -74,8 +83,8 @@ impl Opened {
     /// # Errors
     /// `InvalidModel` with the reason when it cannot be served.
     pub fn open(engines: &Engines, bytes: &[u8], model: &FoundModel, found: &FoundVersion) -> Result<Self> {
-        let source = ModelSource { bytes, folder: &found.graph_folder() };
-        Ok(Self::of(engines.load(source, model.manifest.engine)?, bytes))
+        let load = |source: ModelSource<'_>| engines.load(source, model.manifest.engine);
+        Self::with(engines, bytes, (model, found), load)
     }
 
     /// As [`Self::open`], by another engine than the one called `first`.
@@ -86,17 +95,53 @@ impl Opened {
         found: &FoundVersion,
         first: &str,
     ) -> Result<Self> {
-        let source = ModelSource { bytes, folder: &found.graph_folder() };
-        Ok(Self::of(engines.load_second(source, model.manifest.engine, first)?, bytes))
+        let load = |source: ModelSource<'_>| engines.load_second(source, model.manifest.engine, first);
+        Self::with(engines, bytes, (model, found), load)
     }
 
-    fn of(chosen: Chosen, bytes: &[u8]) -> Self {
+    /// Opens the graph or what stands in its place, and the stages around it.
+    fn with(
+        engines: &Engines,
+        bytes: &[u8],
+        (model, found): (&FoundModel, &FoundVersion),
+        load: impl FnOnce(ModelSource<'_>) -> Result<Chosen>,
+    ) -> Result<Self> {
+        let manifest = &model.manifest;
+        let opener = Opener::new(engines, Folder::new(&found.folder, found.model_folder(&model.name)));
+        let mut digest = Digest::default();
+        let (chosen, inner) = match (&manifest.plugin, &manifest.ensemble) {
+            (Some(plugin), _) => {
+                let (chosen, part) = stages::open_plugin(&opener, plugin, &mut digest)?;
+                (chosen, vec![part])
+            }
+            (None, Some(ensemble)) => stages::ensemble::open_ensemble(&model.name, &opener, ensemble, &mut digest)?,
+            (None, None) => {
+                let chosen = load(ModelSource { bytes, folder: &found.graph_folder() })?;
+                let part = Part::engine(&chosen.loaded.signature);
+                (chosen, if manifest.stages.is_empty() { Vec::new() } else { vec![part] })
+            }
+        };
         let Chosen { loaded, engine, passed_over } = chosen;
         let LoadedModel { session, signature, properties, cost_depends_on_values, random } = loaded;
-        let session = Reshaped::new(session);
-        let sha256 = sha256_of(bytes);
-        let file_bytes = bytes.len() as u64;
-        Self { signature, properties, sha256, file_bytes, engine, passed_over, cost_depends_on_values, random, session }
+        let stages = stages::open_stages(&opener, &manifest.stages, &signature, &mut digest)?;
+        let (sha256, files_sha256) = digest.of(&sha256_of(bytes));
+        Ok(Self {
+            signature,
+            properties,
+            sha256,
+            file_bytes: bytes.len() as u64,
+            engine,
+            passed_over,
+            parts: Parts::default(),
+            files_sha256,
+            // A component that does not promise to be quick runs where nobody else waits.
+            cost_depends_on_values: cost_depends_on_values || stages.iter().any(|stage| !stage.made.inline),
+            random,
+            session,
+            stages,
+            models: opener.models().cloned(),
+            inner,
+        })
     }
 
     /// Compares it with what the files of its model say, and reads what they mean together. From then on its
@@ -106,6 +151,9 @@ impl Opened {
     /// `InvalidModel` that names what contradicts the graph; then nothing has changed.
     pub fn read(&mut self, model: &FoundModel, found: &FoundVersion) -> Result<Meaning> {
         let Fitted { signature, manifest, properties, reshapes, origin } = model.fit(found, self.signature.clone())?;
+        let graph = signature.clone();
+        let chain = if self.inner.is_empty() { None } else { Some(stages::chain(&self.stages, &graph)?) };
+        let signature = chain.as_ref().map_or(signature, |chain| chain.signature.clone());
         let features = FeatureSet::new(&signature, &manifest);
         let mut faults = manifest.faults(&signature);
         faults.extend(manifest.result_cache.contradiction(self.random.as_deref()));
@@ -122,7 +170,16 @@ impl Opened {
         let answers = Answers::new(&signature, &manifest, rows)?;
         self.signature = signature;
         self.properties.extend(properties);
-        self.session.reshape(reshapes);
+        let mut reshaped = Reshaped::new(std::mem::replace(&mut self.session, Box::new(Absent)));
+        reshaped.reshape(reshapes);
+        self.session = reshaped.into_session();
+        if let Some(chain) = chain {
+            let session = std::mem::replace(&mut self.session, Box::new(Absent));
+            let (parts, empty_tensors) = (std::mem::take(&mut self.inner), manifest.empty_tensors);
+            let inner = Inner { session, signature: graph, parts, empty_tensors, models: self.models.take() };
+            let (staged, parts) = Staged::new(chain, inner, std::mem::take(&mut self.stages));
+            (self.session, self.parts) = (Box::new(staged), parts);
+        }
         Ok(Meaning { manifest, origin, features, answers })
     }
 
@@ -131,7 +188,7 @@ impl Opened {
     /// # Errors
     /// `InvalidModel` that names the case, the output, the element, what was wanted and what came.
     pub fn verify(&self, manifest: &Manifest, golden: &Golden, case: &GoldenCase) -> Result<()> {
-        guarded(|| case.verify(&self.session, &self.signature, manifest.rules(), golden.tolerance))
+        guarded(|| case.verify(&*self.session, &self.signature, manifest.rules(), golden.tolerance))
     }
 
     /// Asks another engine the same, as is done after a load, and says how the two stand to each other.
@@ -154,7 +211,7 @@ impl Opened {
             model,
             found,
             engine: &EngineId::from(&self.engine),
-            session: &self.session,
+            session: &*self.session,
             signature: &self.signature,
             sha256: &self.sha256,
             stop: &|| false,
@@ -163,7 +220,7 @@ impl Opened {
     }
 
     pub(crate) fn into_session(self) -> Box<dyn Session> {
-        self.session.into_session()
+        self.session
     }
 
     /// Runs it a few times and measures what a row costs, in nanoseconds; `None` when nothing could be run.
@@ -171,7 +228,7 @@ impl Opened {
     /// # Errors
     /// When the inputs to warm up with are wrong.
     pub fn warm_up(&self, manifest: &Manifest, golden: Option<&Golden>, clock: &dyn Clock) -> Result<Option<u64>> {
-        guarded(|| warm_up(&self.session, &self.signature, manifest.rules(), golden, clock))
+        guarded(|| warm_up(&*self.session, &self.signature, manifest.rules(), golden, clock))
     }
 
     /// Runs rows alone and together, unless nobody would put them together.
@@ -186,7 +243,7 @@ impl Opened {
             return Probe::none("batching is off for this model");
         }
         let subject = batching::Subject {
-            session: &self.session,
+            session: &*self.session,
             signature: &self.signature,
             features,
             golden,
@@ -227,9 +284,11 @@ impl Core {
         let notes = &manifest.result_cache;
         let keeping = notes.is_on().then(|| self.results.keeping(&opened.sha256, notes.time_to_live())).flatten();
         let load_ms = self.clock.now().nanos_since(began) / 1_000_000;
-        let need = self.need(&opened.sha256, opened.file_bytes, Some(&EngineId::from(&opened.engine)), model);
+        let need = self.need(&opened.files_sha256, opened.file_bytes, Some(&EngineId::from(&opened.engine)), model);
         let engine_was = self.remember(model, found, &opened);
-        let body = self.body(model, found, Arc::from(opened.session.into_session()));
+        let body = self.body(model, found, Arc::from(opened.session));
+        let mut parts = opened.parts;
+        parts.count_in(&facts);
         let seat = room.settle(body, Need { load_ms, ..need });
         let ready = ReadyVersion {
             seat,
@@ -247,6 +306,8 @@ impl Core {
             signature: opened.signature,
             properties: opened.properties,
             sha256: opened.sha256,
+            files_sha256: opened.files_sha256,
+            parts,
             file_bytes: opened.file_bytes,
             cross_check,
             facts,
@@ -339,7 +400,7 @@ fn check(outbox: &Outbox, subject: Subject) {
     outbox.version(move || subject.check(|| for_check.is_ending()));
 }
 
-pub(super) fn sha256_of(bytes: &[u8]) -> String {
+pub(crate) fn sha256_of(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

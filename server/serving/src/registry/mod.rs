@@ -13,6 +13,7 @@
 //! | `change` | load, unload, poll: what a model's versions become |
 //! | `cold` | room for a session before it is loaded; bringing back one that had to leave |
 //! | `first` | models that are loaded when they are first asked for |
+//! | `members` | versions for ensembles, and for components that call models |
 //! | `breakers` | the breakers of versions in memory, shown and closed by hand |
 //! | `book` | the state of every version ever seen, for the index and for messages |
 
@@ -22,6 +23,7 @@ mod change;
 mod cold;
 mod first;
 mod load;
+mod members;
 mod version;
 
 use std::{
@@ -40,6 +42,7 @@ use crossbeam_channel::{Sender, bounded, unbounded};
 
 pub use book::{IndexEntry, Standing};
 pub(crate) use cold::Came;
+pub(crate) use load::sha256_of;
 pub use load::{Meaning, Opened};
 pub use version::{Lease, ReadyVersion};
 
@@ -54,11 +57,12 @@ use crate::{
     pool::{Pending, Pool},
     repository::{Repository, VersionPolicy},
     residency::{Departure, Keeper, ResidencySettings, weights::Weights},
-    result_cache::{ResultCache, ResultCacheSettings, ResultCacheView},
+    result_cache::{ResultCache, ResultCacheSettings},
     scheduler::Lane,
 };
 use book::{Book, OpenBook};
 use first::FirstLoads;
+use members::Members;
 use version::Retired;
 
 /// How the registry behaves.
@@ -239,6 +243,7 @@ impl Registry {
             untrimmed: AtomicU64::new(0),
             started: AtomicBool::new(false),
         });
+        core.engines.set_members(Arc::new(Members::new(&core)));
         cold::start_threads(&core, leaving, departing, wanted, stop)?;
         Ok(Self { core, loads, _checker: checker })
     }
@@ -319,20 +324,7 @@ impl Registry {
     /// # Errors
     /// `NotFound` when there is no such model or version, `NotReady` when it is not in memory now.
     pub fn lease(&self, name: &str, version: Option<&str>) -> Result<Lease> {
-        loop {
-            let snapshot = self.core.snapshot.load();
-            let versions = snapshot.models.get(name);
-            let found = versions.and_then(|versions| match version {
-                None => versions.last_key_value().map(|(_, ready)| ready),
-                Some(wanted) => versions.iter().find(|(known, _)| known.as_str() == wanted).map(|(_, ready)| ready),
-            });
-            let Some(found) = found else { return Err(self.core.why_not(name, version)) };
-            // A version that began to drain since the snapshot was read has been replaced or removed in
-            // the snapshot before that, so looking again ends.
-            if let Some(lease) = Lease::take(found) {
-                return Ok(lease);
-            }
-        }
+        self.core.lease(name, version)
     }
 
     /// Ready versions of a model, lowest first.
@@ -408,12 +400,6 @@ impl Registry {
         facts.into_iter().map(view).collect()
     }
 
-    /// What the cache of answers holds.
-    #[must_use]
-    pub fn result_cache(&self) -> ResultCacheView {
-        self.core.results.view()
-    }
-
     /// Whether the first round of loads is over.
     #[must_use]
     pub fn has_started(&self) -> bool {
@@ -450,6 +436,24 @@ impl Registry {
 }
 
 impl Core {
+    /// See [`Registry::lease`].
+    fn lease(&self, name: &str, version: Option<&str>) -> Result<Lease> {
+        loop {
+            let snapshot = self.snapshot.load();
+            let versions = snapshot.models.get(name);
+            let found = versions.and_then(|versions| match version {
+                None => versions.last_key_value().map(|(_, ready)| ready),
+                Some(wanted) => versions.iter().find(|(known, _)| known.as_str() == wanted).map(|(_, ready)| ready),
+            });
+            let Some(found) = found else { return Err(self.why_not(name, version)) };
+            // A version that began to drain since the snapshot was read has been replaced or removed in
+            // the snapshot before that, so looking again ends.
+            if let Some(lease) = Lease::take(found) {
+                return Ok(lease);
+            }
+        }
+    }
+
     fn book(&self) -> OpenBook<'_> {
         OpenBook::new(self.book.lock().unwrap_or_else(PoisonError::into_inner), &self.standing)
     }

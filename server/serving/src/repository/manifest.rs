@@ -8,7 +8,13 @@ use std::{collections::BTreeSet, fmt};
 use candor_domain::{Dim, Error, RequestRules, Result, Signature, TensorSpec, Version};
 use serde::{Deserialize, Deserializer, de};
 
-use super::{batching::BatchingNotes, breaker::BreakerNotes, overload::OverloadNotes, result_cache::ResultCacheNotes};
+use super::{
+    batching::BatchingNotes,
+    breaker::BreakerNotes,
+    overload::OverloadNotes,
+    parts::{EnsembleNotes, PluginNotes, StageNotes},
+    result_cache::ResultCacheNotes,
+};
 use crate::engines::EngineChoice;
 
 /// The contents of `model.toml`.
@@ -48,6 +54,13 @@ pub struct Manifest {
     /// Whether its answers are kept.
     #[serde(default)]
     pub result_cache: ResultCacheNotes,
+    /// What runs before and after the engine, in this order.
+    #[serde(default, rename = "stage")]
+    pub stages: Vec<StageNotes>,
+    /// The component that is the engine, if one is.
+    pub plugin: Option<PluginNotes>,
+    /// The models that it is made of, if it is made of models.
+    pub ensemble: Option<EnsembleNotes>,
     /// Notes on inputs, by name.
     #[serde(default)]
     pub inputs: Vec<TensorNotes>,
@@ -230,7 +243,17 @@ impl Manifest {
     /// # Errors
     /// `InvalidModel` with line and key.
     pub fn parse(text: &str) -> Result<Self> {
-        toml::from_str(text).map_err(|error| Error::model(error.to_string().trim_end().replace('\n', "\n  ")))
+        let mut manifest: Self =
+            toml::from_str(text).map_err(|error| Error::model(error.to_string().trim_end().replace('\n', "\n  ")))?;
+        let made_of = (manifest.plugin.as_ref(), manifest.ensemble.as_ref());
+        manifest.engine = super::parts::settle(manifest.engine, made_of, &manifest.stages)?;
+        Ok(manifest)
+    }
+
+    /// Whether its versions need no graph: a component or other models stand in its place.
+    #[must_use]
+    pub fn is_graphless(&self) -> bool {
+        self.plugin.is_some() || self.ensemble.is_some()
     }
 
     /// Compares the manifest with the graph.
@@ -266,9 +289,18 @@ impl Manifest {
         faults.extend(self.breaker.faults());
         faults.extend(self.overload.faults());
         faults.extend(self.result_cache.faults());
+        faults.extend(self.parts_that_change());
         check_side("inputs", &self.inputs, &signature.inputs, &mut faults);
         check_side("outputs", &self.outputs, &signature.outputs, &mut faults);
         faults
+    }
+
+    /// Answers are kept as long as their version is, and parts of a version may be another than they were: libraries that
+    /// are loaded anew, members of an ensemble.
+    fn parts_that_change(&self) -> Option<Error> {
+        let of_parts = !self.stages.is_empty() || self.plugin.is_some() || self.ensemble.is_some();
+        let error = || Error::model("answers of a model of several parts cannot be kept: its parts may change");
+        (of_parts && self.result_cache.is_on()).then(|| error().at("model.toml result_cache.enabled"))
     }
 
     /// What it allows beyond what the graph declares.
