@@ -82,6 +82,7 @@ impl Pipeline {
             fallback_from: None,
             outputs,
             nanos: [None; Phase::ALL.len()],
+            laps: &[],
             batch: None,
             cache: None,
             clock: &*self.clock,

@@ -87,6 +87,18 @@ mod tests {
     }
 
     #[test]
+    fn answers_of_parts_that_may_change_are_not_kept() {
+        let faults = |enabled: bool| {
+            let text = format!("[plugin]\ncomponent = \"t.scale\"\n[result_cache]\nenabled = {enabled}\n");
+            let signature = candor_domain::Signature { inputs: vec![], outputs: vec![] };
+            Manifest::parse(&text).unwrap().faults(&signature)
+        };
+        assert!(faults(false).is_empty());
+        let told = faults(true).iter().map(ToString::to_string).collect::<String>();
+        assert!(told.contains("model.toml result_cache.enabled: answers of a model of several parts"), "{told}");
+    }
+
+    #[test]
     fn what_is_drawn_by_chance_is_not_kept_and_the_file_that_asks_for_it_is_named() {
         let on = notes("enabled = true");
         assert_eq!(on.contradiction(None), None);
