@@ -18,7 +18,7 @@ use actix_web::{
     App, HttpServer,
     dev::{Server, ServerHandle},
 };
-use candor_domain::{Clock, Error, ErrorCode, Result};
+use candor_domain::{Clock, Components, Error, ErrorCode, Result};
 use candor_engine_native::NativeEngine;
 use candor_engine_ort::OrtEngine;
 use candor_grpc_api::{GrpcDoor, GrpcParts};
@@ -79,7 +79,8 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
         tracing::warn!("{advice}");
     }
     let plugins = Arc::new(plugins::start(settings, &clock));
-    let engines = engines()?;
+    let components: Arc<dyn Components> = Arc::<Catalog>::clone(&plugins);
+    let engines = engines()?.with_components(components);
     for absent in engines.absent() {
         tracing::warn!("serving without the engine {}: {}", absent.name, absent.why);
     }
