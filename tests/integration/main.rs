@@ -37,6 +37,7 @@
 //! | `grpc_control` | health, reflection, repository, addresses |
 //! | `health` | the health listener: while all else is busy, and until the end |
 //! | `threads` | who steps back, and how connections spread over workers |
+//! | `result_cache` | answers that are kept, through every door |
 //! | `counting` | statistics and metrics rise by what was sent |
 #![allow(
     clippy::unwrap_used,
@@ -89,6 +90,7 @@ mod refusal;
 mod registry;
 mod repositories;
 mod residency;
+mod result_cache;
 mod served;
 mod slow;
 mod swaps;
