@@ -79,11 +79,7 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
         tracing::warn!("{advice}");
     }
     let plugins = Arc::new(plugins::start(settings, &clock));
-    let components: Arc<dyn Components> = Arc::<Catalog>::clone(&plugins);
-    let engines = engines()?.with_components(components);
-    for absent in engines.absent() {
-        tracing::warn!("serving without the engine {}: {}", absent.name, absent.why);
-    }
+    let engines = with_plugins(engines()?, &plugins);
     let faults = settings.faults_enabled.then(Arc::<Faults>::default);
     if faults.is_some() {
         tracing::warn!("faults can be ordered through the API (faults.enabled)");
@@ -144,6 +140,15 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
     Ok((running, server))
 }
 
+/// The engines with the plugins' components; says which engines are not there.
+fn with_plugins(engines: Engines, plugins: &Arc<Catalog>) -> Engines {
+    for absent in engines.absent() {
+        tracing::warn!("serving without the engine {}: {}", absent.name, absent.why);
+    }
+    let components: Arc<dyn Components> = Arc::<Catalog>::clone(plugins);
+    engines.with_components(components)
+}
+
 /// Where gRPC is to be.
 pub(crate) fn grpc_place(settings: &Settings) -> Place<'_> {
     Place {
@@ -182,6 +187,7 @@ fn registry_settings(settings: &Settings, faults: Option<Arc<Faults>>) -> Regist
             let weights = settings.data_dir.as_deref().map(DataFolder::weights);
             ResidencySettings { weights, ..residency }
         }),
+        result_cache: settings.residency.results.clone(),
         lazy: settings.residency.lazy,
         trim: Some(candor_engine_ort::trim),
     }
@@ -207,6 +213,12 @@ pub(crate) fn engines(settings: &Settings) -> Result<Engines> {
         engines = with_tract(engines, choice)?;
     }
     Ok(engines)
+}
+
+/// The same with the plugins, as a server would load them, for who looks at models on the command line.
+pub(crate) fn engines_with_plugins(settings: &Settings) -> Result<Engines> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+    Ok(engines(settings)?.with_components(Arc::new(plugins::start(settings, &clock))))
 }
 
 /// Whether this build has the engine tract.

@@ -28,6 +28,7 @@
 //! | `cli_help`, `cli_model`, `cli_infer`, `cli_doctor` | what the subcommands say, as snapshots |
 //! | `cli_paths` | folders that are easily mistaken for each other |
 //! | `cli_plugin` | plugins: begun, checked, pinned |
+//! | `plugin_path` | the way of a plugin's author, as the documentation has it |
 //! | `plugins` | plugins of a running server: listed, loaded anew, counted |
 //! | `openapi` | the document and the server say the same |
 //! | `contracts` | the wire contracts of other servers, by what their own documents say |
@@ -36,6 +37,7 @@
 //! | `grpc_control` | health, reflection, repository, addresses |
 //! | `health` | the health listener: while all else is busy, and until the end |
 //! | `threads` | who steps back, and how connections spread over workers |
+//! | `result_cache` | answers that are kept, through every door |
 //! | `counting` | statistics and metrics rise by what was sent |
 #![allow(
     clippy::unwrap_used,
@@ -81,12 +83,14 @@ mod lifecycle;
 mod memory;
 mod openapi;
 mod overload;
+mod plugin_path;
 mod plugins;
 mod predict;
 mod refusal;
 mod registry;
 mod repositories;
 mod residency;
+mod result_cache;
 mod served;
 mod slow;
 mod swaps;

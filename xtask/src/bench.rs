@@ -30,8 +30,11 @@ pub fn bench(house: &House, args: &[String]) -> Result<()> {
     if args.iter().any(|word| word == "--help" || word == "-h") {
         return program(house, args);
     }
-    large_models(house)?;
-    if !args.iter().any(|word| word == "soak") {
+    let is = |name: &str| args.iter().any(|word| word == name);
+    if !is("hot") {
+        large_models(house)?;
+    }
+    if !is("soak") && !is("hot") {
         ensure_wrk()?;
     }
     if wants_peers(args) {

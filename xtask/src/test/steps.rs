@@ -12,7 +12,7 @@ use crate::{bench, house::House, node, operators, run, runtime, stale, tidy, too
 /// What the arguments say of single steps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// How long `soak` strains the server.
+    /// How long `soak` strains the server, and `hot` with each policy.
     pub soak_minutes: String,
 }
 
@@ -77,12 +77,19 @@ pub static STEPS: [Step; 16] = [
     ),
     deep("deny", "licences, bans and sources of dependencies", deny),
     deep("coverage", "how much of the code the tests run", coverage),
+    deep("memory", "a thousand loads, runs and unloads leave no memory behind", memory),
     deep("bench", "the benchmarks", bench_step),
     Step {
         name: "soak",
         what: "minutes of strain: churn of models, clients that leave, slow ones, floods",
         deep: true,
         run: Run::With(soak),
+    },
+    Step {
+        name: "hot",
+        what: "2000 models with room for 50, minutes long with each policy",
+        deep: true,
+        run: Run::With(hot),
     },
 ];
 
@@ -200,6 +207,14 @@ fn coverage(house: &House) -> Result<String> {
     line.map(|line| line.trim().to_owned()).context("tarpaulin did not say how much is covered")
 }
 
+fn memory(house: &House) -> Result<String> {
+    runtime::ensure(house, "debug")?;
+    let words =
+        ["test", "-p", "candor-tests", "--test", "integration", "--locked", "memory::", "--", "--test-threads=1"];
+    let mut command = run::cargo(house, &words);
+    run::visible(command.env("CANDOR_TEST_CYCLES", "1000")).map(|()| "1000 cycles of each kind".to_owned())
+}
+
 fn bench_step(house: &House) -> Result<String> {
     bench::bench(house, &[]).map(|()| "numbers in benches/RESULTS.md".to_owned())
 }
@@ -208,6 +223,12 @@ fn soak(house: &House, options: &Options) -> Result<String> {
     let minutes = options.soak_minutes.as_str();
     bench::bench(house, &["soak", "--minutes", minutes].map(str::to_owned))?;
     Ok(format!("{minutes} minutes; it held"))
+}
+
+fn hot(house: &House, options: &Options) -> Result<String> {
+    let minutes = options.soak_minutes.as_str();
+    bench::bench(house, &["hot", "--minutes", minutes].map(str::to_owned))?;
+    Ok(format!("{minutes} minutes with each policy; the budget held and no request failed"))
 }
 
 /// Runs a command that has nothing to note.

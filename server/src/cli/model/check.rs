@@ -45,7 +45,7 @@ pub(super) fn run(args: &CheckArgs) -> Done {
     let settings = args.common.settings(None)?;
     let targets = args.paths.iter().map(|path| target(path, settings.model_bytes_max)).collect::<Result<Vec<_>>>();
     let targets = targets.map_err(Failure::of_arguments)?;
-    let engines = wiring::engines(&settings)?;
+    let engines = wiring::engines_with_plugins(&settings)?;
     let (mut reports, mut ignored) = (Vec::new(), Vec::new());
     for target in targets {
         let checker = Checker { target: &target, settings: &settings, engines: &engines, clock: &SystemClock::start() };

@@ -89,7 +89,7 @@ fn from_folder(settings: &Settings, name: &ModelName, version: Option<&str>) -> 
         Error::new(ErrorCode::NotFound, format!("model '{name}' has no version {}", wanted.unwrap_or("to serve")))
             .expected(format!("one of {}", known.join(", ")))
     })?;
-    let engines = wiring::engines(settings)?;
+    let engines = wiring::engines_with_plugins(settings)?;
     let clock = SystemClock::start();
     let began = clock.now();
     let mut opened = Opened::open(&engines, &repository.read_model(found)?, &model, found)?;

@@ -65,7 +65,7 @@ pub(in crate::cli) fn run_child(args: &ChildArgs) -> Done {
     let named = target.models.first().ok_or_else(missing)?;
     let model = named.found.clone()?;
     let found = model.versions.iter().find(|found| found.version == version).ok_or_else(missing)?;
-    let engines = wiring::engines(&settings)?;
+    let engines = wiring::engines_with_plugins(&settings)?;
     let measured = measure(&engines, &target.repository, &model, found)?;
     screen::print_json(&json!(measured));
     Ok(ExitCode::SUCCESS)
