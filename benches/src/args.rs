@@ -19,6 +19,7 @@ use crate::cases::{KNOWN, known};
                                                      benches/RESULTS.md and its picture
   cargo xtask bench --peers --record --date …        with FastAPI, MLServer and mosec, to benches/PEERS.md too
   cargo xtask bench soak --minutes 10                not how fast, but whether it holds
+  cargo xtask bench hot --minutes 10                 2000 models with room for 50, beside LRU
 
 Parts:
   engine      Session::run in this process: what nobody can save
@@ -89,6 +90,27 @@ enum Other {
         #[arg(long, default_value_t = 10.0, value_name = "N")]
         minutes: f64,
     },
+    /// Serve thousands of models with room for few, minutes long: with the usual policy, and with LRU beside it.
+    Hot {
+        /// For so long with each policy.
+        #[arg(long, default_value_t = 10.0, value_name = "N")]
+        minutes: f64,
+        /// How many models there are.
+        #[arg(long, default_value_t = 2000, value_name = "N", value_parser = clap::value_parser!(u32).range(3..=20_000))]
+        models: u32,
+        /// How many of them there is room for.
+        #[arg(long, default_value_t = 50, value_name = "N", value_parser = clap::value_parser!(u32).range(2..=20_000))]
+        fit: u32,
+        /// Requests per second.
+        #[arg(long, default_value_t = 100, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+        rate: u32,
+        /// Write benches/RESULTS-HOT.md. Needs --date.
+        #[arg(long, requires = "date")]
+        record: bool,
+        /// Today, for the record.
+        #[arg(long, value_name = "YYYY-MM-DD")]
+        date: Option<String>,
+    },
     /// Run the bare handler: for the benchmark's own child process.
     #[command(hide = true)]
     Bare {
@@ -143,6 +165,8 @@ pub enum Command {
     Measure(Plan),
     /// Strain a server for so long.
     Soak(Duration),
+    /// Serve more models than memory.
+    Hot(crate::hot::Plan),
     /// Be the bare server.
     Bare {
         /// Where it says its address.
@@ -205,6 +229,16 @@ fn command(cli: Cli) -> Result<Command> {
             ensure!(minutes > 0.0 && minutes <= 1440.0, "--minutes: {minutes} is not above 0 and at most 1440");
             return Ok(Command::Soak(Duration::from_secs_f64(minutes * 60.0)));
         }
+        Some(Other::Hot { minutes, models, fit, rate, record, date }) => {
+            ensure!(minutes > 0.0 && minutes <= 1440.0, "--minutes: {minutes} is not above 0 and at most 1440");
+            ensure!(fit < models, "--fit: where all models fit there is nothing to see");
+            if let Some(date) = &date {
+                ensure!(is_date(date), "--date: '{date}' is not a date such as 2026-01-31");
+            }
+            let length = Duration::from_secs_f64(minutes * 60.0);
+            let record = date.filter(|_| record);
+            return Ok(Command::Hot(crate::hot::Plan { length, models, fit, rate: f64::from(rate), record }));
+        }
     }
     for model in &cli.models {
         let names = KNOWN.map(|known| known.name).join(", ");
@@ -245,7 +279,9 @@ mod tests {
         let words = std::iter::once("bench").chain(words.iter().copied());
         match command(Cli::try_parse_from(words).map_err(|error| error.to_string())?) {
             Ok(Command::Measure(plan)) => Ok(plan),
-            Ok(Command::Bare { .. } | Command::Null { .. } | Command::Soak(_)) => Err("no plan".into()),
+            Ok(Command::Bare { .. } | Command::Null { .. } | Command::Soak(_) | Command::Hot(_)) => {
+                Err("no plan".into())
+            }
             Err(error) => Err(error.to_string()),
         }
     }
@@ -271,6 +307,15 @@ mod tests {
         let soak = |minutes: &str| command(Cli::try_parse_from(["bench", "soak", "--minutes", minutes]).unwrap());
         assert!(matches!(soak("0.5"), Ok(Command::Soak(length)) if length == Duration::from_secs(30)));
         assert!(soak("0").is_err());
+    }
+
+    #[test]
+    fn hot_models_are_more_than_there_is_room_for() {
+        let hot = |words: &[&str]| command(Cli::try_parse_from([&["bench", "hot"], words].concat()).unwrap());
+        let Ok(Command::Hot(plan)) = hot(&[]) else { panic!("it is not hot") };
+        assert_eq!((plan.models, plan.fit, plan.length, plan.record), (2000, 50, Duration::from_secs(600), None));
+        assert!(hot(&["--models", "50"]).is_err() && hot(&["--minutes", "0"]).is_err());
+        assert!(hot(&["--record", "--date", "today"]).is_err());
     }
 
     #[test]

@@ -20,6 +20,7 @@
 //! | `samples` | what was measured |
 //! | `report`, `table`, `plot` | benches/RESULTS.md, its tables and its picture |
 //! | `machine` | where things are, and who runs on which core |
+//! | `hot` | far more models than memory: whether the budget holds, and what the policy is worth |
 //! | `soak` | minutes of strain: whether it holds |
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark speaks to whoever runs it")]
 
@@ -33,6 +34,7 @@ mod child;
 mod closed_loop;
 mod engine;
 mod grpc_loop;
+mod hot;
 mod http;
 mod machine;
 mod null;
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
         Command::Bare { folder, workers } => bare::serve(&folder, workers),
         Command::Null { folder, models, keys } => null::serve(&folder, &models, &keys),
         Command::Soak(length) => soak::run(length),
+        Command::Hot(plan) => hot::run(&plan),
         Command::Measure(plan) => whole::measure(&plan),
     });
     match done {

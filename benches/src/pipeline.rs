@@ -77,7 +77,16 @@ impl Pipeline {
 
     /// What a run gave whose time nobody asks for.
     fn ran<'a>(&'a self, version: &'a Lease, outputs: Vec<Tensor>) -> Ran<'a> {
-        Ran { version, fallback_from: None, outputs, nanos: [None; Phase::ALL.len()], batch: None, clock: &*self.clock }
+        Ran {
+            version,
+            fallback_from: None,
+            outputs,
+            nanos: [None; Phase::ALL.len()],
+            laps: &[],
+            batch: None,
+            cache: None,
+            clock: &*self.clock,
+        }
     }
 
     /// The reply that the door would write for these outputs.

@@ -73,7 +73,8 @@ pub fn repository(into: &Path, models: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
-fn copy(from: &Path, to: &Path) -> Result<()> {
+/// Copies a file or a folder, sharing the bytes where that can be.
+pub fn copy(from: &Path, to: &Path) -> Result<()> {
     if !from.is_dir() {
         // Symbolic links would not be followed by the server; these are no links to it.
         if fs::hard_link(from, to).is_err() {

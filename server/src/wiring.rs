@@ -187,6 +187,7 @@ fn registry_settings(settings: &Settings, faults: Option<Arc<Faults>>) -> Regist
             let weights = settings.data_dir.as_deref().map(DataFolder::weights);
             ResidencySettings { weights, ..residency }
         }),
+        result_cache: settings.residency.results.clone(),
         lazy: settings.residency.lazy,
         trim: Some(candor_engine_ort::trim),
     }

@@ -22,6 +22,7 @@
 //! | `swaps` | one version swapped again and again under load |
 //! | `memory` | what loads, failed loads and unloads leave behind |
 //! | `residency` | more models than memory |
+//! | `served` | models with first-party plugins around them, as in Python |
 //! | `cli_probe` | what models take; what policies make of a trace |
 //! | `lifecycle`, `cli` | signals, draining, limits of connections; the command line |
 //! | `cli_help`, `cli_model`, `cli_infer`, `cli_doctor` | what the subcommands say, as snapshots |
@@ -36,6 +37,7 @@
 //! | `grpc_control` | health, reflection, repository, addresses |
 //! | `health` | the health listener: while all else is busy, and until the end |
 //! | `threads` | who steps back, and how connections spread over workers |
+//! | `result_cache` | answers that are kept, through every door |
 //! | `counting` | statistics and metrics rise by what was sent |
 #![allow(
     clippy::unwrap_used,
@@ -88,6 +90,8 @@ mod refusal;
 mod registry;
 mod repositories;
 mod residency;
+mod result_cache;
+mod served;
 mod slow;
 mod swaps;
 mod threads;

@@ -79,6 +79,66 @@ fn requests_from_many_sides_all_get_their_answers() {
     server.stop_and_expect_clean();
 }
 
+/// Models, and for how many of them there is room.
+const MODELS: usize = 200;
+const FIT: u64 = 5;
+const CALLERS: u64 = 6;
+const QUESTIONS: u32 = 400;
+
+/// The model at a place of Zipf's law, by a number of 64 bits. Neighbours in rank are not neighbours in size.
+fn by_popularity(drawn: u64) -> usize {
+    let whole: f64 = (1..=MODELS).map(|rank| 1.0 / rank as f64).sum();
+    let mut left = (drawn >> 11) as f64 / (1_u64 << 53) as f64 * whole;
+    let rank = (1..=MODELS).find(|rank| {
+        left -= 1.0 / *rank as f64;
+        left < 0.0
+    });
+    rank.unwrap_or(MODELS) * 77 % MODELS
+}
+
+/// The short twin of `cargo xtask bench hot`: what is asserted is the budget and the answers, not time.
+#[test]
+fn two_hundred_models_with_room_for_five_answer_everybody_within_the_budget() {
+    let models = || {
+        (0..MODELS).fold(Models::none(), |models, number| {
+            let models = models.with_file(&format!("m{number}/1/model.onnx"), sample("iris", "1"));
+            let manifest = format!("[residency]\nbytes = {}\n", 5_000_000 << (number % 3));
+            models.with_file(&format!("m{number}/model.toml"), manifest)
+        })
+    };
+    // 5, 10 and 20 MB: 35 MB for three.
+    let budget = FIT * 35_000_000 / 3;
+    for policy in ["gdsf", "lru"] {
+        let plan = Plan::with(models());
+        let plan = plan.set(&format!("residency.budget={budget}")).set(&format!("residency.policy={policy}"));
+        let server = plan.set("repository.load_at_start=lazy").set("engine.choice=native").start();
+        std::thread::scope(|scope| {
+            for caller in 0..CALLERS {
+                let server = &server;
+                scope.spawn(move || {
+                    let mut drawn = 0x9E37_79B9_7F4A_7C15_u64.wrapping_mul(caller + 1);
+                    for _ in 0..QUESTIONS {
+                        drawn ^= drawn << 13;
+                        drawn ^= drawn >> 7;
+                        drawn ^= drawn << 17;
+                        let model = format!("m{}", by_popularity(drawn));
+                        let reply = server.post(&path(&model), &iris());
+                        assert_eq!(reply.status, 200, "{policy}, {model}: {}", reply.text());
+                        assert_eq!(reply.json()["outputs"][0]["data"], json!([0]), "{model}");
+                    }
+                });
+            }
+        });
+        let (peak, evictions) = (
+            metric(&server, "candor_residency_reserved_bytes_peak"),
+            metric(&server, "candor_residency_evictions_total"),
+        );
+        assert!(peak <= budget as f64, "{policy}: {peak} bytes were reserved of {budget}");
+        assert!(evictions > 100.0, "{policy}: {evictions} evictions show nothing");
+        server.stop_and_expect_clean();
+    }
+}
+
 #[test]
 fn what_can_never_fit_is_refused_by_its_numbers_and_stops_no_other() {
     let models = many(1).with_copy("simple").with_file("simple/model.toml", "[residency]\nbytes = 40_000_000\n");

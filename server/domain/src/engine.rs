@@ -56,6 +56,8 @@ pub struct LoadedModel {
     /// Whether a run's time may depend on the values of its inputs and not only on their shapes, as with loops.
     /// Such a version does not run on a thread that others wait for.
     pub cost_depends_on_values: bool,
+    /// Where the graph draws by chance, if it does: then the same inputs need not give the same answer twice.
+    pub random: Option<String>,
 }
 
 /// Turns model files into sessions.

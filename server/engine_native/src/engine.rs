@@ -45,7 +45,7 @@ impl Engine for NativeEngine {
     }
 
     fn load(&self, source: ModelSource<'_>) -> Result<LoadedModel> {
-        let Scanned { model, cost_depends_on_values } = scanned(source)?;
+        let Scanned { model, cost_depends_on_values, random } = scanned(source)?;
         let graph = &model.graph;
         tensors_only(graph)?;
         let inputs = inputs(graph)?;
@@ -62,7 +62,7 @@ impl Engine for NativeEngine {
         let session = Box::new(NativeSession(plan));
         let mut properties = properties(&model);
         properties.extend(labels(graph));
-        Ok(LoadedModel { session, signature, properties, cost_depends_on_values })
+        Ok(LoadedModel { session, signature, properties, cost_depends_on_values, random })
     }
 }
 

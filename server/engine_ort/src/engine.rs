@@ -13,7 +13,7 @@ use candor_domain::{
     Cancel, Datatype, Dim, Engine, EngineInfo, Error, ErrorCode, LoadedModel, ModelSource, Result, Session, Signature,
     Tensor, TensorSpec, tensor::RANK_MAX,
 };
-use candor_engine_source::scanned;
+use candor_engine_source::{Scanned, scanned};
 use ort::{
     environment::Environment,
     session::Session as OrtSession,
@@ -119,7 +119,7 @@ impl Engine for OrtEngine {
         // ONNX Runtime 1.31.1 refuses by itself external data outside the folder; 1.24, which this engine also
         // takes, reads through sparse initializers any path and any address of the process. All follow links
         // within.
-        let cost_depends_on_values = scanned(source)?.cost_depends_on_values;
+        let Scanned { cost_depends_on_values, random, .. } = scanned(source)?;
         let session = self.open_session(source).map_err(|error| refusal(&error))?;
         let signature = Signature {
             inputs: specs(&session, session.inputs(), Side::Input)?,
@@ -128,7 +128,7 @@ impl Engine for OrtEngine {
         let properties = properties(&session);
         let runner = Runner::new(session, &signature)?;
         let session = Box::new(OrtRunSession(runner));
-        Ok(LoadedModel { session, signature, properties, cost_depends_on_values })
+        Ok(LoadedModel { session, signature, properties, cost_depends_on_values, random })
     }
 }
 

@@ -8,8 +8,10 @@
 //! |---|---|
 //! | [`library`] | where the shared library is looked for, and what it is |
 //! | `engine` | sessions out of model bytes that `candor-onnx` has scanned, signatures out of sessions |
+//! | `arena` | when a session gives memory back that only large requests needed |
 //! | `raw` | the one `unsafe` file: runs a session from many threads at once |
 
+mod arena;
 mod engine;
 pub mod library;
 mod raw;

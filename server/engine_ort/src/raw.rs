@@ -17,6 +17,7 @@ use std::{
     ptr, slice,
 };
 
+use crate::arena::Habit;
 use candor_domain::{
     BytesArray, Cancel, Datatype, Error, ErrorCode, Result, Shape, Signature, Tensor, TensorData, for_each_datatype,
     tensor::RANK_MAX,
@@ -36,6 +37,7 @@ pub(crate) struct Runner {
     memory: MemoryInfo,
     input_names: Names,
     output_names: Names,
+    habit: Habit,
 }
 
 // SAFETY: the session is only ever used through `OrtApi::Run`, which may be called from any number of
@@ -68,16 +70,24 @@ impl Runner {
             memory: MemoryInfo::cpu()?,
             input_names: Names::new(signature.inputs.iter().map(|spec| &*spec.name))?,
             output_names: Names::new(signature.outputs.iter().map(|spec| &*spec.name))?,
+            habit: Habit::default(),
         })
     }
 
     /// Runs the graph; see [`candor_domain::Session::run`].
     pub(crate) fn run(&self, inputs: &[Tensor], wanted: &[usize], cancel: Option<&Cancel>) -> Result<Vec<Tensor>> {
-        let Some(cancel) = cancel else { return self.run_with(inputs, wanted, ptr::null()) };
+        let gives_back = self.habit.gives_back(inputs.iter().map(|input| raw_parts(input.data()).1 as u64).sum());
+        if cancel.is_none() && !gives_back {
+            return self.run_with(inputs, wanted, ptr::null());
+        }
+        let options = Options::new()?;
+        if gives_back {
+            options.give_back()?;
+        }
+        let Some(cancel) = cancel else { return self.run_with(inputs, wanted, options.0) };
         if cancel.is_cancelled() {
             return Err(Error::new(ErrorCode::Cancelled, "cancelled before it ran"));
         }
-        let options = Options::new()?;
         let handle = options.handle();
         let outcome = cancel.with_hook(move || handle.terminate(), || self.run_with(inputs, wanted, options.0));
         match outcome {
@@ -338,6 +348,13 @@ impl Options {
         // SAFETY: gives new options, owned by the guard.
         check(unsafe { (api().CreateRunOptions)(&mut options) })?;
         Ok(Self(options))
+    }
+
+    /// At its end, what the arena of the processor's memory does not use goes back.
+    fn give_back(&self) -> Result<()> {
+        let (key, value) = (c"memory.enable_memory_arena_shrinkage", c"cpu:0");
+        // SAFETY: live options; C strings that the library copies.
+        check(unsafe { (api().AddRunConfigEntry)(self.0, key.as_ptr(), value.as_ptr()) })
     }
 
     fn handle(&self) -> OptionsHandle {

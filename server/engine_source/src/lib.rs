@@ -16,6 +16,8 @@ pub struct Scanned {
     pub model: Model,
     /// Whether a run's work may depend on the values of its inputs and not only on their shapes.
     pub cost_depends_on_values: bool,
+    /// Where a node stands whose output is drawn by chance.
+    pub random: Option<String>,
 }
 
 /// Scans a file before an engine sees it.
@@ -28,7 +30,7 @@ pub fn scanned(source: ModelSource<'_>) -> Result<Scanned> {
         return Err(told(problem));
     }
     let model = scan.model.ok_or_else(|| Error::new(ErrorCode::Internal, "the scan found nothing and read nothing"))?;
-    Ok(Scanned { model, cost_depends_on_values: scan.cost_depends_on_values })
+    Ok(Scanned { model, cost_depends_on_values: scan.cost_depends_on_values, random: scan.random })
 }
 
 /// A fault of a file as an error of the server: `InvalidModel`, with place, expectation and finding.

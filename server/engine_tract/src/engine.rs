@@ -81,7 +81,8 @@ impl Engine for TractEngine {
         let plans = Plans::new(graph, made.symbolic.then_some(made.plan));
         let session = Box::new(TractSession { plans, careless, signature: signature.clone() });
         let properties = properties(&scanned.model);
-        Ok(LoadedModel { session, signature, properties, cost_depends_on_values: scanned.cost_depends_on_values })
+        let (cost_depends_on_values, random) = (scanned.cost_depends_on_values, scanned.random);
+        Ok(LoadedModel { session, signature, properties, cost_depends_on_values, random })
     }
 }
 

@@ -4,6 +4,7 @@
 //! the repository and from closed lists, never from requests, so that no caller can make series.
 
 mod batching;
+mod memory_of;
 mod plugins;
 mod stages;
 
@@ -12,7 +13,6 @@ use std::fmt::Write as _;
 use candor_domain::{BreakerState, EngineInfo, Outcome, Phase, Reason};
 use candor_serving::{
     CrossCheckReport, LATENCY_BUCKETS_NANOS, VersionView, cross_check::LiveCounts, facts::HistogramTotals, memory,
-    residency::ResidencyView,
 };
 
 use crate::{Api, responses::WorkerTotals};
@@ -256,6 +256,12 @@ const METRICS: &[Metric] = &[
         help: "Memory that is reserved for models in it, being loaded, and leaving; never above the budget.",
     },
     Metric {
+        name: "candor_residency_reserved_bytes_peak",
+        kind: "gauge",
+        labels: "",
+        help: "Most memory that was ever reserved at one moment; never above the budget.",
+    },
+    Metric {
         name: "candor_residency_sessions",
         kind: "gauge",
         labels: "state",
@@ -281,9 +287,9 @@ const METRICS: &[Metric] = &[
     },
 ];
 
-/// All of them, those of plugins among them.
+/// All of them, those of kept answers and of plugins among them.
 pub fn all() -> impl Iterator<Item = &'static Metric> {
-    METRICS.iter().chain(plugins::METRICS)
+    METRICS.iter().chain(memory_of::METRICS).chain(plugins::METRICS)
 }
 
 /// The text of one scrape.
@@ -324,8 +330,11 @@ pub(crate) fn render(api: &Api) -> String {
                 api.grpc_cuts.totals().try_for_each(|(why, count)| writeln!(text, "{name}{{why=\"{why}\"}} {count}"))
             }
             "candor_process_resident_bytes" => writeln!(text, "{name} {}", memory::memory().resident),
-            residency if is_residency(residency) => {
-                api.registry.residency().map_or(Ok(()), |view| write_residency(&mut text, name, &view))
+            residency if memory_of::is_residency(residency) => {
+                api.registry.residency().map_or(Ok(()), |view| memory_of::write_residency(&mut text, name, &view))
+            }
+            cache if memory_of::is_result_cache(cache) => {
+                memory_of::write_result_cache(&mut text, name, &views, &api.registry.result_cache())
             }
             "candor_model_queue_length" => views.iter().try_for_each(|view| {
                 let Some(lane) = &view.lane else { return Ok(()) };
@@ -353,30 +362,6 @@ fn write_workers(text: &mut String, name: &str, api: &Api, of: fn(&WorkerTotals)
         .iter()
         .zip(0..)
         .try_for_each(|(totals, worker)| writeln!(text, "{name}{{worker=\"{worker}\"}} {}", of(totals)))
-}
-
-fn is_residency(name: &str) -> bool {
-    name.starts_with("candor_residency_") || name.starts_with("candor_cold_start")
-}
-
-fn write_residency(text: &mut String, name: &str, view: &ResidencyView) -> std::fmt::Result {
-    let totals = &view.totals;
-    match name {
-        "candor_residency_budget_bytes" if view.budget_bytes == u64::MAX => Ok(()),
-        "candor_residency_budget_bytes" => writeln!(text, "{name} {}", view.budget_bytes),
-        "candor_residency_reserved_bytes" => writeln!(text, "{name} {}", totals.reserved_bytes),
-        "candor_residency_sessions" => [
-            ("resident", totals.resident),
-            ("loading", totals.loading),
-            ("leaving", totals.leaving),
-            ("waiting", totals.waiting),
-        ]
-        .into_iter()
-        .try_for_each(|(state, count)| writeln!(text, "{name}{{state=\"{state}\"}} {count}")),
-        "candor_residency_evictions_total" => writeln!(text, "{name} {}", totals.evictions),
-        "candor_cold_starts_total" => writeln!(text, "{name} {}", view.cold_starts),
-        _ => write_buckets(text, name, "", &view.waits),
-    }
 }
 
 fn write_view(text: &mut String, name: &str, view: &VersionView) -> std::fmt::Result {

@@ -19,6 +19,7 @@ use crate::{
     batching::{BatchCounts, BatchNote, BatchTotals, RunSizes, SizeTotals},
     breaker::{BreakerEvents, BreakerTotals},
     overload::Refusals,
+    result_cache::CacheNote,
     stages::{PartBook, PartFacts, PartTotals},
 };
 
@@ -50,6 +51,7 @@ pub const LATENCY_BUCKETS_NANOS: [u64; 18] = [
 const BUCKETS: usize = LATENCY_BUCKETS_NANOS.len() + 1;
 const PHASES: usize = Phase::ALL.len();
 const OUTCOMES: usize = Outcome::ALL.len();
+const NOTES: usize = CacheNote::ALL.len();
 
 #[derive(Debug, Default)]
 pub(crate) struct Histogram {
@@ -80,6 +82,8 @@ struct Shard {
     unsuccessful_nanos: AtomicU64,
     rows: AtomicU64,
     sizes: RunSizes,
+    /// Requests by what the cache of answers did for them, and nanoseconds of it.
+    looks: [[AtomicU64; 2]; NOTES],
     last_unix_ms: AtomicU64,
     phases: [Histogram; PHASES],
 }
@@ -133,6 +137,8 @@ pub struct FactsTotals {
     pub executions: u64,
     /// The same by their rows; [`crate::batching::size_of_slot`] says which.
     pub sizes: Vec<SizeTotals>,
+    /// Looks into the cache of answers and nanoseconds of them, indexed as [`CacheNote::ALL`].
+    pub looks: [[u64; 2]; NOTES],
     /// When the last successful request ended; 0 if there was none.
     pub last_unix_ms: u64,
     /// Time per phase of successful requests, indexed as [`Phase::ALL`].
@@ -152,6 +158,12 @@ impl FactsTotals {
     #[must_use]
     pub fn outcome(&self, outcome: Outcome) -> u64 {
         self.outcomes.get(outcome as usize).copied().unwrap_or(0)
+    }
+
+    /// Requests for which the cache of answers did this, and nanoseconds of it.
+    #[must_use]
+    pub fn looks(&self, note: CacheNote) -> [u64; 2] {
+        self.looks.get(note as usize).copied().unwrap_or_default()
     }
 
     /// The histogram of `phase`.
@@ -217,6 +229,15 @@ impl Facts {
     pub(crate) fn add_to_run(&self, rows: u64, nanos: [u64; 3]) {
         if let Some(shard) = self.shard() {
             shard.sizes.count(rows, 0, nanos);
+        }
+    }
+
+    /// Counts what the cache of answers did: for how many requests, and how long that took.
+    pub(crate) fn count_look(&self, note: CacheNote, requests: u64, nanos: u64) {
+        if let Some(look) = self.shard().and_then(|shard| shard.looks.get(note as usize)) {
+            for (sum, more) in look.iter().zip([requests, nanos]) {
+                sum.fetch_add(more, Relaxed);
+            }
         }
     }
 
@@ -297,6 +318,9 @@ impl Facts {
             totals.unsuccessful_nanos += shard.unsuccessful_nanos.load(Relaxed);
             totals.rows += shard.rows.load(Relaxed);
             shard.sizes.add_to(&mut totals.sizes);
+            for (sum, counter) in totals.looks.iter_mut().flatten().zip(shard.looks.iter().flatten()) {
+                *sum += counter.load(Relaxed);
+            }
             totals.last_unix_ms = totals.last_unix_ms.max(shard.last_unix_ms.load(Relaxed));
             for (sum, histogram) in totals.phases.iter_mut().zip(&shard.phases) {
                 histogram.add_to(sum);

@@ -20,6 +20,7 @@
 //! | [`readiness`] | whether the server may get traffic |
 //! | [`scheduler`] | threads that run inferences, and who of those that wait is next |
 //! | [`batching`] | requests of one version run together |
+//! | [`result_cache`] | answers that are kept, for those who ask the same again |
 //! | [`memory`] | what the process holds of the machine's memory |
 //! | `pool` | named threads behind a bounded queue |
 //! | [`breaker`] | the breaker of a version, and what happened at it |
@@ -50,6 +51,7 @@ pub mod readiness;
 pub mod registry;
 pub mod repository;
 pub mod residency;
+pub mod result_cache;
 pub mod scheduler;
 pub mod stages;
 pub mod tally;
@@ -70,6 +72,7 @@ pub use registry::{
     IndexEntry, Lease, Meaning, Opened, ReadyVersion, Registry, RegistrySettings, Standing, VersionView,
 };
 pub use repository::{Manifest, Repository, Role, VersionPolicy};
+pub use result_cache::{CacheNote, ResultCacheSettings, ResultCacheView};
 pub use scheduler::{Lane, Scheduler, SchedulerSettings};
 pub use stages::{Part, PartTotals, Parts};
 pub use tally::Tally;

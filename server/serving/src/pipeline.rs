@@ -5,7 +5,9 @@
 //! on the session pool, are given up when their time is over, and are stopped when nobody waits for them
 //! any more. Every call passes the breaker of its version. Knows no wire format and no status code.
 
+mod cold;
 mod job;
+mod kept;
 mod passage;
 
 use std::{
@@ -24,7 +26,8 @@ use crate::{
     batching::{BatchNote, BatchingView},
     facts::Facts,
     overload::seconds,
-    registry::{Came, Lease, ReadyVersion, Registry},
+    registry::{Lease, ReadyVersion, Registry},
+    result_cache::{CacheNote, Flight},
     scheduler::{Lane, QueueFull, Scheduler},
 };
 use job::Pooled;
@@ -99,6 +102,8 @@ pub struct Ran<'a> {
     pub laps: &'a [u64],
     /// The batch that it was run in, if it went through the pool.
     pub batch: Option<BatchNote>,
+    /// What the cache of answers did, if its version keeps them.
+    pub cache: Option<CacheNote>,
     /// The time, for formats that tell it.
     pub clock: &'a dyn Clock,
 }
@@ -162,16 +167,24 @@ impl Pipeline {
             Ok(passage) => passage,
             Err(refusal) => Box::pin(self.first(refusal, &call, admitted)).await?,
         };
+        if passage.lease.keeping().is_some() {
+            return Box::pin(self.infer_kept(passage, &call, codec, admitted)).await;
+        }
         if !passage.lease.sit() {
             // Boxed, so that the future of requests that find their session in memory is small.
             passage = Box::pin(self.seated(passage, &call, admitted)).await?;
         }
         let deadline = admitted.after(self.settings.inference_max);
-        let mut work = Work::new(passage, codec, Arc::clone(&self.clock), (admitted, deadline));
+        self.answer(Work::new(passage, codec, Arc::clone(&self.clock), (admitted, deadline))).await
+    }
+
+    /// Answers a request whose session is there: here if it is cheap, else on the pool.
+    async fn answer<C: Codec>(&self, mut work: Work<C>) -> Result<C::Reply> {
         if let Err(refusal) = work.lease.admit(self.settings.inline_run_max) {
             return work.finish(Err(refusal));
         }
-        let decode_here = work.codec_body_bytes() <= self.settings.inline_body_bytes_max;
+        let is_small = work.codec_body_bytes() <= self.settings.inline_body_bytes_max;
+        let decode_here = work.request.is_some() || is_small;
         if decode_here {
             if let Err(error) = work.decode() {
                 return work.finish(Err(error));
@@ -182,37 +195,6 @@ impl Pipeline {
         }
         // Boxed, so that the future of requests that stay here is small.
         Box::pin(self.infer_on_pool(work)).await
-    }
-
-    /// Waits for the first load of a model, where a request may ask for that; else it is refused.
-    async fn first(&self, refusal: Error, call: &Call<'_>, admitted: Tick) -> Result<Passage> {
-        let until = self.clock.now().until(admitted.after(self.settings.inference_max));
-        if refusal.code() == ErrorCode::NotReady && self.registry.first_load(call.model, until).await? {
-            return Passage::enter(&self.registry, call, &*self.clock, self.clock.now());
-        }
-        Err(refusal)
-    }
-
-    /// Waits for a session that is not in memory, for another version's if this one is replaced meanwhile.
-    async fn seated(&self, mut passage: Passage, call: &Call<'_>, admitted: Tick) -> Result<Passage> {
-        let until = admitted.after(self.settings.inference_max);
-        loop {
-            let refused =
-                |passage: &Passage, error| Err(remember(passage.lease.facts(), &*self.clock, admitted, error));
-            // As many may wait as may be in flight.
-            if let Err(refusal) = passage.lease.admit(self.settings.inline_run_max) {
-                return refused(&passage, refusal);
-            }
-            match self.registry.seat(&mut passage.lease, self.clock.now().until(until)).await {
-                Ok(Came::Seated) => return Ok(passage),
-                Ok(Came::Gone) => {}
-                Err(error) => return refused(&passage, error),
-            }
-            passage = Passage::enter(&self.registry, call, &*self.clock, self.clock.now())?;
-            if passage.lease.sit() {
-                return Ok(passage);
-            }
-        }
     }
 
     async fn infer_on_pool<C: Codec>(&self, mut work: Work<C>) -> Result<C::Reply> {
@@ -327,6 +309,10 @@ struct Work<C> {
     /// Whether it ran, and had the run for itself.
     ran_alone: bool,
     batch: Option<BatchNote>,
+    /// What the cache of answers did.
+    cache: Option<CacheNote>,
+    /// The duty to bring the answer to the cache, and to others who wait for it.
+    flight: Option<Box<Flight>>,
 }
 
 impl<C: Codec> Work<C> {
@@ -350,6 +336,8 @@ impl<C: Codec> Work<C> {
             laps: Vec::new(),
             ran_alone: false,
             batch: None,
+            cache: None,
+            flight: None,
         }
     }
 
@@ -433,6 +421,7 @@ impl<C: Codec> Work<C> {
         self.ran_alone = true;
         self.lease.facts().learn_cost(self.rows, took);
         self.lease.cross_check().offer(&request.inputs, &request.outputs, &outputs);
+        self.keep(&outputs);
         Ok(outputs)
     }
 
@@ -440,7 +429,8 @@ impl<C: Codec> Work<C> {
         let Some(codec) = self.codec.take() else { return Err(lost()) };
         let fallback_from = self.fallback_from.as_ref();
         let (version, nanos, clock) = (&*self.lease, self.nanos, &*self.clock);
-        let ran = Ran { version, fallback_from, outputs, nanos, laps: &self.laps, batch: self.batch, clock };
+        let (laps, batch, cache) = (self.laps.as_slice(), self.batch, self.cache);
+        let ran = Ran { version, fallback_from, outputs, nanos, laps, batch, cache, clock };
         let reply = caught(|| codec.encode(ran))?;
         self.lap(Phase::Encode);
         Ok(reply)
@@ -451,8 +441,8 @@ impl<C: Codec> Work<C> {
         let now = self.clock.now();
         self.set(Phase::Request, now.nanos_since(self.admitted));
         let outcome = reply.as_ref().map_or_else(outcome, |_| Outcome::Success);
-        let observation =
-            Observation { outcome, rows: self.rows, nanos: self.nanos, ended_unix_ms: self.clock.unix_ms() };
+        let (rows, nanos) = self.observed();
+        let observation = Observation { outcome, rows, nanos, ended_unix_ms: self.clock.unix_ms() };
         let facts = self.lease.facts();
         if self.ran_alone {
             facts.count_run(self.rows, self.spent());
@@ -465,7 +455,7 @@ impl<C: Codec> Work<C> {
             let worked = waited.map_or(0, |waited| now.nanos_since(slot.entered()).saturating_sub(waited));
             slot.end(Duration::from_nanos(worked), now);
         }
-        let ending = ending(reply.as_ref().err());
+        let ending = self.ending(reply.as_ref().err());
         if let Some(permit) = self.permit.take() {
             permit.end(ending, Duration::from_nanos(self.run_nanos), now);
         } else if let Some(progress) = &self.progress {

@@ -12,7 +12,7 @@
 //! | `settings` | what the values mean and which are allowed |
 //! | `grpc`, `health` | the same for the gRPC door and the health listener |
 //! | `threads` | one budget of threads |
-//! | `residency` | `[residency]` |
+//! | `residency`, `result_cache` | `[residency]`, `[result_cache]` |
 //! | `plugins` | `[plugins]` |
 //! | `reach` | who may reach the doors without a token |
 //! | `reference` | docs/CONFIG.md and `candor config show` |
@@ -27,6 +27,7 @@ mod plugins;
 mod reach;
 mod reference;
 mod residency;
+mod result_cache;
 mod settings;
 mod threads;
 

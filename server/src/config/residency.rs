@@ -2,10 +2,16 @@
 
 use std::{path::Path, time::Duration};
 
-use candor_serving::{memory, residency::ResidencySettings};
+use candor_serving::{
+    ResultCacheSettings, memory,
+    residency::{ResidencySettings, policy::Policy},
+};
 use toml::Value;
 
-use super::settings::{DAY_MS, Reader, parse_bytes};
+use super::{
+    result_cache::read_result_cache,
+    settings::{DAY_MS, Reader, parse_bytes},
+};
 
 /// Of what a control group allows, the share that sessions get: the rest is for the server itself, for requests, and
 /// for what runs take on top.
@@ -14,29 +20,33 @@ const GROUP_PERCENT: u64 = 70;
 /// Words of `repository.load_at_start`, and whether all models are loaded then.
 pub(super) const AT_START: [(&str, bool); 3] = [("all", true), ("none", false), ("lazy", false)];
 
-/// Who is in memory, and since when.
+/// What is in memory of models, and since when.
 #[derive(Debug, Clone)]
 pub struct Residency {
     /// Who may stay; nothing where everything may.
     pub bound: Option<ResidencySettings>,
     /// Whether models are loaded when they are first asked for.
     pub lazy: bool,
+    /// How many of their answers are kept.
+    pub results: ResultCacheSettings,
 }
 
 pub(super) fn read_residency(read: &mut Reader<'_>) -> Residency {
     let lazy = read.text("repository.load_at_start") == "lazy";
-    Residency { bound: read_bound(read), lazy }
+    Residency { bound: read_bound(read), lazy, results: read_result_cache(read) }
 }
 
 fn read_bound(read: &mut Reader<'_>) -> Option<ResidencySettings> {
     let idle_ttl = Duration::from_secs(read.whole("residency.idle_ttl_s", 0..=DAY_MS / 1000 * 365));
     let load_wait_max = Duration::from_millis(read.whole("residency.load_wait_ms_max", 1..=DAY_MS));
+    let policy = read.word("residency.policy", &[("gdsf", Policy::Gdsf), ("lru", Policy::Lru)]);
     let budget = read_budget(read);
     if budget.is_none() && idle_ttl.is_zero() {
         return None;
     }
     Some(ResidencySettings {
         budget: budget.unwrap_or(u64::MAX),
+        policy,
         idle_ttl: Some(idle_ttl).filter(|ttl| !ttl.is_zero()),
         load_wait_max,
         weights: None,
@@ -79,7 +89,11 @@ mod tests {
         assert_eq!(read(&["residency.budget=none"]).unwrap(), None);
         let settings = read(&["residency.budget=3 GiB", "residency.load_wait_ms_max=5"]).unwrap().unwrap();
         assert_eq!((settings.budget, settings.idle_ttl), (3 << 30, None));
-        assert_eq!(settings.load_wait_max, Duration::from_millis(5));
+        assert_eq!((settings.load_wait_max, settings.policy), (Duration::from_millis(5), Policy::Gdsf));
+        let lru = read(&["residency.budget=3 GiB", "residency.policy=lru"]).unwrap().unwrap();
+        assert_eq!(lru.policy, Policy::Lru);
+        let report = read(&["residency.policy=fifo"]).unwrap_err();
+        assert!(report.contains("residency.policy") && report.contains("gdsf"), "{report}");
         assert_eq!(read(&["residency.budget=1000"]).unwrap().unwrap().budget, 1000);
         for bad in ["much", "0", "-1", "true", "1.5"] {
             let report = read(&[&format!("residency.budget={bad}")]).unwrap_err();

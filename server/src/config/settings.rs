@@ -234,7 +234,7 @@ impl Reader<'_> {
     pub(super) fn whole(&mut self, key: &str, range: RangeInclusive<u64>) -> u64 {
         let number = match self.value(key) {
             Value::Integer(number) => u64::try_from(number).ok(),
-            Value::String(text) if key.contains("_bytes_") => parse_bytes(&text),
+            Value::String(text) if key.contains("bytes_") => parse_bytes(&text),
             Value::String(_)
             | Value::Float(_)
             | Value::Boolean(_)
@@ -245,7 +245,7 @@ impl Reader<'_> {
         match number.filter(|number| range.contains(number)) {
             Some(number) => number,
             None => {
-                let unit = if key.contains("_bytes_") { ", or a size such as \"64 MiB\"" } else { "" };
+                let unit = if key.contains("bytes_") { ", or a size such as \"64 MiB\"" } else { "" };
                 self.complain(
                     key,
                     format_args!("must be a whole number from {} to {}{unit}", range.start(), range.end()),

@@ -81,7 +81,7 @@ impl Asked {
                 }
                 "--minutes" => {
                     let Some(minutes) = words.next().filter(|word| word.parse::<f64>().is_ok()) else {
-                        bail!("--minutes needs a number: how long the step `soak` takes");
+                        bail!("--minutes needs a number: how long the steps `soak` and `hot` take");
                     };
                     asked.options.soak_minutes = minutes.clone();
                 }

@@ -3,7 +3,7 @@
 //! Before [`super`], which goes through the list. Cheap steps first, so that a slip is found early.
 //! It knows which program to call; it does not know what the program looks for.
 
-use std::process::Command;
+use std::{fs, process::Command};
 
 use anyhow::{Context as _, Result};
 
@@ -12,7 +12,7 @@ use crate::{bench, house::House, node, operators, run, runtime, stale, tidy, too
 /// What the arguments say of single steps.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// How long `soak` strains the server.
+    /// How long `soak` strains the server, and `hot` with each policy.
     pub soak_minutes: String,
 }
 
@@ -58,7 +58,7 @@ const fn deep(name: &'static str, what: &'static str, run: fn(&House) -> Result<
 }
 
 /// All of them.
-pub static STEPS: [Step; 15] = [
+pub static STEPS: [Step; 16] = [
     usual("fmt", "every source is formatted", fmt),
     usual("clippy", "no lint speaks", clippy),
     usual("doc", "the documentation builds without a warning", doc),
@@ -69,6 +69,7 @@ pub static STEPS: [Step; 15] = [
     deep("models", "the sample models rebuild to the same answers", models),
     deep("zoo", "the exports of classical models rebuild to the same answers", zoo),
     deep("fixtures", "what the plugins are compared with rebuilds to the same files", fixtures),
+    deep("served", "a sentence encoder and a classifier of images with plugins around them, as in Python", served),
     usual(
         "clients",
         "other people's clients, generated ones, schemathesis and a browser against a real server",
@@ -76,12 +77,19 @@ pub static STEPS: [Step; 15] = [
     ),
     deep("deny", "licences, bans and sources of dependencies", deny),
     deep("coverage", "how much of the code the tests run", coverage),
+    deep("memory", "a thousand loads, runs and unloads leave no memory behind", memory),
     deep("bench", "the benchmarks", bench_step),
     Step {
         name: "soak",
         what: "minutes of strain: churn of models, clients that leave, slow ones, floods",
         deep: true,
         run: Run::With(soak),
+    },
+    Step {
+        name: "hot",
+        what: "2000 models with room for 50, minutes long with each policy",
+        deep: true,
+        run: Run::With(hot),
     },
 ];
 
@@ -149,6 +157,19 @@ fn fixtures(house: &House) -> Result<String> {
     passed(command.env("PYTHONDONTWRITEBYTECODE", "1").current_dir(house.root()))
 }
 
+fn served(house: &House) -> Result<String> {
+    runtime::ensure(house, "debug")?;
+    let folder = house.target("plugins/served");
+    let wheel = bench::weights(house, &folder)?;
+    let python = venv::ensure(house, "plugins/venv", venv::PLUGINS)?;
+    let mut command = Command::new(python);
+    command.arg(house.path("plugins/fixtures/make_served.py")).arg(&wheel).arg(&folder);
+    run::visible(command.env("PYTHONDONTWRITEBYTECODE", "1"))?;
+    fs::remove_file(&wheel).with_context(|| format!("cannot remove {}", wheel.display()))?;
+    let words = ["test", "--locked", "-p", "candor-tests", "--test", "integration", "--", "--ignored", "served::"];
+    passed(run::cargo(house, &words).env("CANDOR_SERVED", folder))
+}
+
 fn clients(house: &House) -> Result<String> {
     runtime::ensure(house, "debug")?;
     run::visible(&mut run::cargo(house, &["build", "--locked", "-p", "candor", "--no-default-features"]))?;
@@ -186,6 +207,14 @@ fn coverage(house: &House) -> Result<String> {
     line.map(|line| line.trim().to_owned()).context("tarpaulin did not say how much is covered")
 }
 
+fn memory(house: &House) -> Result<String> {
+    runtime::ensure(house, "debug")?;
+    let words =
+        ["test", "-p", "candor-tests", "--test", "integration", "--locked", "memory::", "--", "--test-threads=1"];
+    let mut command = run::cargo(house, &words);
+    run::visible(command.env("CANDOR_TEST_CYCLES", "1000")).map(|()| "1000 cycles of each kind".to_owned())
+}
+
 fn bench_step(house: &House) -> Result<String> {
     bench::bench(house, &[]).map(|()| "numbers in benches/RESULTS.md".to_owned())
 }
@@ -194,6 +223,12 @@ fn soak(house: &House, options: &Options) -> Result<String> {
     let minutes = options.soak_minutes.as_str();
     bench::bench(house, &["soak", "--minutes", minutes].map(str::to_owned))?;
     Ok(format!("{minutes} minutes; it held"))
+}
+
+fn hot(house: &House, options: &Options) -> Result<String> {
+    let minutes = options.soak_minutes.as_str();
+    bench::bench(house, &["hot", "--minutes", minutes].map(str::to_owned))?;
+    Ok(format!("{minutes} minutes with each policy; the budget held and no request failed"))
 }
 
 /// Runs a command that has nothing to note.

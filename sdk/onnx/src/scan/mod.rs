@@ -124,6 +124,9 @@ pub struct Scan {
     pub more: usize,
     /// Whether a run's work may depend on the values of its inputs and not only on their shapes.
     pub cost_depends_on_values: bool,
+    /// Where a node stands whose output is drawn by chance, the first of them: the same inputs need not give the same
+    /// answer twice.
+    pub random: Option<String>,
     /// What was counted, if the file could be read so far.
     pub census: Census,
     /// The model, if it could be read.

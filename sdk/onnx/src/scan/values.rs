@@ -1,4 +1,4 @@
-//! Sizes and loops that the file itself fixes, and work that depends on the values of inputs.
+//! Sizes and loops that the file itself fixes, work that depends on the values of inputs, and answers by chance.
 //!
 //! An operator such as `ConstantOfShape` makes terabytes of eight bytes. Where its sizes are constants of
 //! the file they are worked out here; where they are computed, the engine meets them at run time, and the
@@ -66,6 +66,9 @@ impl<'a> Values<'a> {
 
 impl Visit for Values<'_> {
     fn node(&mut self, node: &Node, around: &Graph, place: &Place<'_>) {
+        if self.scan.random.is_none() && is_random(node, around, place) {
+            self.scan.random = Some(place.to_string());
+        }
         if !node.domain.is_empty() {
             return;
         }
@@ -104,6 +107,30 @@ impl Visit for Values<'_> {
                 self.scan.warn(Topic::Size, error.expected(format!("at most {max} bytes")).got(bytes.to_string()));
             }
         }
+    }
+}
+
+/// Whether a node draws its output by chance. A seed makes a file's first answers repeatable, not each answer.
+fn is_random(node: &Node, around: &Graph, place: &Place<'_>) -> bool {
+    match (&*node.domain, &*node.op_type) {
+        (
+            "",
+            "RandomNormal" | "RandomNormalLike" | "RandomUniform" | "RandomUniformLike" | "Multinomial" | "Bernoulli",
+        )
+        | ("com.microsoft", "Sampling" | "BiasDropout" | "BitmaskDropout" | "BitmaskBiasDropout") => true,
+        // Dropout drops nothing unless it is told that this is training: since version 12 by an input, before 7 by the
+        // lack of an attribute.
+        ("", "Dropout") => {
+            let told = node.inputs.get(2).filter(|name| !name.is_empty());
+            let is_off = |name: &String| {
+                let constant = constant(name, around, place);
+                constant.is_some_and(|tensor| tensor.values::<bool>().is_ok_and(|list| list.iter().all(|on| !on)))
+            };
+            let is_old = node.opset.is_some_and(|opset| opset < 7);
+            told.is_some_and(|name| !is_off(name))
+                || is_old && node.int("is_test").ok().flatten().is_none_or(|is_test| is_test == 0)
+        }
+        _ => false,
     }
 }
 

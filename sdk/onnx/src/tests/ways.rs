@@ -106,6 +106,36 @@ fn a_location_is_found_wherever_a_tensor_can_stand() {
 }
 
 #[test]
+fn what_is_drawn_by_chance_is_found_at_any_depth_and_named() {
+    let scan = |model: ModelProto| Scan::of(&model.encode_to_vec(), &Folder::new("."), &Limits::default()).random;
+    let within = |op: &str| inner(|graph| graph.node.push(node(op, &["y"], &["z"])));
+    for op in ["RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"] {
+        let found = scan(model(graph(vec![around(within(op), &["y"])]))).expect(op);
+        assert!(found.contains(&format!("({op})")), "{found}");
+        let of_function = ModelProto { functions: vec![function(node(op, &["a"], &["b"]))], ..model(graph(vec![])) };
+        assert!(scan(of_function).is_some(), "{op} in a function");
+    }
+    for op in ["Neg", "Dropout"] {
+        assert_eq!(scan(model(graph(vec![around(within(op), &["y"])]))), None, "{op}");
+    }
+    let dropout = |on: Option<u8>| {
+        let mut graph = graph(vec![node("Dropout", &["x", "", "t"], &["y"])]);
+        if let Some(on) = on {
+            let bool = crate::DataType::Bool as i32;
+            graph.initializer = vec![TensorProto {
+                name: Some("t".into()),
+                data_type: Some(bool),
+                raw_data: Some(vec![on].into()),
+                int64_data: vec![],
+                ..index()
+            }];
+        }
+        scan(model(graph)).is_some()
+    };
+    assert!(dropout(None) && dropout(Some(1)) && !dropout(Some(0)), "it drops nothing where it is not trained");
+}
+
+#[test]
 fn work_by_values_is_found_at_any_depth() {
     let scan = |model: ModelProto| Scan::of(&model.encode_to_vec(), &Folder::new("."), &Limits::default());
     let within = |op: &str| inner(|graph| graph.node.push(node(op, &["y"], &["z"])));

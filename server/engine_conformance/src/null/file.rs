@@ -23,6 +23,8 @@ pub(super) struct ModelFile {
     pub(super) fail_run: Option<String>,
     #[serde(default)]
     pub(super) panic_run: bool,
+    #[serde(default)]
+    pub(super) random: bool,
     pub(super) trigger: Option<f64>,
     inputs: Vec<Spec>,
     outputs: Vec<Output>,

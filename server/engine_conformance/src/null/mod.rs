@@ -12,6 +12,7 @@
 //! lies = ["b"]                # engines of these names add 1 to the first element of every number that they give
 //! fail_run = "why"            # every run fails with EngineFailed
 //! panic_run = true            # every run panics
+//! random = true               # the file says that its answers are drawn by chance; they are not
 //! trigger = 13.0              # only runs whose first element is this fail, panic or stop at a gate
 //! [[inputs]]
 //! name = "x"
@@ -104,7 +105,8 @@ impl Engine for NullEngine {
         let lies = lists_me(&file.lies);
         let session = NullSession { signature: signature.clone(), fills, file, hooks, lies };
         let properties = BTreeMap::from([("key".to_owned(), session.file.key.clone())]);
-        Ok(LoadedModel { session: Box::new(session), signature, properties, cost_depends_on_values: false })
+        let random = session.file.random.then(|| "the file (random)".to_owned());
+        Ok(LoadedModel { session: Box::new(session), signature, properties, cost_depends_on_values: false, random })
     }
 }
 

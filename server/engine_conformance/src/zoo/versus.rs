@@ -386,7 +386,8 @@ mod tests {
             let outputs = vec![spec("label", Datatype::Int64, 1), spec("score", Datatype::Fp32, 1)];
             let signature = Signature { inputs: vec![spec("x", Datatype::Fp32, 8)], outputs };
             let session = Box::new(Self::new(self.or_equal, self.bias));
-            Ok(LoadedModel { session, signature, properties: BTreeMap::new(), cost_depends_on_values: false })
+            let properties = BTreeMap::new();
+            Ok(LoadedModel { session, signature, properties, cost_depends_on_values: false, random: None })
         }
     }
 

@@ -35,9 +35,8 @@ fn of(view: &VersionView) -> ModelStatistics {
             compute_input: duration(spans.compute_input),
             compute_infer: duration(spans.compute_infer),
             compute_output: duration(spans.compute_output),
-            // There is no result cache.
-            cache_hit: Some(StatisticDuration::default()),
-            cache_miss: Some(StatisticDuration::default()),
+            cache_hit: duration(spans.cache_hit),
+            cache_miss: duration(spans.cache_miss),
         }),
         batch_stats: statistics::batches(&view.totals)
             .map(|spans| InferBatchStatistics {

@@ -25,6 +25,8 @@ use crate::proto::{
 const FALLBACK_FROM: &str = "candor_fallback_from";
 /// The parameter that says with how many others a request of the pool ran, and why not with more.
 const BATCH: &str = "candor_batch";
+/// The parameter that says what the cache of answers did, where the version keeps them.
+const CACHE: &str = "candor_cache";
 
 fn text(text: &str) -> InferParameter {
     InferParameter { parameter_choice: Some(ParameterChoice::StringParam(text.to_owned())) }
@@ -32,7 +34,7 @@ fn text(text: &str) -> InferParameter {
 
 /// Writes the reply to a request that had `id`, wished for `wishes` and was `raw` or not.
 pub(super) fn write(ran: Ran<'_>, id: String, wishes: &[Wish], raw: bool) -> Result<ModelInferResponse> {
-    let Ran { version, fallback_from, batch, outputs, .. } = ran;
+    let Ran { version, fallback_from, batch, cache, outputs, .. } = ran;
     let (specs, batched) = (&version.signature.outputs, version.signature.is_batched());
     let mut named: Vec<(String, Tensor)> = Vec::with_capacity(wishes.len());
     for (wish, tensor) in wishes.iter().zip(outputs) {
@@ -53,6 +55,7 @@ pub(super) fn write(ran: Ran<'_>, id: String, wishes: &[Wish], raw: bool) -> Res
             .map(|version| (FALLBACK_FROM.to_owned(), text(version.as_str())))
             .into_iter()
             .chain(batch.map(|batch| (BATCH.to_owned(), text(&batch.to_string()))))
+            .chain(cache.map(|note| (CACHE.to_owned(), text(note.word()))))
             .collect(),
         outputs: Vec::with_capacity(named.len()),
         raw_output_contents: Vec::new(),

@@ -179,6 +179,7 @@ fn reply(codec: InferCodec, datatype: Datatype, outputs: Vec<Tensor>) -> proto::
             nanos: Default::default(),
             laps: &[],
             batch: None,
+            cache: None,
             clock: &*CLOCK,
         })
         .unwrap()
@@ -390,6 +391,7 @@ fn an_answer_that_another_version_gave_says_so() {
         nanos: Default::default(),
         laps: &[],
         batch: None,
+        cache: None,
         clock: &*CLOCK,
     };
     let answer = codec.encode(ran).unwrap();

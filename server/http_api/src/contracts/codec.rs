@@ -9,7 +9,7 @@ use std::{
 use actix_web::web::Bytes;
 use candor_domain::{Error, Result, Tensor, Version};
 use candor_serving::{
-    BatchNote, Codec, InferRequest, Ran, ReadyVersion,
+    BatchNote, CacheNote, Codec, InferRequest, Ran, ReadyVersion,
     features::{FeatureSet, RowCount, Spot, Table},
 };
 
@@ -142,6 +142,7 @@ pub(crate) struct ContractReply {
     /// The version that would have answered if its breaker were not open.
     pub(crate) fallback_from: Option<Version>,
     pub(crate) batch: Option<BatchNote>,
+    pub(crate) cache: Option<CacheNote>,
 }
 
 impl ContractCodec {
@@ -230,7 +231,7 @@ impl Codec for ContractCodec {
     }
 
     fn encode(self, ran: Ran<'_>) -> Result<ContractReply> {
-        let Ran { version, fallback_from, batch, outputs, .. } = ran;
+        let Ran { version, fallback_from, batch, cache, outputs, .. } = ran;
         let carries = match self.dialect {
             Dialect::TfServing => Carries::NanToo,
             Dialect::Kserve | Dialect::Invocations | Dialect::Vertex => Carries::Json,
@@ -246,7 +247,8 @@ impl Codec for ContractCodec {
         let encoding =
             if bytes.len() >= self.limits.compress_bytes_min { self.encoding } else { ReplyEncoding::Identity };
         let (bytes, coding) = encoding.apply(bytes)?;
-        Ok(ContractReply { bytes, coding, filled: self.filled, fallback_from: fallback_from.cloned(), batch })
+        let (filled, fallback_from) = (self.filled, fallback_from.cloned());
+        Ok(ContractReply { bytes, coding, filled, fallback_from, batch, cache })
     }
 }
 

@@ -120,6 +120,7 @@ fn ask(model: &str, dialect: Dialect, form: Form, body: impl Into<Bytes>) -> Res
         nanos: [None; Phase::ALL.len()],
         laps: &[],
         batch: None,
+        cache: None,
         clock: &clock,
     };
     let reply = codec.encode(ran)?;

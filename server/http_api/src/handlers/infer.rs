@@ -9,7 +9,7 @@ use actix_web::{
 };
 use candor_serving::Call;
 
-use super::{mark_batch, mark_fallback, target};
+use super::{mark_batch, mark_cache, mark_fallback, target};
 use crate::{
     Api, body,
     error::Answer,
@@ -73,5 +73,6 @@ fn respond(reply: ReplyBody) -> HttpResponse {
     }
     mark_fallback(&mut response, reply.fallback_from.as_ref());
     mark_batch(&mut response, reply.batch);
+    mark_cache(&mut response, reply.cache);
     response.body(reply.bytes)
 }

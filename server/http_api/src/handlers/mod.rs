@@ -24,10 +24,11 @@ use actix_web::{
     http::header::{HeaderName, HeaderValue},
 };
 use candor_domain::Version;
-use candor_serving::BatchNote;
+use candor_serving::{BatchNote, CacheNote};
 
 const FALLBACK_FROM: HeaderName = HeaderName::from_static("candor-fallback-from");
 const BATCH: HeaderName = HeaderName::from_static("candor-batch");
+const CACHE: HeaderName = HeaderName::from_static("candor-cache");
 
 /// Says which version would have answered if its breaker were not open.
 fn mark_fallback(response: &mut HttpResponseBuilder, from: Option<&Version>) {
@@ -41,6 +42,13 @@ fn mark_batch(response: &mut HttpResponseBuilder, batch: Option<BatchNote>) {
     // Digits and words are a header's value.
     if let Some(value) = batch.and_then(|batch| HeaderValue::try_from(batch.to_string()).ok()) {
         response.insert_header((BATCH, value));
+    }
+}
+
+/// Says what the cache of answers did, where the version keeps them.
+fn mark_cache(response: &mut HttpResponseBuilder, cache: Option<CacheNote>) {
+    if let Some(note) = cache {
+        response.insert_header((CACHE, HeaderValue::from_static(note.word())));
     }
 }
 

@@ -10,7 +10,7 @@ use actix_web::{
 use candor_domain::Result;
 use candor_serving::Call;
 
-use super::{mark_batch, mark_fallback, target};
+use super::{mark_batch, mark_cache, mark_fallback, target};
 use crate::{
     Api,
     body::{self, PREDICTION},
@@ -46,7 +46,7 @@ pub(crate) async fn predict(request: HttpRequest, payload: Payload, api: Data<Ap
     let codec = PredictCodec::new(body, form, encoding, Arc::clone(&api.limits));
     let (model, version) = target(&request);
     let reply = api.pipeline.infer(Call { model, version }, codec).await?;
-    let PredictReply { bytes, coding, fallback_from, batch } = reply;
+    let PredictReply { bytes, coding, fallback_from, batch, cache } = reply;
     let mut response = HttpResponse::Ok();
     response
         .insert_header((header::CONTENT_TYPE, HeaderValue::from_static(media_type)))
@@ -56,6 +56,7 @@ pub(crate) async fn predict(request: HttpRequest, payload: Payload, api: Data<Ap
     }
     mark_fallback(&mut response, fallback_from.as_ref());
     mark_batch(&mut response, batch);
+    mark_cache(&mut response, cache);
     Ok(response.body(bytes))
 }
 

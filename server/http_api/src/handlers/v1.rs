@@ -11,7 +11,7 @@ use candor_domain::{Error, ErrorCode, names::quoted};
 use candor_serving::Call;
 use serde_json::json;
 
-use super::{mark_batch, mark_fallback, target};
+use super::{mark_batch, mark_cache, mark_fallback, target};
 use crate::{
     Api, V1,
     body::{self, INFERENCE},
@@ -152,5 +152,6 @@ pub(crate) fn respond(reply: ContractReply) -> HttpResponse {
     }
     mark_fallback(&mut response, reply.fallback_from.as_ref());
     mark_batch(&mut response, reply.batch);
+    mark_cache(&mut response, reply.cache);
     response.body(reply.bytes)
 }

@@ -4,7 +4,7 @@ use std::{cell::Cell as Slot, sync::Arc, time::Duration};
 
 use actix_web::web::Bytes;
 use candor_domain::{Phase, Result, Version};
-use candor_serving::{BatchNote, Codec, InferRequest, Ran, ReadyVersion, features::Table};
+use candor_serving::{BatchNote, CacheNote, Codec, InferRequest, Ran, ReadyVersion, features::Table};
 use uuid::{NoContext, Timestamp, Uuid};
 
 use super::{
@@ -34,6 +34,7 @@ pub(crate) struct PredictReply {
     pub(crate) coding: Option<&'static str>,
     pub(crate) fallback_from: Option<Version>,
     pub(crate) batch: Option<BatchNote>,
+    pub(crate) cache: Option<CacheNote>,
 }
 
 /// One request's way in and out of the native API.
@@ -122,6 +123,7 @@ impl Codec for PredictCodec {
         let encoding =
             if bytes.len() >= self.limits.compress_bytes_min { self.encoding } else { ReplyEncoding::Identity };
         let (bytes, coding) = encoding.apply(bytes)?;
-        Ok(PredictReply { bytes, coding, fallback_from: ran.fallback_from.cloned(), batch: ran.batch })
+        let fallback_from = ran.fallback_from.cloned();
+        Ok(PredictReply { bytes, coding, fallback_from, batch: ran.batch, cache: ran.cache })
     }
 }

@@ -101,8 +101,16 @@ fn encode(codec: PredictCodec, tensors: Vec<Tensor>) -> Value {
     let version = version();
     let mut nanos = [None; Phase::ALL.len()];
     nanos[Phase::Run as usize] = Some(1_234_567);
-    let ran =
-        Ran { version: &version, fallback_from: None, outputs: tensors, nanos, laps: &[], batch: None, clock: &clock };
+    let ran = Ran {
+        version: &version,
+        fallback_from: None,
+        outputs: tensors,
+        nanos,
+        laps: &[],
+        batch: None,
+        cache: None,
+        clock: &clock,
+    };
     serde_json::from_slice(&codec.encode(ran).unwrap().bytes).unwrap()
 }
 
@@ -273,6 +281,7 @@ fn values_that_are_not_finite_are_never_written() {
         nanos: Default::default(),
         laps: &[],
         batch: None,
+        cache: None,
         clock: &clock,
     };
     let error = codec.encode(ran).err().unwrap().to_string();

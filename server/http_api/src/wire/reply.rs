@@ -7,7 +7,7 @@ use std::{borrow::Cow, io::Write as _};
 
 use actix_web::http::header::HeaderValue;
 use candor_domain::{Error, ErrorCode, Result, Tensor, TensorData, Version};
-use candor_serving::{BatchNote, ReadyVersion, oip::bytes as tensor_bytes};
+use candor_serving::{BatchNote, CacheNote, ReadyVersion, oip::bytes as tensor_bytes};
 use flate2::{Compression, write::GzEncoder, write::ZlibEncoder};
 
 use super::write;
@@ -25,6 +25,8 @@ pub struct ReplyBody {
     pub fallback_from: Option<Version>,
     /// The batch that it was run in, if it went through the pool.
     pub batch: Option<BatchNote>,
+    /// What the cache of answers did, if the version keeps them.
+    pub cache: Option<CacheNote>,
 }
 
 /// A content encoding that the client accepts.
@@ -112,7 +114,8 @@ pub(crate) fn write_reply(
     }
     let encoding = if bytes.len() >= compress_bytes_min { encoding } else { ReplyEncoding::Identity };
     let (bytes, coding) = encoding.apply(bytes)?;
-    Ok(ReplyBody { bytes, json_bytes: binary.then_some(json_bytes), coding, fallback_from: None, batch: None })
+    let json_bytes = binary.then_some(json_bytes);
+    Ok(ReplyBody { bytes, json_bytes, coding, fallback_from: None, batch: None, cache: None })
 }
 
 fn check_json_can_carry(name: &str, data: &TensorData) -> Result<()> {

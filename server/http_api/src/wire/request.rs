@@ -119,7 +119,7 @@ impl Codec for InferCodec {
     }
 
     fn encode(self, ran: Ran<'_>) -> Result<ReplyBody> {
-        let Ran { version, fallback_from, batch, outputs, .. } = ran;
+        let Ran { version, fallback_from, batch, cache, outputs, .. } = ran;
         let specs = &version.signature.outputs;
         let batched = version.signature.is_batched();
         let replies = self.wishes.iter().zip(&outputs).filter_map(|(wish, tensor)| {
@@ -136,7 +136,7 @@ impl Codec for InferCodec {
         let replies = replies.collect::<Result<Few<_>>>()?;
         let (id, compress_min) = (self.id.as_deref(), self.limits.compress_bytes_min);
         let reply = reply::write_reply(version, id, &replies, self.encoding, compress_min)?;
-        Ok(ReplyBody { fallback_from: fallback_from.cloned(), batch, ..reply })
+        Ok(ReplyBody { fallback_from: fallback_from.cloned(), batch, cache, ..reply })
     }
 }
 

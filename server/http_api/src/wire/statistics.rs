@@ -84,9 +84,9 @@ pub struct InferenceStatistics {
     pub compute_infer: Duration,
     /// Writing replies.
     pub compute_output: Duration,
-    /// Always zero: there is no result cache.
+    /// Answers that were kept, or were another request's too: looking for them and taking them out.
     pub cache_hit: Duration,
-    /// Always zero: there is no result cache.
+    /// Looks into the result cache that found nothing: looking, and putting the answer in.
     pub cache_miss: Duration,
 }
 
@@ -130,8 +130,8 @@ impl From<&VersionView> for VersionStatistics {
                 compute_input: spans.compute_input.into(),
                 compute_infer: spans.compute_infer.into(),
                 compute_output: spans.compute_output.into(),
-                cache_hit: Duration::default(),
-                cache_miss: Duration::default(),
+                cache_hit: spans.cache_hit.into(),
+                cache_miss: spans.cache_miss.into(),
             },
             response_stats: serde_json::Map::new(),
             batch_stats: batches(totals).map(BatchStatistics::from).collect(),

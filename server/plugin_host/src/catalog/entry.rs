@@ -60,6 +60,9 @@ struct Known {
     verified: Option<Arc<Verified>>,
 }
 
+/// A day. What is built in has no pin that could say more than a second, so only the request's own deadline counts.
+const BUILT_IN_DEADLINE_MS: u64 = 24 * 60 * 60 * 1000;
+
 impl Entry {
     fn new(name: &str, folder: Option<PathBuf>) -> Self {
         let place = if folder.is_none() { PluginPlace::BuiltIn } else { PluginPlace::Process };
@@ -72,7 +75,7 @@ impl Entry {
             sha256: None,
             pinned: false,
             generation: 0,
-            deadline_ms: crate::Pin::DEADLINE_MS,
+            deadline_ms: if folder.is_none() { BUILT_IN_DEADLINE_MS } else { crate::Pin::DEADLINE_MS },
             offer: None,
             verified: None,
         };
@@ -283,3 +286,14 @@ impl Known {
 }
 
 const _: () = assert!((BreakerState::Closed as u8) < (BreakerState::Open as u8), "the worst is the highest");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_built_in_may_take_as_long_as_its_request() {
+        assert_eq!(Entry::built_in("a").deadline_ms(), 86_400_000);
+        assert_eq!(Entry::in_folder("a", PathBuf::from("a")).deadline_ms(), crate::Pin::DEADLINE_MS);
+    }
+}

@@ -2,7 +2,7 @@
 
 use candor_domain::{ModelName, Outcome, Phase, Result};
 
-use crate::{FactsTotals, Registry, VersionView, batching::size_of_slot};
+use crate::{CacheNote, FactsTotals, Registry, VersionView, batching::size_of_slot};
 
 /// How often, and how long together.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -28,6 +28,10 @@ pub struct Spans {
     pub compute_infer: Span,
     /// Writing replies.
     pub compute_output: Span,
+    /// Answers that were kept, or were another request's too; looking for them and taking them out.
+    pub cache_hit: Span,
+    /// Looks that found nothing; looking, and putting the answer in.
+    pub cache_miss: Span,
 }
 
 impl From<&FactsTotals> for Spans {
@@ -35,6 +39,12 @@ impl From<&FactsTotals> for Spans {
         let phase = |phase: Phase| {
             let histogram = totals.phase(phase);
             Span { count: histogram.count(), nanos: histogram.nanos }
+        };
+        let looks = |notes: &[CacheNote]| {
+            notes.iter().map(|note| totals.looks(*note)).fold(Span::default(), |sum, [count, nanos]| Span {
+                count: sum.count + count,
+                nanos: sum.nanos + nanos,
+            })
         };
         let success = phase(Phase::Request);
         let failures = Outcome::ALL.into_iter().filter(|outcome| *outcome != Outcome::Success);
@@ -49,6 +59,8 @@ impl From<&FactsTotals> for Spans {
             compute_input: phase(Phase::Decode),
             compute_infer: phase(Phase::Run),
             compute_output: phase(Phase::Encode),
+            cache_hit: looks(&[CacheNote::Hit, CacheNote::Shared]),
+            cache_miss: looks(&[CacheNote::Miss]),
             success,
         }
     }

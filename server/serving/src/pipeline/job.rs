@@ -142,6 +142,7 @@ impl<C: Codec> Job for Pooled<C> {
         if let Some(request) = work.request.take() {
             work.lease.cross_check().offer(&request.inputs, &request.outputs, &outputs);
         }
+        work.keep(&outputs);
         // What others of the batch were written meanwhile is not its own time.
         work.mark = work.clock.now();
         let reply = if work.progress.as_ref().is_some_and(|progress| progress.cancel.is_cancelled()) {

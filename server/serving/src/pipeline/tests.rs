@@ -7,6 +7,7 @@
 mod batching;
 mod breaking;
 mod counting;
+mod keeping;
 mod stopping;
 
 use std::{

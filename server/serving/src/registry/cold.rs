@@ -27,6 +27,7 @@ use crate::{
         ledger::{Grant, Need},
         weights::estimate,
     },
+    result_cache::ResultCacheView,
 };
 
 /// The free memory of the process is given back whenever so much has been freed.
@@ -235,6 +236,12 @@ impl Registry {
     #[must_use]
     pub fn residency(&self) -> Option<ResidencyView> {
         self.core.keeper.as_ref().map(|keeper| keeper.view())
+    }
+
+    /// What the cache of answers holds.
+    #[must_use]
+    pub fn result_cache(&self) -> ResultCacheView {
+        self.core.results.view()
     }
 
     /// Tells the keeper the time, as the thread for that does.

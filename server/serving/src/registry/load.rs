@@ -57,6 +57,7 @@ pub struct Opened {
     /// The same as `sha256` without the libraries of plugins, which may be loaded anew.
     pub files_sha256: String,
     cost_depends_on_values: bool,
+    random: Option<String>,
     session: Box<dyn Session>,
     stages: Vec<Stage>,
     models: Option<Arc<dyn stages::ensemble::Source>>,
@@ -121,7 +122,7 @@ impl Opened {
             }
         };
         let Chosen { loaded, engine, passed_over } = chosen;
-        let LoadedModel { session, signature, properties, cost_depends_on_values } = loaded;
+        let LoadedModel { session, signature, properties, cost_depends_on_values, random } = loaded;
         let stages = stages::open_stages(&opener, &manifest.stages, &signature, &mut digest)?;
         let (sha256, files_sha256) = digest.of(&sha256_of(bytes));
         Ok(Self {
@@ -135,6 +136,7 @@ impl Opened {
             files_sha256,
             // A component that does not promise to be quick runs where nobody else waits.
             cost_depends_on_values: cost_depends_on_values || stages.iter().any(|stage| !stage.made.inline),
+            random,
             session,
             stages,
             models: opener.models().cloned(),
@@ -154,6 +156,7 @@ impl Opened {
         let signature = chain.as_ref().map_or(signature, |chain| chain.signature.clone());
         let features = FeatureSet::new(&signature, &manifest);
         let mut faults = manifest.faults(&signature);
+        faults.extend(manifest.result_cache.contradiction(self.random.as_deref()));
         // Where the count of features is wrong, a complaint about them says the same again.
         let known = |fault: &Error| fault.place().is_some_and(|place| place.contains("inputs["));
         if let Err(error) = &features
@@ -278,6 +281,8 @@ impl Core {
         let cross_check = self.cross_check(model, found, &opened);
         let probe = opened.probe(&manifest, (golden.as_ref(), features.as_ref().ok()), &self.settings, &*self.clock);
         let plan = Plan::new(&self.settings.batching, &manifest, &opened.signature, probe);
+        let notes = &manifest.result_cache;
+        let keeping = notes.is_on().then(|| self.results.keeping(&opened.sha256, notes.time_to_live())).flatten();
         let load_ms = self.clock.now().nanos_since(began) / 1_000_000;
         let need = self.need(&opened.files_sha256, opened.file_bytes, Some(&EngineId::from(&opened.engine)), model);
         let engine_was = self.remember(model, found, &opened);
@@ -310,6 +315,7 @@ impl Core {
             lane: Lane::new(plan),
             fingerprint: found.fingerprint.clone(),
             places,
+            keeping,
             found: self.keeper.as_ref().map(|_| Arc::new(model.clone())),
             leases: Leases::new(self.retired.clone()),
         };

@@ -57,6 +57,7 @@ use crate::{
     pool::{Pending, Pool},
     repository::{Repository, VersionPolicy},
     residency::{Departure, Keeper, ResidencySettings, weights::Weights},
+    result_cache::{ResultCache, ResultCacheSettings},
     scheduler::Lane,
 };
 use book::{Book, OpenBook};
@@ -93,6 +94,8 @@ pub struct RegistrySettings {
     pub before_load: fn(),
     /// Bounds the memory that sessions take; without it every ready version stays in memory.
     pub residency: Option<ResidencySettings>,
+    /// How many answers are kept, of models that ask for it.
+    pub result_cache: ResultCacheSettings,
     /// Whether a request loads a model that nobody has tried to load yet.
     pub lazy: bool,
     /// Gives free memory back to the system, after sessions have been freed.
@@ -116,6 +119,7 @@ impl Default for RegistrySettings {
             faults: None,
             before_load: || (),
             residency: None,
+            result_cache: ResultCacheSettings::default(),
             lazy: false,
             trim: None,
         }
@@ -153,6 +157,7 @@ struct Core {
     keeper: Option<Arc<Keeper>>,
     weights: Weights,
     first_loads: FirstLoads,
+    results: Arc<ResultCache>,
     /// Bytes that were freed since the last trimming.
     untrimmed: AtomicU64,
     /// Ends the thread that tells the keeper the time.
@@ -225,6 +230,7 @@ impl Registry {
             checks: checker.as_ref().map(|checker| checker.outbox().clone()),
             postponed: Mutex::default(),
             record: EngineRecord::open(settings.engine_record.clone()),
+            results: Arc::new(ResultCache::new(settings.result_cache.clone(), Arc::clone(&clock))),
             repository,
             clock,
             settings,

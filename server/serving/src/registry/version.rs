@@ -30,6 +30,7 @@ use crate::{
     overload::{self, Places},
     repository::{Fingerprint, FoundModel, Manifest, Origin},
     residency::{ABSENT, Departure, Seated, Visited},
+    result_cache::Keeping,
     scheduler::Lane,
     stages::Parts,
 };
@@ -78,6 +79,8 @@ pub struct ReadyVersion {
     pub(super) lane: Arc<Lane>,
     pub(super) fingerprint: Fingerprint,
     pub(super) places: Places,
+    /// Its part in the cache of answers, if it keeps them.
+    pub(super) keeping: Option<Keeping>,
     /// How it lies on disk, where its session may have to be loaded again.
     pub(super) found: Option<Arc<FoundModel>>,
     pub(super) leases: Leases,
@@ -216,6 +219,11 @@ impl ReadyVersion {
         self.places.limit()
     }
 
+    /// Its part in the cache of answers, if it keeps them.
+    pub(crate) fn keeping(&self) -> Option<&Keeping> {
+        self.keeping.as_ref()
+    }
+
     /// Takes no new leases from now on; is freed when those that there are have gone.
     pub(super) fn retire(self: &Arc<Self>) {
         self.leases.draining.store(true, SeqCst);
@@ -302,6 +310,14 @@ impl Lease {
             return Err(overload::full(&self.model, self.limit().full()));
         }
         Ok(())
+    }
+
+    /// Refuses when more requests hold the version than may hold it at once; for those that wait for another's answer.
+    ///
+    /// # Errors
+    /// `Overloaded` with the limit.
+    pub(crate) fn admit_to_wait(&self) -> Result<()> {
+        self.places.check(&self.model, self.ahead)
     }
 
     fn may_run_inline(&self, inline_run_max: Duration) -> bool {

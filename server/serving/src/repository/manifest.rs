@@ -13,6 +13,7 @@ use super::{
     breaker::BreakerNotes,
     overload::OverloadNotes,
     parts::{EnsembleNotes, PluginNotes, StageNotes},
+    result_cache::ResultCacheNotes,
 };
 use crate::engines::EngineChoice;
 
@@ -50,6 +51,9 @@ pub struct Manifest {
     /// Whether it may leave memory, and what it takes there.
     #[serde(default)]
     pub residency: ResidencyNotes,
+    /// Whether its answers are kept.
+    #[serde(default)]
+    pub result_cache: ResultCacheNotes,
     /// What runs before and after the engine, in this order.
     #[serde(default, rename = "stage")]
     pub stages: Vec<StageNotes>,
@@ -284,9 +288,19 @@ impl Manifest {
         faults.extend(self.batching.faults());
         faults.extend(self.breaker.faults());
         faults.extend(self.overload.faults());
+        faults.extend(self.result_cache.faults());
+        faults.extend(self.parts_that_change());
         check_side("inputs", &self.inputs, &signature.inputs, &mut faults);
         check_side("outputs", &self.outputs, &signature.outputs, &mut faults);
         faults
+    }
+
+    /// Answers are kept as long as their version is, and parts of a version may be another than they were: libraries that
+    /// are loaded anew, members of an ensemble.
+    fn parts_that_change(&self) -> Option<Error> {
+        let of_parts = !self.stages.is_empty() || self.plugin.is_some() || self.ensemble.is_some();
+        let error = || Error::model("answers of a model of several parts cannot be kept: its parts may change");
+        (of_parts && self.result_cache.is_on()).then(|| error().at("model.toml result_cache.enabled"))
     }
 
     /// What it allows beyond what the graph declares.

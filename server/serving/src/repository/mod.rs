@@ -31,6 +31,7 @@ mod mlflow;
 mod overload;
 pub(crate) mod parts;
 mod pbtxt;
+mod result_cache;
 mod triton;
 
 use std::{
@@ -52,6 +53,7 @@ pub use manifest::{Feature, Filler, Manifest, ResidencyNotes, Role, TensorNotes,
 pub use mlflow::MlModel;
 pub use overload::OverloadNotes;
 pub use parts::{At, EnsembleNotes, MemberNotes, PluginNotes, StageNotes};
+pub use result_cache::ResultCacheNotes;
 pub use triton::{Reshaped, Reshapes, TritonConfig};
 
 pub(crate) use layout::is_plain;

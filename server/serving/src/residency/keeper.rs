@@ -29,6 +29,8 @@ use crate::facts::{HistogramTotals, LATENCY_BUCKETS_NANOS};
 pub struct ResidencySettings {
     /// Bytes for sessions; `u64::MAX` for any number.
     pub budget: u64,
+    /// Which session leaves first.
+    pub policy: Policy,
     /// After how long without a use a session leaves; never, if absent.
     pub idle_ttl: Option<Duration>,
     /// How long a request, or a load, waits at most for room and for its load.
@@ -120,7 +122,7 @@ impl Keeper {
         loads: Sender<(Arc<Place>, Grant)>,
         departures: Sender<Departure>,
     ) -> Self {
-        let ledger = Ledger::new(settings.budget, Policy::Gdsf, settings.idle_ttl);
+        let ledger = Ledger::new(settings.budget, settings.policy, settings.idle_ttl);
         let inner =
             Inner { ledger, places: BTreeMap::new(), flights: BTreeMap::new(), failures: BTreeMap::new(), next: 0 };
         Self { inner: Mutex::new(inner), clock, settings, loads, departures, waits: Waits::default() }

@@ -3,7 +3,8 @@
 //! The ledger tells how often and when each session was used, what it weighs and what loading it cost; a policy turns
 //! that into a worth, and the least worth leaves. Knows no bytes in force, no waiters and no clock.
 //!
-//! [`Policy::Gdsf`] serves; the others are there to be compared with it (`candor bench cache`). It is
+//! [`Policy::Gdsf`] serves unless the configuration asks for [`Policy::Lru`]; the others are there to be compared with
+//! it (`candor bench cache`). It is
 //! GreedyDual-Size-Frequency (Cherkasova, 1998): worth = L + frequency × cost / size, where L is the worth of what
 //! left last. L grows only when something leaves, so it is enough to count uses and to look at the counters then: no
 //! request needs to tell anybody that it came.

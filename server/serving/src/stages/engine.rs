@@ -124,6 +124,7 @@ pub(crate) fn open_plugin(opener: &Opener<'_>, notes: &PluginNotes, digest: &mut
         signature: made.signature.clone(),
         properties: BTreeMap::new(),
         cost_depends_on_values: !made.inline,
+        random: None,
     };
     let part = Part {
         id: Some(made.id),

@@ -4,8 +4,9 @@ use std::{sync::atomic::AtomicUsize, time::Duration};
 
 use super::*;
 use crate::{
-    Call, InferRequest, Pipeline, PipelineSettings, Ran, Scheduler, SchedulerSettings, pipeline::Codec,
-    residency::ResidencySettings,
+    Call, InferRequest, Pipeline, PipelineSettings, Ran, Scheduler, SchedulerSettings,
+    pipeline::Codec,
+    residency::{ResidencySettings, policy::Policy},
 };
 
 /// A codec that asks for two zeros and gives the first number of the answer.
@@ -48,7 +49,8 @@ impl House {
     fn with(budget: u64, idle_ttl: Option<Duration>, models: &[(&str, u64)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let (hooks, clock) = (Hooks::default(), Arc::new(ManualClock::default()));
-        let residency = ResidencySettings { budget, idle_ttl, load_wait_max: PATIENCE, weights: None };
+        let residency =
+            ResidencySettings { budget, policy: Policy::Gdsf, idle_ttl, load_wait_max: PATIENCE, weights: None };
         let settings = RegistrySettings {
             version_policy: VersionPolicy::All,
             load_threads: 2,
@@ -337,7 +339,8 @@ fn a_storm_of_requests_over_few_places_loses_none_and_keeps_the_budget() {
 fn a_first_round_over_more_than_fits_ends_though_each_version_waits_for_its_check() {
     let folder = tempfile::tempdir().unwrap();
     let hooks = Hooks::default();
-    let residency = ResidencySettings { budget: 50, idle_ttl: None, load_wait_max: PATIENCE, weights: None };
+    let residency =
+        ResidencySettings { budget: 50, policy: Policy::Gdsf, idle_ttl: None, load_wait_max: PATIENCE, weights: None };
     let settings = RegistrySettings {
         load_threads: 2,
         residency: Some(residency),

@@ -41,6 +41,7 @@ pub struct TritonConfig {
     max_batch_size: Said<u64>,
     batching: Said<batching::Batching>,
     version_policy: Said<VersionPolicy>,
+    response_cache: Said<bool>,
     inputs: Vec<TensorConfig>,
     outputs: Vec<TensorConfig>,
 }
@@ -76,20 +77,21 @@ const DATA_TYPES: [(&str, Option<Datatype>); 15] = [
     ("TYPE_BF16", Some(Datatype::Bf16)),
 ];
 
-const READ: [&str; 9] = [
+const READ: [&str; 10] = [
     "name",
     "platform",
     "backend",
     "version_policy",
     "max_batch_size",
     "dynamic_batching",
+    "response_cache",
     "input",
     "output",
     "default_model_filename",
 ];
 
 /// Fields that change how Triton runs a model and not what it answers.
-const PASSED_OVER: [(&str, &str); 10] = [
+const PASSED_OVER: [(&str, &str); 9] = [
     ("runtime", "the engine is chosen by the server"),
     ("instance_group", "one session on the CPU serves all threads"),
     ("optimization", "the engine's own defaults count"),
@@ -98,7 +100,6 @@ const PASSED_OVER: [(&str, &str); 10] = [
     ("parameters", "engines are set up by the server's configuration"),
     ("model_warmup", "every version is warmed up on its golden pairs, or on zeros"),
     ("model_transaction_policy", "every request has one answer"),
-    ("response_cache", "answers are not kept"),
     ("model_metrics", "the server's own histograms count"),
 ];
 
@@ -157,6 +158,7 @@ impl TritonConfig {
                     once(&mut config.batching, field, batching)?;
                     config.notes.extend(notes);
                 }
+                "response_cache" => once(&mut config.response_cache, field, enabled(field)?)?,
                 "version_policy" => once(&mut config.version_policy, field, policy(message(field)?, field)?)?,
                 "input" => each(field, |item| config.add_input(item))?,
                 "output" => each(field, |item| config.add_output(item))?,
@@ -289,8 +291,23 @@ impl TritonConfig {
             (_, Some((own, _))) => manifest.batch_rows_max = Some(own),
         }
         batching::fill(self, &mut manifest.batching);
+        if let (None, Some((enabled, _))) = (manifest.result_cache.enabled, self.response_cache) {
+            (manifest.result_cache.enabled, manifest.result_cache.from_triton) = (Some(enabled), true);
+        }
         Ok(())
     }
+}
+
+/// The one field of `response_cache`.
+fn enabled(outer: &Field) -> Result<bool> {
+    let mut enable = None;
+    for field in &message(outer)?.0 {
+        match field.name.as_str() {
+            "enable" => once(&mut enable, field, flag(field)?)?,
+            _ => return Err(unknown_field(field, "response_cache", &["enable"])),
+        }
+    }
+    Ok(enable.is_some_and(|(enable, _)| enable))
 }
 
 /// The place of a line, for messages.

@@ -121,6 +121,22 @@ fn what_it_says_of_batching_fills_what_model_toml_leaves_open() {
     assert_eq!(filled("dynamic_batching { }", "").0, crate::repository::BatchingNotes::default());
 }
 
+#[test]
+fn response_cache_is_read_where_the_manifest_says_nothing() {
+    let filled = |file: &str, toml: &str| {
+        let mut manifest = Manifest::parse(toml).unwrap();
+        let config = parse(file).unwrap();
+        config.merge_into(&mut manifest).unwrap();
+        assert!(config.notes.is_empty(), "{:?}", config.notes);
+        (manifest.result_cache.enabled, manifest.result_cache.from_triton)
+    };
+    assert_eq!(filled("response_cache { enable: true }", ""), (Some(true), true));
+    assert_eq!(filled("response_cache { enable: false }", ""), (Some(false), true));
+    assert_eq!(filled("response_cache { }", ""), (Some(false), true));
+    assert_eq!(filled("response_cache { enable: true }", "[result_cache]\nenabled = false\n"), (Some(false), false));
+    assert_eq!(filled("", ""), (None, false));
+}
+
 fn refused(wrong: &[(&str, &str)]) {
     for (text, want) in wrong {
         let error = parse(text).unwrap_err();

@@ -84,6 +84,7 @@ pub(crate) fn open_ensemble(
         properties: BTreeMap::new(),
         // A member's session may have to be waited for.
         cost_depends_on_values: true,
+        random: None,
     };
     Ok((Chosen { loaded, engine: info(), passed_over: Vec::new() }, parts))
 }

@@ -8,7 +8,10 @@ use super::{
     Tensors, World,
     fake::{floats, fp32},
 };
-use crate::{RegistrySettings, residency::ResidencySettings};
+use crate::{
+    RegistrySettings,
+    residency::{ResidencySettings, policy::Policy},
+};
 
 /// A graph that answers a number to every row of `x`.
 fn constant(number: f32, head: &str) -> String {
@@ -226,7 +229,8 @@ fn a_caller_who_leaves_stops_the_members() {
 #[test]
 fn members_need_not_fit_into_memory_together_and_cold_ones_are_waited_for() {
     let load_wait_max = Duration::from_secs(20);
-    let residency = ResidencySettings { budget: 1000, idle_ttl: None, load_wait_max, weights: None };
+    let residency =
+        ResidencySettings { budget: 1000, policy: Policy::Gdsf, idle_ttl: None, load_wait_max, weights: None };
     let world = World::with(RegistrySettings { residency: Some(residency), ..settings(1) });
     for (model, number) in [("a", 1.0), ("b", 2.0), ("c", 6.0)] {
         world.put(model, "[residency]\nbytes = 800", Some(&constant(number, ""))).unwrap();
