@@ -33,7 +33,7 @@ pub use access::{Access, Principal};
 pub use breaker::{Breaker, BreakerChange, BreakerReading, BreakerSettings, BreakerState, Ending, Permit, Refusal};
 pub use clock::{Clock, ManualClock, Tick};
 pub use concurrency::{ConcurrencyLimit, ConcurrencyReading, ConcurrencySettings, Full, Slot};
-pub use engine::{Cancel, Engine, EngineInfo, LoadedModel, ModelSource, Session};
+pub use engine::{Cancel, Copies, Engine, EngineInfo, FoundCopy, LoadedModel, ModelSource, Session};
 pub use error::{Details, Error, ErrorCode, Reason, Result};
 pub use lifecycle::Lifecycle;
 pub use names::{ModelName, Version};
