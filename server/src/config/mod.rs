@@ -12,12 +12,13 @@
 //! | `settings` | what the values mean and which are allowed |
 //! | `grpc`, `health` | the same for the gRPC door and the health listener |
 //! | `threads` | one budget of threads |
-//! | `residency` | `[residency]` |
+//! | `residency`, `cold_start` | `[residency]`, `[cold_start]` |
 //! | `reach` | who may reach the doors without a token |
 //! | `reference` | docs/CONFIG.md and `candor config show` |
 
 mod batching;
 mod breaker;
+mod cold_start;
 mod grpc;
 mod health;
 mod layers;
@@ -28,6 +29,7 @@ mod residency;
 mod settings;
 mod threads;
 
+pub use cold_start::ColdStart;
 pub use grpc::GrpcSettings;
 pub use health::HealthSettings;
 pub use layers::{Layers, Problem, Report};

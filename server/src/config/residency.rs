@@ -5,7 +5,10 @@ use std::{path::Path, time::Duration};
 use candor_serving::{memory, residency::ResidencySettings};
 use toml::Value;
 
-use super::settings::{DAY_MS, Reader, parse_bytes};
+use super::{
+    cold_start::{ColdStart, read_cold_start},
+    settings::{DAY_MS, Reader, parse_bytes},
+};
 
 /// Of what a control group allows, the share that sessions get: the rest is for the server itself, for requests, and
 /// for what runs take on top.
@@ -21,11 +24,13 @@ pub struct Residency {
     pub bound: Option<ResidencySettings>,
     /// Whether models are loaded when they are first asked for.
     pub lazy: bool,
+    /// What is kept so that they are loaded quickly.
+    pub cold_start: ColdStart,
 }
 
 pub(super) fn read_residency(read: &mut Reader<'_>) -> Residency {
     let lazy = read.text("repository.load_at_start") == "lazy";
-    Residency { bound: read_bound(read), lazy }
+    Residency { bound: read_bound(read), lazy, cold_start: read_cold_start(read) }
 }
 
 fn read_bound(read: &mut Reader<'_>) -> Option<ResidencySettings> {

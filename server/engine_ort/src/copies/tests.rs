@@ -61,6 +61,7 @@ fn inputs(signature: &Signature) -> Vec<Tensor> {
         let data = match spec.datatype {
             Datatype::Fp32 => TensorData::Fp32((0..count).map(|n| n as f32 * 0.37 % 5.0).collect()),
             Datatype::Bytes => TensorData::Bytes((0..count).map(|n| n.to_string().into_bytes()).collect()),
+            #[allow(clippy::wildcard_enum_match_arm, reason = "the samples take nothing else")]
             other => TensorData::zeros(other, count),
         };
         Tensor::new(shape, data).unwrap()

@@ -25,6 +25,7 @@ impl Core {
         // The first round is saved as a whole.
         if self.started.load(Ordering::SeqCst) {
             self.record.save();
+            self.findings.save();
         }
         outcome
     }
@@ -98,7 +99,10 @@ impl Core {
             after.retain(|version, _| wanted.contains(version));
         }
         self.replace(name, &before, &after);
-        fresh.into_iter().for_each(|(found_version, ready)| self.check_later(found, found_version, &ready));
+        for (found_version, ready) in fresh {
+            self.check_later(found, found_version, &ready);
+            self.keep_later(found, found_version, &ready);
+        }
         if failures.is_empty() {
             return Ok(());
         }
@@ -193,6 +197,7 @@ impl Core {
             }
         }
         self.record.save();
+        self.findings.save();
         Ok(())
     }
 }

@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Core, RegistrySettings,
+    prove::Proof,
     version::{Leases, ReadyVersion},
 };
 use crate::{
@@ -51,6 +52,8 @@ pub struct Opened {
     pub engine: EngineInfo,
     /// Engines that come before that one, and why they do not run it.
     pub passed_over: Vec<PassedOver>,
+    /// Whether it was made of an engine's copy and not of the file.
+    pub(super) is_copy: bool,
     cost_depends_on_values: bool,
     session: Reshaped,
 }
@@ -73,8 +76,18 @@ impl Opened {
     /// # Errors
     /// `InvalidModel` with the reason when it cannot be served.
     pub fn open(engines: &Engines, bytes: &[u8], model: &FoundModel, found: &FoundVersion) -> Result<Self> {
+        Self::open_hashed(engines, (bytes, sha256_of(bytes)), model, found)
+    }
+
+    /// As [`Self::open`], of bytes whose sha256 is known.
+    pub(super) fn open_hashed(
+        engines: &Engines,
+        (bytes, sha256): (&[u8], String),
+        model: &FoundModel,
+        found: &FoundVersion,
+    ) -> Result<Self> {
         let source = ModelSource { bytes, folder: &found.graph_folder() };
-        Ok(Self::of(engines.load(source, model.manifest.engine)?, bytes))
+        Ok(Self::of(engines.load(source, model.manifest.engine)?, sha256, bytes.len() as u64, false))
     }
 
     /// As [`Self::open`], by another engine than the one called `first`.
@@ -86,16 +99,26 @@ impl Opened {
         first: &str,
     ) -> Result<Self> {
         let source = ModelSource { bytes, folder: &found.graph_folder() };
-        Ok(Self::of(engines.load_second(source, model.manifest.engine, first)?, bytes))
+        let chosen = engines.load_second(source, model.manifest.engine, first)?;
+        Ok(Self::of(chosen, sha256_of(bytes), bytes.len() as u64, false))
     }
 
-    fn of(chosen: Chosen, bytes: &[u8]) -> Self {
+    /// Of a session of a file with this digest and size, or of a copy of it.
+    pub(super) fn of(chosen: Chosen, sha256: String, file_bytes: u64, is_copy: bool) -> Self {
         let Chosen { loaded, engine, passed_over } = chosen;
         let LoadedModel { session, signature, properties, cost_depends_on_values } = loaded;
         let session = Reshaped::new(session);
-        let sha256 = sha256_of(bytes);
-        let file_bytes = bytes.len() as u64;
-        Self { signature, properties, sha256, file_bytes, engine, passed_over, cost_depends_on_values, session }
+        Self {
+            signature,
+            properties,
+            sha256,
+            file_bytes,
+            engine,
+            passed_over,
+            is_copy,
+            cost_depends_on_values,
+            session,
+        }
     }
 
     /// Compares it with what the files of its model say, and reads what they mean together. From then on its
@@ -169,11 +192,22 @@ impl Opened {
     /// # Errors
     /// When the inputs to warm up with are wrong.
     pub fn warm_up(&self, manifest: &Manifest, golden: Option<&Golden>, clock: &dyn Clock) -> Result<Option<u64>> {
-        guarded(|| warm_up(&self.session, &self.signature, manifest.rules(), golden, clock))
+        self.warm_up_at_most(WARM_UP_RUNS, manifest, golden, clock)
+    }
+
+    /// As [`Self::warm_up`], with so many runs at most.
+    pub(super) fn warm_up_at_most(
+        &self,
+        runs: usize,
+        manifest: &Manifest,
+        golden: Option<&Golden>,
+        clock: &dyn Clock,
+    ) -> Result<Option<u64>> {
+        guarded(|| warm_up(&self.session, &self.signature, manifest.rules(), golden, (runs, clock)))
     }
 
     /// Runs rows alone and together, unless nobody would put them together.
-    fn probe(
+    pub(super) fn probe(
         &self,
         manifest: &Manifest,
         (golden, features): (Option<&Golden>, Option<&FeatureSet>),
@@ -200,16 +234,11 @@ impl Core {
     /// Makes one version ready.
     pub(super) fn make_ready(&self, model: &FoundModel, found: &FoundVersion) -> Result<ReadyVersion> {
         let began = self.clock.now();
-        let bytes = self.repository.read_model(found)?;
-        let (bytes, room) = self.room_for(model, found, bytes)?;
         let golden = self.repository.read_golden(found)?;
-        let mut opened = Opened::open(&self.engines, &bytes, model, found)?;
-        drop(bytes);
+        let (mut opened, room) = self.open(model, found)?;
         let Meaning { manifest, origin, features, answers } = opened.read(model, found)?;
-        if let Some(golden) = &golden {
-            golden.cases.iter().try_for_each(|case| opened.verify(&manifest, golden, case))?;
-        }
-        let per_row = opened.warm_up(&manifest, golden.as_ref(), &*self.clock)?;
+        let Proof { row_nanos: per_row, probe } =
+            self.prove(&opened, &manifest, golden.as_ref(), features.as_ref().ok())?;
         let facts = self.book().facts_of(&model.name, &found.version, self.settings.inference_threads);
         if let Some(per_row) = per_row {
             facts.start_cost(per_row);
@@ -220,7 +249,6 @@ impl Core {
         let work = per_row.map(Duration::from_nanos);
         let places = Places::new(self.settings.inflight_max, overload.0, overload.1, work, self.settings.pool_threads);
         let cross_check = self.cross_check(model, found, &opened);
-        let probe = opened.probe(&manifest, (golden.as_ref(), features.as_ref().ok()), &self.settings, &*self.clock);
         let plan = Plan::new(&self.settings.batching, &manifest, &opened.signature, probe);
         let load_ms = self.clock.now().nanos_since(began) / 1_000_000;
         let need = self.need(&opened.sha256, opened.file_bytes, Some(&EngineId::from(&opened.engine)), model);
@@ -334,7 +362,8 @@ fn check(outbox: &Outbox, subject: Subject) {
     outbox.version(move || subject.check(|| for_check.is_ending()));
 }
 
-pub(super) fn sha256_of(bytes: &[u8]) -> String {
+/// sha256 in hex.
+pub(crate) fn sha256_of(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
@@ -349,7 +378,7 @@ fn warm_up(
     signature: &Signature,
     rules: RequestRules,
     golden: Option<&Golden>,
-    clock: &dyn Clock,
+    (runs, clock): (usize, &dyn Clock),
 ) -> Result<Option<u64>> {
     let first_case = golden.and_then(|golden| golden.cases.first());
     let inputs = match first_case {
@@ -359,7 +388,7 @@ fn warm_up(
     let rows = signature.check(&inputs, rules)?.max(1);
     let wanted: Vec<usize> = (0..signature.outputs.len()).collect();
     let (began, mut fastest) = (clock.now(), None::<u64>);
-    for _ in 0..WARM_UP_RUNS {
+    for _ in 0..runs {
         let start = clock.now();
         // Zeros need not be valid input for every graph, so failing on them says nothing.
         if let Err(error) = session.run(&inputs, &wanted, None) {
