@@ -9,7 +9,7 @@ fn run(args: &[&str]) -> Said {
     process::run(BINARY, args, &[("COLUMNS", "100")])
 }
 
-const COMMANDS: [&str; 17] = [
+const COMMANDS: [&str; 18] = [
     "",
     "serve",
     "model",
@@ -21,6 +21,7 @@ const COMMANDS: [&str; 17] = [
     "probe",
     "bench",
     "bench cache",
+    "bench cold",
     "doctor",
     "config",
     "config show",

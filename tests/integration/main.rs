@@ -22,6 +22,7 @@
 //! | `swaps` | one version swapped again and again under load |
 //! | `memory` | what loads, failed loads and unloads leave behind |
 //! | `residency` | more models than memory |
+//! | `cold_start` | copies over restarts, lazy models, what a start takes |
 //! | `cli_probe` | what models take; what policies make of a trace |
 //! | `lifecycle`, `cli` | signals, draining, limits of connections; the command line |
 //! | `cli_help`, `cli_model`, `cli_infer`, `cli_doctor` | what the subcommands say, as snapshots |
@@ -59,6 +60,7 @@ mod cli_model;
 mod cli_paths;
 mod cli_probe;
 mod cli_scan;
+mod cold_start;
 mod compression;
 mod contracts;
 mod counting;

@@ -5,6 +5,7 @@
 //! on the session pool, are given up when their time is over, and are stopped when nobody waits for them
 //! any more. Every call passes the breaker of its version. Knows no wire format and no status code.
 
+mod describe;
 mod job;
 mod passage;
 

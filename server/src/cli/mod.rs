@@ -97,7 +97,7 @@ SIGTERM: not ready, drain, stop. Another signal, a second later or more, ends at
     /// The process that `probe` measures.
     #[command(hide = true)]
     ProbeChild(probe::ChildArgs),
-    /// Try out what a choice would cost, without a server.
+    /// Try out what a choice would cost; measure what a start takes.
     Bench {
         #[command(subcommand)]
         command: bench::BenchCommand,

@@ -13,7 +13,7 @@ mod file;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
-    fs::{self, DirBuilder},
+    fs::{self, DirBuilder, File, TryLockError},
     io::ErrorKind,
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _},
     path::{Path, PathBuf},
@@ -25,6 +25,7 @@ use std::{
 use candor_domain::{Copies, EngineInfo, Error, ErrorCode, FoundCopy, LoadedModel, ModelSource, Result, Session};
 use candor_engine_source::scanned;
 use candor_onnx::{ContentDigest, Folder, Limits};
+use rustix::fs::{Mode, OFlags};
 use sha2::{Digest as _, Sha256};
 
 use crate::{
@@ -79,12 +80,15 @@ pub(crate) struct Store {
     made_for: [u8; 32],
     index: Mutex<Index>,
     twins: Twins,
+    /// Held, so that no other process writes what this one has mapped.
+    _lock: File,
 }
 
 impl Store {
     pub(crate) fn open(settings: CopySettings, maker: Maker, library: &EngineInfo) -> Result<Self> {
         let unusable = |why: String| Error::new(ErrorCode::Internal, why);
         make_folder(&settings.folder).map_err(unusable)?;
+        let lock = lock(&settings.folder).map_err(unusable)?;
         let of_library = library.library_sha256.as_deref().unwrap_or(&library.version);
         let made_for = Sha256::digest([of_library, &processor(), OPTIONS].join("\n")).into();
         let mut found: Vec<(SystemTime, String, Kept)> = Vec::new();
@@ -106,7 +110,7 @@ impl Store {
         }
         let twins = Twins::start(maker.clone(), settings.step_back)
             .map_err(|error| unusable(format!("the system gives no thread: {error}")))?;
-        let store = Self { settings, maker, made_for, index: Mutex::new(index), twins };
+        let store = Self { settings, maker, made_for, index: Mutex::new(index), twins, _lock: lock };
         // The bound may be lower than it was.
         store.make_room(None);
         Ok(store)
@@ -319,6 +323,18 @@ fn make_folder(folder: &Path) -> std::result::Result<(), String> {
         return Err("it belongs to somebody else, or others may write into it".to_owned());
     }
     Ok(())
+}
+
+/// The right to use the folder, which one process has.
+fn lock(folder: &Path) -> std::result::Result<File, String> {
+    let flags = OFlags::RDWR | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let lock = rustix::fs::open(folder.join("lock"), flags, Mode::from_raw_mode(0o600));
+    let lock: File = lock.map_err(|error| error.to_string())?.into();
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(TryLockError::WouldBlock) => Err("another server uses it".to_owned()),
+        Err(TryLockError::Error(error)) => Err(error.to_string()),
+    }
 }
 
 fn hex(digest: &[u8]) -> String {

@@ -48,6 +48,7 @@ fn recall(engine: &OrtEngine, bytes: &[u8]) -> Option<LoadedModel> {
 
 fn copies(folder: &Path) -> Vec<PathBuf> {
     let mut all: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    all.retain(|path| !path.ends_with("lock"));
     all.sort();
     all
 }
@@ -194,6 +195,8 @@ fn what_was_used_least_recently_makes_room() {
     assert!(!folder.path().join("x.draft").exists());
     assert!(recall(&second, &files[1]).is_none(), "it was used before the two others");
     assert!(recall(&second, &files[0]).is_some() && recall(&second, &files[2]).is_some());
+    assert!(engine(settings(folder.path())).copies().is_none(), "the folder is in use");
+    drop(second);
     let tiny = engine(CopySettings { bytes_max: 10, ..settings(folder.path()) });
     assert_eq!(copies(folder.path()).len(), 0);
     assert!(!tiny.copies().unwrap().wants(&sha256(&files[0]), files[0].len() as u64), "it can never fit");

@@ -83,7 +83,8 @@ impl Core {
                     for note in ready.origin.notes.iter().filter(|note| told.insert((*note).clone())) {
                         tracing::info!(model = %name, "{note}");
                     }
-                    tracing::info!(model = %name, %version, engine = ready.engine.name, load_ms = ready.load_ms, "ready");
+                    let from = if ready.is_copy { "copy" } else { "file" };
+                    tracing::info!(model = %name, %version, engine = ready.engine.name, from, load_ms = ready.load_ms, "ready");
                     let ready = Arc::new(ready);
                     ready.bind();
                     fresh.push((found_version, Arc::clone(&ready)));

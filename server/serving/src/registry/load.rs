@@ -35,7 +35,7 @@ use crate::{
 
 /// Runs that measure the cost of a row; stops early when they are slow.
 const WARM_UP_RUNS: usize = 5;
-const WARM_UP_NANOS_MAX: u64 = 200_000_000;
+const WARM_UP_NANOS_MAX: u64 = 50_000_000;
 
 /// A version whose graph is open, before it is verified and before anybody may lease it. The registry makes it
 /// ready; `candor model check` looks at it and lets it go.
@@ -266,6 +266,7 @@ impl Core {
             engine_was,
             engine: opened.engine,
             passed_over: opened.passed_over,
+            is_copy: opened.is_copy,
             load_ms,
             cost_is_per_row: !opened.cost_depends_on_values && opened.signature.rows_tell_size(),
             signature: opened.signature,
