@@ -100,7 +100,7 @@ fn without_copies_or_without_a_data_folder_none_are_kept() {
     let data = tempfile::tempdir().unwrap();
     let plan = Plan::with(Models::copies(&["iris"])).set(&format!("data.dir={}", data.path().display()));
     let server = plan.set("cold_start.model_bytes_min=0").set("cold_start.copies=false").start();
-    server.post(&path("iris"), &iris()).expect(200);
+    let _ = server.post(&path("iris"), &iris()).expect(200);
     assert!(!data.path().join("copies").exists());
     server.stop_and_expect_clean();
 }
@@ -117,7 +117,7 @@ fn a_lazy_model_is_ready_and_described_before_anybody_has_asked_it() {
     let described = server.get("/v2/models/iris").expect(200).json();
     assert_eq!(described["inputs"][0]["name"], "features");
     assert_eq!(state("iris"), "READY");
-    server.post(&path("iris"), &iris()).expect(200);
+    let _ = server.post(&path("iris"), &iris()).expect(200);
 
     let grpc = Grpc::open(server.grpc_addr());
     let name = || "simple".to_owned();
@@ -130,7 +130,7 @@ fn a_lazy_model_is_ready_and_described_before_anybody_has_asked_it() {
     assert_eq!(metadata.inputs.len(), 2);
     assert_eq!(state("simple"), "READY");
     // Somebody has decided that.
-    server.unload("iris").expect(200);
+    let _ = server.unload("iris").expect(200);
     assert_eq!(server.get("/v2/models/iris/ready").status, 503);
     assert_eq!(server.get("/v2/models/iris").status, 503);
     server.stop_and_expect_clean();
