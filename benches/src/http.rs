@@ -35,6 +35,8 @@ pub struct Reply<'a> {
     pub status: u16,
     /// Whether the connection ends behind it.
     pub closes: bool,
+    /// After how many seconds a refused caller may come again.
+    pub retry_after: Option<u64>,
     /// The body.
     pub body: &'a [u8],
 }
@@ -55,9 +57,10 @@ pub fn reply(received: &[u8]) -> Result<Option<Reply<'_>>> {
     let length = header("content-length").and_then(|value| value.parse::<usize>().ok());
     let length = length.context("the reply has no length")?;
     let closes = header("connection").is_some_and(|value| value.eq_ignore_ascii_case("close"));
+    let retry_after = header("retry-after").and_then(|value| value.parse().ok());
     let body = rest.get(END.len()..).unwrap_or_default();
     ensure!(body.len() <= length, "the reply is longer than it says");
-    Ok((body.len() == length).then_some(Reply { status, closes, body }))
+    Ok((body.len() == length).then_some(Reply { status, closes, retry_after, body }))
 }
 
 /// A reply of one's own.
@@ -65,6 +68,7 @@ pub fn reply(received: &[u8]) -> Result<Option<Reply<'_>>> {
 pub struct Answer {
     pub status: u16,
     pub closes: bool,
+    pub retry_after: Option<u64>,
     pub body: Vec<u8>,
 }
 
@@ -103,8 +107,8 @@ impl Connection {
                 0 => bail!("the connection was closed before the reply ended"),
                 count => received.extend_from_slice(piece.get(..count).unwrap_or_default()),
             }
-            if let Some(Reply { status, closes, body }) = reply(&received)? {
-                return Ok(Answer { status, closes, body: body.to_vec() });
+            if let Some(Reply { status, closes, retry_after, body }) = reply(&received)? {
+                return Ok(Answer { status, closes, retry_after, body: body.to_vec() });
             }
         }
     }
@@ -147,10 +151,11 @@ mod tests {
         for cut in 0..text.len() {
             assert_eq!(reply(&text[..cut]).unwrap(), None, "{cut}");
         }
-        assert_eq!(reply(text).unwrap(), Some(Reply { status: 200, closes: false, body: b"hello" }));
+        assert_eq!(reply(text).unwrap(), Some(Reply { status: 200, closes: false, retry_after: None, body: b"hello" }));
         assert!(reply(b"HTTP/1.1 200 OK\r\ncontent-length: 1\r\n\r\nhello").is_err());
         assert!(reply(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
-        let empty = reply(b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nConnection: close\r\n\r\n").unwrap();
-        assert_eq!(empty, Some(Reply { status: 503, closes: true, body: b"" }));
+        let text = b"HTTP/1.1 503 Busy\r\nContent-Length: 0\r\nRetry-After: 2\r\nConnection: close\r\n\r\n";
+        let empty = Reply { status: 503, closes: true, retry_after: Some(2), body: b"" };
+        assert_eq!(reply(text).unwrap(), Some(empty));
     }
 }

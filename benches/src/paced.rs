@@ -1,4 +1,5 @@
-//! Callers who think: each sends a request, waits for the answer, and pauses for a time drawn by chance.
+//! Callers who think: each sends a request, waits for the answer, and pauses for a time drawn by chance; who is refused
+//! comes again when the server said so.
 //!
 //! They block instead of spinning, so that they leave the processor to the servers, and are measured from the moment
 //! of sending. For what one model notices of another, where `open_loop` would take a core of its own.
@@ -19,7 +20,7 @@ use crate::{
 #[derive(Debug, Clone, Copy)]
 pub struct Pace {
     pub callers: u32,
-    /// Mean pause of a caller.
+    /// Mean pause of a caller; none is a closed loop.
     pub pause: Duration,
     pub span: Duration,
 }
@@ -29,6 +30,8 @@ pub struct Pace {
 pub struct Outcome {
     /// Answers that were refusals of an overloaded server.
     pub refused: f64,
+    /// Requests per second that were answered, and not refused.
+    pub per_second: f64,
     pub p50_us: f64,
     pub p99_us: f64,
 }
@@ -44,13 +47,16 @@ pub fn run(addr: SocketAddr, case: &Case, format: Format, pace: Pace) -> Result<
             .map(|thread| thread.join().map_err(|_| anyhow!("a caller panicked"))?)
             .collect::<Result<_>>()
     })?;
+    let seconds = began.elapsed().as_secs_f64();
     let refused = callers.iter().map(|(_, refused)| *refused).sum();
     let mut nanos: Vec<u64> = callers.into_iter().flat_map(|(nanos, _)| nanos).collect();
     nanos.sort_unstable();
     #[allow(clippy::cast_precision_loss, reason = "counts and nanoseconds of some seconds")]
     let micros = |q| Some(percentile(&nanos, q)? as f64 / 1e3);
     let (p50_us, p99_us) = micros(0.50).zip(micros(0.99)).context("nothing was answered")?;
-    Ok(Outcome { refused, p50_us, p99_us })
+    #[allow(clippy::cast_precision_loss, reason = "a count of some seconds")]
+    let per_second = nanos.len() as f64 / seconds;
+    Ok(Outcome { refused, per_second, p50_us, p99_us })
 }
 
 fn caller(
@@ -70,7 +76,10 @@ fn caller(
         let reply = connection.post(case, format)?;
         match reply.status {
             200 => nanos.push(u64::try_from(sent.elapsed().as_nanos())?),
-            429 | 503 => refused += 1.0,
+            429 | 503 => {
+                refused += 1.0;
+                thread::sleep(reply.retry_after.map_or(pace.pause, Duration::from_secs));
+            }
             status => ensure!(false, "status {status}: {}", String::from_utf8_lossy(&reply.body)),
         }
         if reply.closes {

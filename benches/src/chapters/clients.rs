@@ -1,4 +1,7 @@
 //! Requests per second and p99 against the number of clients that keep a connection busy, as a table and a picture.
+//!
+//! The sentence encoder's clients may be refused: where waiting would be longer than the server allows, it says so at
+//! once. They come again when they were told to, and refusals are counted beside what was answered.
 
 use std::time::Duration;
 
@@ -9,6 +12,7 @@ use crate::{
     cases::Format,
     closed_loop::{Load, Outcome},
     grpc_loop,
+    paced::{self, Pace},
     plot::{self, Panel, Series},
     stats::figure,
     table::table,
@@ -33,14 +37,23 @@ pub fn run(bench: &Bench<'_>) -> Result<String> {
         ("iris, gRPC", Vec::new()),
         ("sentence encoder, HTTP JSON", Vec::new()),
     ];
+    let mut refused = Vec::new();
     for clients in CLIENTS {
         for (at, (name, outcomes)) in lines.iter_mut().enumerate() {
             let outcome = match at {
                 0 => http(bare.addr, &iris, clients, seconds),
                 1 => http(candor.addr, &iris, clients, seconds),
                 2 => grpc_loop::run(grpc, &iris, clients, Duration::from_secs(u64::from(seconds))),
-                // A second of it is a hundred answers; each client should get some.
-                _ => http(candor.addr, &minilm, clients, seconds * if clients > 8 { 4 } else { 2 }),
+                _ => {
+                    // A second of it is fifty answers; each client should get some.
+                    let span = Duration::from_secs(u64::from(seconds) * if clients > 8 { 6 } else { 2 });
+                    let pace = Pace { callers: clients, pause: Duration::ZERO, span };
+                    let outcome = paced::run(candor.addr, &minilm, Format::Json, pace);
+                    outcome.map(|paced::Outcome { refused: times, per_second, p50_us, p99_us }| {
+                        refused.push(times);
+                        Outcome { requests: per_second * span.as_secs_f64(), per_second, p50_us, p99_us }
+                    })
+                }
             }?;
             println!(
                 "  {clients:>3} clients, {name:<28} {:.0}/s  p99 {} µs",
@@ -60,11 +73,11 @@ pub fn run(bench: &Bench<'_>) -> Result<String> {
         println!("  the picture: {}", path.display());
     }
     let names: Vec<String> = lines.iter().flat_map(|(name, _)| [format!("{name}: /s"), "p99, µs".to_owned()]).collect();
-    let columns: Vec<&str> = names.iter().map(String::as_str).collect();
-    let rows = CLIENTS.iter().enumerate().map(|(at, clients)| {
+    let columns: Vec<&str> = names.iter().map(String::as_str).chain(["refused"]).collect();
+    let rows = CLIENTS.iter().zip(&refused).enumerate().map(|(at, (clients, refused))| {
         let outcomes = lines.iter().filter_map(|(_, outcomes)| outcomes.get(at));
         let cells = outcomes.flat_map(|one| [Some(format!("{:.0}", one.per_second)), Some(figure(one.p99_us))]);
-        (clients.to_string(), cells.collect())
+        (clients.to_string(), cells.chain([Some(refused.to_string())]).collect())
     });
     let text = table("More and more clients", "clients", &columns, rows).context("nothing was measured")?;
     Ok(format!("{text}\n![Requests per second and p99 against clients]({PICTURE})\n"))

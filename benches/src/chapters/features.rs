@@ -40,8 +40,9 @@ struct Variant {
 const PLAIN: Variant =
     Variant { name: "as it is", keys: &[], tokens: false, headers: &[], scraped: false, long: false };
 
-const VARIANTS: [Variant; 11] = [
+const VARIANTS: [Variant; 12] = [
     PLAIN,
+    Variant { name: "the native engine", keys: &["engine.choice=native"], ..PLAIN },
     Variant { name: "tokens", tokens: true, ..PLAIN },
     Variant { name: "a quota for each caller", keys: &["limits.requests_per_second_max=10000000"], ..PLAIN },
     Variant { name: "no circuit breaker", keys: &["breaker.enabled=false"], ..PLAIN },
