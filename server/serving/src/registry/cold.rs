@@ -76,6 +76,16 @@ impl Room {
     }
 }
 
+impl Room {
+    /// Gives its bytes back on this thread, so that they are free when this returns.
+    pub(super) fn give_back(mut self, core: &Core) {
+        self.settled = true;
+        let kept = self.kept.take();
+        let grant = kept.as_ref().map(|(_, grant)| *grant);
+        core.free(Departure { body: None, bytes: self.bytes, grant });
+    }
+}
+
 impl Drop for Room {
     fn drop(&mut self) {
         match self.kept.take() {

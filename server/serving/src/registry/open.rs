@@ -99,12 +99,13 @@ impl Core {
         if !is_wanted() || self.keeper.as_ref().is_some_and(|keeper| !keeper.has_room(need.load_bytes)) {
             return;
         }
-        // It takes what a load takes; when this goes, so do its bytes.
-        let Ok(_room) = self.room_for(model, sha256, *file_bytes, || ()) else { return };
+        // It takes what a load takes.
+        let Ok(room) = self.room_for(model, sha256, *file_bytes, || ()) else { return };
         let made = self.repository.read_model(found).and_then(|bytes| {
             let source = ModelSource { bytes: &bytes, folder: &found.graph_folder() };
             self.engines.keep_copy(engine, source, sha256)
         });
+        room.give_back(self);
         match made {
             Ok(()) => tracing::debug!(model = %model.name, version = %found.version, "a copy is kept"),
             Err(error) => tracing::debug!(model = %model.name, version = %found.version, "{error}"),
