@@ -40,9 +40,9 @@ pub(super) const EXAMPLES: &str = "Examples:
   candor bench cold
   candor bench cold --models DIR --repeats 10 --json
 
-Of each folder: its smallest model with golden pairs alone, its largest, and all of its models. Each is started
-with copies and without. Times are from exec; ratios are to this binary when it only loads the library, in the
-same round. docs/COLD-START.md says more.";
+Of each folder: its smallest model with golden pairs alone, its largest, and all of its models.
+Each is started with copies and without. Times are from exec; ratios are to this binary when it only
+loads the library, in the same round. docs/COLD-START.md says more.";
 
 #[derive(Args)]
 pub(in crate::cli) struct ColdArgs {
