@@ -132,7 +132,7 @@ fn a_copy_is_made_after_the_first_round_and_stands_for_the_same_file_alone() {
 
     let second = den.registry(None);
     Den::load_all(&second);
-    assert_eq!(*den.recalled.lock().unwrap(), [digest.clone()]);
+    assert_eq!(*den.recalled.lock().unwrap(), std::slice::from_ref(&digest));
     let lease = second.lease("iris", None).unwrap();
     assert_eq!((answer(&lease), &lease.sha256), ((7, "iris".to_owned()), &digest));
     assert!(lease.is_copy);
