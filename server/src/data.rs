@@ -90,6 +90,12 @@ impl DataFolder {
         folder.join("copies")
     }
 
+    /// The folder below `folder` for private copies of plugins.
+    #[must_use]
+    pub(crate) fn plugins(folder: &Path) -> PathBuf {
+        folder.join("plugins")
+    }
+
     /// Whether [`open`](Self::open) would succeed in a folder that is there. Makes, changes and holds nothing.
     ///
     /// # Errors

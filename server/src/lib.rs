@@ -13,12 +13,14 @@
 //! | `clock` | the real clock |
 //! | `side_door` | opens gRPC and the health listener, which need not be there |
 //! | `priority` | threads that step back behind others |
+//! | `plugins` | what is built in, and what plugins may ask |
 //! | `data` | the data folder: its lock, serving.json and engines.json |
 
 pub mod cli;
 mod clock;
 pub mod config;
 mod data;
+mod plugins;
 mod priority;
 mod shutdown;
 mod side_door;

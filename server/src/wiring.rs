@@ -18,15 +18,16 @@ use actix_web::{
     App, HttpServer,
     dev::{Server, ServerHandle},
 };
-use candor_domain::{Clock, Error, ErrorCode, Result};
+use candor_domain::{Clock, Components, Error, ErrorCode, Result};
 use candor_engine_native::NativeEngine;
 use candor_engine_ort::{CopySettings, OrtEngine};
 use candor_grpc_api::{GrpcDoor, GrpcParts};
 use candor_health_api::HealthDoor;
 use candor_http_api::{Api, ApiParts, Gate};
+use candor_plugin_host::Catalog;
 use candor_serving::{
     Bodies, Callers, EngineChoice, Engines, Faults, FindingsSettings, Pipeline, PipelineSettings, Quota, Readiness,
-    Registry, RegistrySettings, Repository, Scheduler, Tally, Tokens, residency::ResidencySettings,
+    Registry, RegistrySettings, Repository, Scheduler, SchedulerSettings, Tally, Tokens, residency::ResidencySettings,
 };
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
@@ -34,7 +35,7 @@ use crate::{
     clock::SystemClock,
     config::Settings,
     data::{DataFolder, Serving},
-    priority,
+    plugins, priority,
     side_door::{Place, SideDoor},
 };
 
@@ -46,6 +47,7 @@ pub struct RunningServer {
     addrs: Vec<SocketAddr>,
     readiness: Arc<Readiness>,
     registry: Arc<Registry>,
+    plugins: Arc<Catalog>,
     handle: ServerHandle,
     grpc: SideDoor<GrpcDoor>,
     health: SideDoor<HealthDoor>,
@@ -76,7 +78,9 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
     if let Some(advice) = repository.advice() {
         tracing::warn!("{advice}");
     }
-    let engines = engines()?;
+    let plugins = Arc::new(plugins::start(settings, &clock));
+    let components: Arc<dyn Components> = Arc::<Catalog>::clone(&plugins);
+    let engines = engines()?.with_components(components);
     for absent in engines.absent() {
         tracing::warn!("serving without the engine {}: {}", absent.name, absent.why);
     }
@@ -87,7 +91,9 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
     let registry_settings = registry_settings(settings, faults.clone());
     let registry = Registry::start(engines, repository, Arc::clone(&clock), registry_settings);
     let registry = Arc::new(registry.map_err(no_thread)?);
-    let sessions = Scheduler::start("candor-infer", settings.scheduling.clone(), Arc::clone(&clock));
+    let before_work = if settings.threads.pool_steps_back { priority::run_steps_back } else { || () };
+    let scheduling = SchedulerSettings { before_work, ..settings.scheduling.clone() };
+    let sessions = Scheduler::start("candor-infer", scheduling, Arc::clone(&clock));
     let pipeline_settings = PipelineSettings {
         inline_body_bytes_max: settings.inline_body_bytes_max,
         inline_run_max: settings.inline_run_max,
@@ -109,6 +115,7 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
         bodies: Arc::clone(&bodies),
         contracts: settings.contracts.clone(),
         faults,
+        plugins: Arc::clone(&plugins) as _,
         grpc_answers: Arc::clone(&grpc_answers),
         grpc_cuts: Arc::clone(&grpc_cuts),
     }));
@@ -132,7 +139,9 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
     let poller =
         settings.poll.map(|every| Poller::start(Arc::clone(&registry), every)).transpose().map_err(no_thread)?;
     let (handle, drain_delay, grace) = (server.handle(), settings.drain_delay, settings.grace);
-    Ok((RunningServer { addrs, readiness, registry, handle, grpc, health, drain_delay, grace, data, poller }, server))
+    let running =
+        RunningServer { addrs, readiness, registry, plugins, handle, grpc, health, drain_delay, grace, data, poller };
+    Ok((running, server))
 }
 
 /// Where gRPC is to be.
@@ -205,7 +214,7 @@ fn copies(settings: &Settings) -> Option<CopySettings> {
 
 /// What each thread does that loads.
 fn before_load(settings: &Settings) -> fn() {
-    if settings.threads.load_steps_back { priority::step_back } else { || () }
+    if settings.threads.load_steps_back { priority::load_steps_back } else { || () }
 }
 
 fn engines_with(settings: &Settings, copies: Option<CopySettings>) -> Result<Engines> {
@@ -360,6 +369,12 @@ impl RunningServer {
     #[must_use]
     pub fn registry(&self) -> &Registry {
         &self.registry
+    }
+
+    /// The plugins.
+    #[must_use]
+    pub fn plugins(&self) -> &Catalog {
+        &self.plugins
     }
 
     /// Lets the process end while a load still runs. A load cannot be cancelled and may take minutes; dropping

@@ -25,6 +25,7 @@ fn concrete(pattern: &str) -> String {
         .replace("{version}", "1")
         .replace("{file:.*}", "index.html")
         .replace("{name}", "not-found")
+        .replace("{plugin}", "acme-scale")
 }
 
 fn knock(server: &TestServer, route: &Route, with: impl FnOnce(Request) -> Request) -> Reply {
@@ -99,7 +100,8 @@ fn what_strangers_may_see_and_what_operators_may_do_is_this_list() {
     ];
     assert_eq!(of(Access::Operate), operate);
     let faults = ["PUT", "GET", "DELETE"].map(|method| format!("{method} /api/v1/models/{{model}}/faults"));
-    assert_eq!(of(Access::Admin), faults);
+    let admin: Vec<String> = faults.into_iter().chain(["POST /api/v1/plugins/{plugin}/reload".to_owned()]).collect();
+    assert_eq!(of(Access::Admin), admin);
 }
 
 #[test]

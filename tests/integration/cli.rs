@@ -215,7 +215,7 @@ fn documents_are_printed_as_they_are_served() {
         has_all(&config, &[&key, &candor::config::env_name(&key)]);
     }
     let metrics = run(&["reference", "metrics"]).out;
-    for metric in candor_http_api::metrics::METRICS {
+    for metric in candor_http_api::metrics::all() {
         has_all(&metrics, &[metric.name]);
     }
 }

@@ -9,7 +9,7 @@ fn run(args: &[&str]) -> Said {
     process::run(BINARY, args, &[("COLUMNS", "100")])
 }
 
-const COMMANDS: [&str; 18] = [
+const COMMANDS: [&str; 25] = [
     "",
     "serve",
     "model",
@@ -22,6 +22,13 @@ const COMMANDS: [&str; 18] = [
     "bench",
     "bench cache",
     "bench cold",
+    "plugin",
+    "plugin new",
+    "plugin check",
+    "plugin pin",
+    "plugin bench",
+    "plugin list",
+    "plugin info",
     "doctor",
     "config",
     "config show",

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use candor_domain::{Outcome, Phase};
-use candor_http_api::metrics::METRICS;
+use candor_http_api::metrics;
 use candor_tests::{
     Models, Plan, Request, TestServer,
     counters::{Scrape, scrape},
@@ -190,8 +190,8 @@ fn the_exposition_keeps_the_rules_of_its_format() {
     let text = server.get("/metrics").expect(200).text();
     let scrape = Scrape::read(&text);
     let families: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split(' ').next()).collect();
-    assert_eq!(families, METRICS.iter().map(|metric| metric.name).collect::<Vec<_>>());
-    for metric in METRICS {
+    assert_eq!(families, metrics::all().map(|metric| metric.name).collect::<Vec<_>>());
+    for metric in metrics::all() {
         let declared: BTreeSet<&str> = metric.labels.split(", ").filter(|label| !label.is_empty()).collect();
         for sample in scrape.0.iter().filter(|sample| sample.name.starts_with(metric.name)) {
             let labels: BTreeSet<&str> =

@@ -27,6 +27,8 @@
 //! | `lifecycle`, `cli` | signals, draining, limits of connections; the command line |
 //! | `cli_help`, `cli_model`, `cli_infer`, `cli_doctor` | what the subcommands say, as snapshots |
 //! | `cli_paths` | folders that are easily mistaken for each other |
+//! | `cli_plugin` | plugins: begun, checked, pinned |
+//! | `plugins` | plugins of a running server: listed, loaded anew, counted |
 //! | `openapi` | the document and the server say the same |
 //! | `contracts` | the wire contracts of other servers, by what their own documents say |
 //! | `grpc_infer`, `grpc_stream` | inference over gRPC: golden pairs, errors, streams |
@@ -58,6 +60,7 @@ mod cli_help;
 mod cli_infer;
 mod cli_model;
 mod cli_paths;
+mod cli_plugin;
 mod cli_probe;
 mod cli_scan;
 mod cold_start;
@@ -79,6 +82,7 @@ mod lifecycle;
 mod memory;
 mod openapi;
 mod overload;
+mod plugins;
 mod predict;
 mod refusal;
 mod registry;

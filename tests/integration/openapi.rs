@@ -10,6 +10,8 @@ use candor_http_api::{
 use candor_tests::{Models, Plan, Reply, Request, infer::iris};
 use serde_json::{Value, json};
 
+use super::plugins::with_acme_scale;
+
 fn document() -> Value {
     serde_json::from_str(&document_json()).unwrap()
 }
@@ -238,8 +240,8 @@ fn every_operation_says_what_its_reader_needs() {
 
 #[test]
 fn every_example_works_and_every_reply_is_as_documented() {
-    // Faults are ordered only where they are enabled.
-    let server = Plan::default().set("faults.enabled=true").start();
+    // Faults are ordered only where they are enabled, and the plugin of the examples is there.
+    let server = with_acme_scale(Plan::default()).set("faults.enabled=true").start();
     let document = document();
     // Unloading last, because the other examples use the same model or others.
     let mut operations = operations(&document);
@@ -291,8 +293,8 @@ fn is_part_of(shown: &Value, reply: &Value) -> bool {
 
 #[test]
 fn the_examples_of_replies_are_real() {
-    // Faults are ordered only where they are enabled.
-    let server = Plan::default().set("faults.enabled=true").start();
+    // Faults are ordered only where they are enabled, and the plugin of the examples is there.
+    let server = with_acme_scale(Plan::default()).set("faults.enabled=true").start();
     let document = document();
     for (path, method, operation) in operations(&document) {
         let Some(content) = operation.pointer("/responses/200/content/application~1json") else { continue };

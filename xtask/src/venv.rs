@@ -17,6 +17,9 @@ use crate::{house::House, run};
 /// What the exports in tests/zoo and the models of benches/engines are made with, in `zoo/venv`.
 pub const ZOO: &str = "tests/zoo/requirements.txt";
 
+/// What the plugins' fixtures and the models that are served with them are made with, in `plugins/venv`.
+pub const PLUGINS: &str = "plugins/fixtures/requirements.txt";
+
 /// The Python of an environment that has everything in `requirements`.
 pub fn ensure(house: &House, folder: &str, requirements: &str) -> Result<PathBuf> {
     let list = house.path(requirements);

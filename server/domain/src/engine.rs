@@ -12,7 +12,12 @@ use std::{
     },
 };
 
-use crate::{error::Result, signature::Signature, tensor::Tensor};
+use crate::{
+    clock::{Clock, Tick},
+    error::Result,
+    signature::Signature,
+    tensor::Tensor,
+};
 
 /// What an engine is, for people and for the record.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,6 +111,37 @@ pub trait Session: Send + Sync {
     /// `InvalidInput` when the engine calls the inputs wrong, `Cancelled` after [`Cancel::cancel`],
     /// `EngineFailed` otherwise.
     fn run(&self, inputs: &[Tensor], wanted: &[usize], cancel: Option<&Cancel>) -> Result<Vec<Tensor>>;
+
+    /// As [`Self::run`], for a request of which more is known. The inputs may be moved about meanwhile, and are as they
+    /// were when this has ended well.
+    ///
+    /// # Errors
+    /// As [`Self::run`].
+    fn run_as(&self, inputs: &mut [Tensor], wanted: &[usize], run: &mut Run<'_>) -> Result<Vec<Tensor>> {
+        self.run(inputs, wanted, run.cancel)
+    }
+}
+
+/// One run for a request: what is known of it, and what the session tells of the run.
+pub struct Run<'a> {
+    /// Tells when nobody waits any more.
+    pub cancel: Option<&'a Cancel>,
+    /// When it is too late.
+    pub deadline: Option<Tick>,
+    /// The clock on which that is told.
+    pub clock: &'a dyn Clock,
+    /// How many models wait for this run, each for the one before it: 0 for a request of a client.
+    pub depth: u32,
+    /// Nanoseconds of each part of the session that is over, in their order; nothing for a session of one part.
+    pub laps: Vec<u64>,
+}
+
+impl<'a> Run<'a> {
+    /// A run for a client's request.
+    #[must_use]
+    pub fn new(clock: &'a dyn Clock, cancel: Option<&'a Cancel>, deadline: Option<Tick>) -> Self {
+        Self { cancel, deadline, clock, depth: 0, laps: Vec::new() }
+    }
 }
 
 /// Stops work that nobody waits for any more, from another thread.

@@ -199,6 +199,13 @@ impl Error {
         self
     }
 
+    /// The same without a place: it was one that its reader cannot look at.
+    #[must_use]
+    pub fn nowhere(mut self) -> Self {
+        self.0.at = None;
+        self
+    }
+
     /// What would have been right.
     #[must_use]
     pub fn expected(mut self, expected: impl Into<String>) -> Self {
@@ -245,6 +252,13 @@ impl Error {
     #[must_use]
     pub fn with_suffix(mut self, suffix: &str) -> Self {
         self.0.what.to_mut().push_str(suffix);
+        self
+    }
+
+    /// The same with something before its sentence, such as where in a chain it happened.
+    #[must_use]
+    pub fn with_prefix(mut self, prefix: &str) -> Self {
+        self.0.what.to_mut().insert_str(0, prefix);
         self
     }
 

@@ -58,7 +58,43 @@ impl TensorSpec {
         self.dims.as_ref().map_or_else(|| vec![-1], |dims| dims.iter().map(Dim::wire).collect())
     }
 
-    fn shape_text(&self) -> String {
+    /// Why what is `given` cannot be what this takes, if it never can; sizes that are free on one side are left to
+    /// the run.
+    ///
+    /// # Errors
+    /// `InvalidModel` with both sides.
+    pub fn takes(&self, given: &Self) -> Result<()> {
+        if self.datatype != given.datatype {
+            return Err(Error::model("the datatypes differ").expected(self.datatype.name()).got(given.datatype.name()));
+        }
+        let (Some(own), Some(others)) = (&self.dims, &given.dims) else { return Ok(()) };
+        let apart = |(own, other): (&Dim, &Dim)| matches!((own, other), (Dim::Fixed(a), Dim::Fixed(b)) if a != b);
+        if own.len() != others.len() || own.iter().zip(others).any(apart) {
+            return Err(Error::model("the shapes differ").expected(self.shape_text()).got(given.shape_text()));
+        }
+        Ok(())
+    }
+
+    /// What both say of the same tensor, the narrower of the two in each dimension.
+    #[must_use]
+    pub fn narrowed(mut self, other: &Self) -> Self {
+        match (&mut self.dims, &other.dims) {
+            (Some(own), Some(others)) => {
+                for (own, other) in own.iter_mut().zip(others) {
+                    if matches!(own, Dim::Any(None)) || matches!((&own, other), (Dim::Any(_), Dim::Fixed(_))) {
+                        *own = other.clone();
+                    }
+                }
+            }
+            (None, Some(others)) => self.dims = Some(others.clone()),
+            (Some(_) | None, None) => {}
+        }
+        self
+    }
+
+    /// Its dimensions, for people.
+    #[must_use]
+    pub fn shape_text(&self) -> String {
         let Some(dims) = &self.dims else { return "any shape".to_owned() };
         let dims: Vec<_> = dims.iter().map(Dim::to_string).collect();
         format!("[{}]", dims.join(", "))
@@ -213,6 +249,26 @@ impl Signature {
 mod tests {
     use super::*;
     use crate::tensor::TensorData;
+
+    fn one(datatype: Datatype, dims: Option<Vec<Dim>>) -> TensorSpec {
+        TensorSpec { name: "x".into(), datatype, dims }
+    }
+
+    #[test]
+    fn specs_that_can_never_be_the_same_tensor_are_told_apart_and_others_narrow_each_other() {
+        let any = |symbol: Option<&str>| Dim::Any(symbol.map(Into::into));
+        let rows = one(Datatype::Fp32, Some(vec![any(None), any(Some("width"))]));
+        let four = one(Datatype::Fp32, Some(vec![any(Some("batch")), Dim::Fixed(4)]));
+        let unknown = one(Datatype::Fp32, None);
+        assert_eq!(rows.clone().narrowed(&four), four);
+        assert_eq!(four.clone().narrowed(&rows), four);
+        assert_eq!((unknown.clone().narrowed(&four), four.clone().narrowed(&unknown)), (four.clone(), four.clone()));
+        assert!(rows.takes(&four).is_ok() && four.takes(&rows).is_ok() && four.takes(&unknown).is_ok());
+        let five = one(Datatype::Fp32, Some(vec![any(None), Dim::Fixed(5)]));
+        assert_eq!(four.takes(&five).unwrap_err().to_string(), "the shapes differ; expected [batch, 4], got [?, 5]");
+        let long = one(Datatype::Int64, None);
+        assert_eq!(four.takes(&long).unwrap_err().to_string(), "the datatypes differ; expected FP32, got INT64");
+    }
 
     fn spec(name: &str, dims: Vec<Dim>) -> TensorSpec {
         TensorSpec { name: name.into(), datatype: Datatype::Fp32, dims: Some(dims) }

@@ -357,6 +357,12 @@ impl Tensor {
             .got(format!("{} elements", data.len())))
     }
 
+    /// A tensor without elements, to stand where another one was taken away. Allocates nothing.
+    #[must_use]
+    pub const fn nothing() -> Self {
+        Self { shape: Shape { rank: 1, dims: [0; RANK_MAX] }, data: TensorData::Fp32(Vec::new()) }
+    }
+
     /// The shape.
     #[must_use]
     pub fn shape(&self) -> &Shape {

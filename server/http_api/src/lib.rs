@@ -33,6 +33,7 @@ pub mod wire;
 use std::sync::Arc;
 
 use actix_web::web::{self, ServiceConfig};
+use candor_domain::Plugins;
 use candor_serving::{Bodies, Callers, Faults, Pipeline, Readiness, Registry, Tally};
 
 pub use contracts::{Contracts, V1};
@@ -51,6 +52,7 @@ pub struct Api {
     bodies: Arc<Bodies>,
     contracts: Contracts,
     faults: Option<Arc<Faults>>,
+    plugins: Arc<dyn Plugins>,
     responses: responses::Responses,
     grpc_answers: Arc<Tally>,
     grpc_cuts: Arc<Tally>,
@@ -75,6 +77,8 @@ pub struct ApiParts {
     pub contracts: Contracts,
     /// Where faults are ordered; without it no order is taken.
     pub faults: Option<Arc<Faults>>,
+    /// The plugins.
+    pub plugins: Arc<dyn Plugins>,
     /// Answers of the gRPC door by code, for the metrics.
     pub grpc_answers: Arc<Tally>,
     /// What the gRPC door has cut off, for the metrics.
@@ -94,6 +98,7 @@ impl Api {
             bodies,
             contracts,
             faults,
+            plugins,
             grpc_answers,
             grpc_cuts,
         } = parts;
@@ -108,6 +113,7 @@ impl Api {
             bodies,
             contracts,
             faults,
+            plugins,
             responses,
             grpc_answers,
             grpc_cuts,

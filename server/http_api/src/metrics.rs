@@ -4,6 +4,8 @@
 //! the repository and from closed lists, never from requests, so that no caller can make series.
 
 mod batching;
+mod plugins;
+mod stages;
 
 use std::fmt::Write as _;
 
@@ -27,8 +29,8 @@ pub struct Metric {
     pub help: &'static str,
 }
 
-/// Every metric, in the order in which they are written; docs/METRICS.md is made from this.
-pub const METRICS: &[Metric] = &[
+/// Every metric but those of plugins, in the order in which they are written; docs/METRICS.md is made from this.
+const METRICS: &[Metric] = &[
     Metric { name: "candor_build_info", kind: "gauge", labels: "version", help: "Always 1; the label says what runs." },
     Metric {
         name: "candor_engine_info",
@@ -144,6 +146,18 @@ pub const METRICS: &[Metric] = &[
         kind: "counter",
         labels: "model, version, reason",
         help: "Batches that ran on the session pool by the reason why they were no larger.",
+    },
+    Metric {
+        name: "candor_stage_seconds",
+        kind: "histogram",
+        labels: "model, version, stage",
+        help: "Time of each part of a version that is more than a graph: its stages, its engine, members of an ensemble.",
+    },
+    Metric {
+        name: "candor_stage_failures_total",
+        kind: "counter",
+        labels: "model, version, stage",
+        help: "Runs of a version of several parts that ended in this one.",
     },
     Metric {
         name: "candor_model_queue_length",
@@ -267,12 +281,18 @@ pub const METRICS: &[Metric] = &[
     },
 ];
 
+/// All of them, those of plugins among them.
+pub fn all() -> impl Iterator<Item = &'static Metric> {
+    METRICS.iter().chain(plugins::METRICS)
+}
+
 /// The text of one scrape.
 pub(crate) fn render(api: &Api) -> String {
     let views = api.registry.views();
     let ready = api.registry.has_started() && !api.readiness.is_stopping();
     let mut text = String::with_capacity(4096 + views.len() * 8192);
-    for metric in METRICS {
+    let of_plugins = api.plugins.plugins();
+    for metric in all() {
         let Metric { name, kind, help, .. } = metric;
         let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
         let _ = match *name {
@@ -312,8 +332,14 @@ pub(crate) fn render(api: &Api) -> String {
                 let queued = api.pipeline.queued_in(lane);
                 writeln!(text, "{name}{{model=\"{}\",version=\"{}\"}} {queued}", view.model, view.version)
             }),
+            plugin if plugin.starts_with("candor_plugin_") => {
+                of_plugins.iter().try_for_each(|one| plugins::write(&mut text, name, one))
+            }
             batches if batches.starts_with("candor_batch") => {
                 views.iter().try_for_each(|view| batching::write(&mut text, name, view))
+            }
+            stages if stages.starts_with("candor_stage") => {
+                views.iter().try_for_each(|view| stages::write(&mut text, name, view))
             }
             _ => views.iter().try_for_each(|view| write_view(&mut text, name, view)),
         };
@@ -463,7 +489,7 @@ pub fn reference() -> String {
          closed lists, never from requests. Histograms have buckets from 10 µs to 30 s.\n\n\
          | metric | type | labels | meaning |\n|---|---|---|---|\n",
     );
-    for Metric { name, kind, labels, help } in METRICS {
+    for Metric { name, kind, labels, help } in all() {
         let _ = writeln!(text, "| `{name}` | {kind} | {} | {help} |", if labels.is_empty() { "–" } else { labels });
     }
     text

@@ -13,8 +13,8 @@ use candor_domain::Access;
 use crate::{
     contracts::{Contract, Contracts},
     handlers::{
-        batching, breaker, catalog, docs, fallback, health, infer, invocations, metrics, models, predict, problems,
-        repository, server, statistics, v1,
+        batching, breaker, catalog, docs, fallback, health, infer, invocations, metrics, models, plugins, predict,
+        problems, repository, server, statistics, v1,
     },
 };
 
@@ -126,6 +126,9 @@ routes! {
     PUT  "/api/v1/models/{model}/faults"                  Admin   breaker::order;
     GET  "/api/v1/models/{model}/faults"                  Admin   breaker::show;
     DELETE "/api/v1/models/{model}/faults"                Admin   breaker::take_back;
+    GET  "/api/v1/plugins"                                Observe plugins::list;
+    GET  "/api/v1/plugins/{plugin}"                       Observe plugins::show;
+    POST "/api/v1/plugins/{plugin}/reload"                Admin   plugins::reload;
     GET  "/metrics"                                       Observe metrics::text;
 
     // Documents.

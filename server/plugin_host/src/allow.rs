@@ -14,7 +14,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AllowList {
-    /// Loads also what is not listed, in the server's own process, whoever may write the file.
+    /// Loads also what is not listed, in a process of its own, whoever may write the file.
     pub dev: bool,
     /// The list.
     pub allow: Vec<Pin>,
@@ -34,20 +34,49 @@ pub struct Pin {
     /// Libraries that it may need besides the system's.
     #[serde(default)]
     pub libraries: Vec<String>,
+    /// How many processes a component in use may have: so many calls at the same time.
+    #[serde(default = "instances_max")]
+    pub instances_max: u64,
     /// How long a call may take.
     #[serde(default = "deadline_ms")]
     pub deadline_ms: u64,
-    /// How much memory its process may use.
+    /// How much memory each process may use.
     #[serde(default = "memory_mb")]
     pub memory_mb: u64,
 }
 
+impl Pin {
+    /// Processes of a component in use, unless told otherwise.
+    pub const INSTANCES_MAX: u64 = 1;
+    /// Milliseconds of a call, unless told otherwise.
+    pub const DEADLINE_MS: u64 = 1_000;
+    /// Megabytes of a process, unless told otherwise.
+    pub const MEMORY_MB: u64 = 1_024;
+
+    /// A pin that leaves everything else as it is without one.
+    #[must_use]
+    pub fn of(name: &str, sha256: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            sha256: sha256.to_owned(),
+            instances_max: instances_max(),
+            deadline_ms: deadline_ms(),
+            memory_mb: memory_mb(),
+            ..Self::default()
+        }
+    }
+}
+
+const fn instances_max() -> u64 {
+    Pin::INSTANCES_MAX
+}
+
 const fn deadline_ms() -> u64 {
-    1_000
+    Pin::DEADLINE_MS
 }
 
 const fn memory_mb() -> u64 {
-    1_024
+    Pin::MEMORY_MB
 }
 
 impl AllowList {
@@ -61,14 +90,8 @@ impl AllowList {
             return Ok(pin.clone());
         }
         if self.dev {
-            return Ok(Pin {
-                name: name.to_owned(),
-                sha256: sha256.to_owned(),
-                isolation: named().next().map_or(Isolation::Inproc, |pin| pin.isolation),
-                libraries: named().next().map_or_else(Vec::new, |pin| pin.libraries.clone()),
-                deadline_ms: deadline_ms(),
-                memory_mb: memory_mb(),
-            });
+            let listed = named().next().cloned().unwrap_or_else(|| Pin::of(name, sha256));
+            return Ok(Pin { sha256: sha256.to_owned(), ..listed });
         }
         let entry = format!("add {{ name = \"{name}\", sha256 = \"{sha256}\" }} to plugins.allow if you trust it");
         match named().next() {
@@ -94,7 +117,7 @@ mod tests {
     #[test]
     fn only_what_is_listed_is_found_and_by_its_digest() {
         let allow =
-            list("allow = [{ name = 'a', sha256 = 'AB', isolation = 'inproc' }, { name = 'a', sha256 = 'cd' }]");
+            list("allow = [{ name = 'a', sha256 = 'AB', isolation = 'in_process' }, { name = 'a', sha256 = 'cd' }]");
         assert_eq!(allow.find("a", "ab").unwrap().isolation, Isolation::Inproc);
         assert_eq!(allow.find("a", "cd").unwrap().isolation, Isolation::Process);
         assert_eq!(allow.find("a", "ef").unwrap_err().reason(), Reason::WrongDigest);
@@ -105,9 +128,10 @@ mod tests {
 
     #[test]
     fn dev_finds_everything_and_keeps_how_it_runs() {
-        let allow = list("dev = true\nallow = [{ name = 'a', sha256 = 'ab' }]");
-        assert_eq!(allow.find("b", "00").unwrap().isolation, Isolation::Inproc);
-        assert_eq!(allow.find("a", "00").unwrap().isolation, Isolation::Process);
+        let allow = list("dev = true\nallow = [{ name = 'a', sha256 = 'ab', isolation = 'in_process' }]");
+        assert_eq!(allow.find("b", "00").unwrap(), Pin::of("b", "00"));
+        assert_eq!(allow.find("b", "00").unwrap().isolation, Isolation::Process);
+        assert_eq!(allow.find("a", "00").unwrap().isolation, Isolation::Inproc);
         assert!(!AllowList::default().dev);
         toml::from_str::<AllowList>("allowed = []").unwrap_err();
     }

@@ -40,6 +40,10 @@ pub struct Inspected {
     pub text_relocations: bool,
     /// Whether it takes from the little static space for thread-locals: some loads later there is none left.
     pub static_tls: bool,
+    /// How many symbols others can see, its module among them.
+    pub exports: u64,
+    /// The newest glibc that it asks for, such as `2.34`; empty if it asks for none.
+    pub glibc: String,
 }
 
 /// The machine's number in ELF files.
@@ -135,6 +139,8 @@ pub fn inspect(bytes: &[u8]) -> Verdict<Inspected> {
         exec_stack: file.segments.iter().any(|segment| segment.kind == PT_GNU_STACK && segment.flags & 1 != 0),
         text_relocations: dynamic.text_relocations,
         static_tls: dynamic.static_tls,
+        exports: file.exports(&dynamic),
+        glibc: file.glibc(strings),
     })
 }
 
@@ -238,6 +244,36 @@ impl File<'_> {
             last += 1;
         }
         Some(last + 1)
+    }
+
+    /// Symbols that are defined here, and not hidden.
+    fn exports(&self, dynamic: &Dynamic) -> u64 {
+        let symbols = dynamic.symbols.and_then(|address| self.offset(address));
+        let count = self.symbol_count(dynamic).filter(|&count| count <= SYMBOLS_MAX);
+        let (Some(symbols), Some(count)) = (symbols, count) else { return 0 };
+        let is_seen = |at: u64| -> Option<bool> {
+            let symbol = symbols.checked_add(at * SYMBOL_BYTES)?;
+            let &[info, other] = self.bytes.get(symbol.checked_add(4)?, 2)? else { return None };
+            // Global or weak, of default visibility, and in a section.
+            let defined = self.bytes.u16(symbol.checked_add(6)?)? != 0;
+            Some(defined && matches!(info >> 4, 1 | 2) && other & 3 == 0)
+        };
+        (0..count).filter(|&at| is_seen(at) == Some(true)).count() as u64
+    }
+
+    /// The names of versions lie among the names of symbols.
+    fn glibc(&self, strings: u64) -> String {
+        const MARK: &[u8] = b"\0GLIBC_2.";
+        const NAMES_MAX: usize = 4 << 20;
+        let rest = usize::try_from(strings).ok().and_then(|at| self.bytes.0.get(at..)).unwrap_or_default();
+        let rest = rest.get(..rest.len().min(NAMES_MAX)).unwrap_or_default();
+        let minor = |at: usize| {
+            let digits = rest.get(at + MARK.len()..)?;
+            let end = digits.iter().position(|byte| !byte.is_ascii_digit())?;
+            std::str::from_utf8(digits.get(..end)?).ok()?.parse::<u32>().ok()
+        };
+        let marks = rest.windows(MARK.len()).enumerate().filter(|(_, window)| *window == MARK);
+        marks.filter_map(|(at, _)| minor(at)).max().map(|minor| format!("2.{minor}")).unwrap_or_default()
     }
 
     fn head(&self, dynamic: &Dynamic, strings: u64) -> Verdict<Head> {

@@ -12,7 +12,7 @@ use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, OnceLock, PoisonError},
 };
 
 use candor_domain::Clock;
@@ -72,22 +72,41 @@ impl Verified {
 /// Hosts plugins.
 pub struct PluginHost {
     settings: HostSettings,
-    store: Store,
-    table: HostTable,
+    store: OnceLock<Store>,
+    services: Box<dyn Services>,
+    tables: Mutex<BTreeMap<String, HostTable>>,
     plugins: Mutex<BTreeMap<String, Arc<Plugin>>>,
     /// Held while a plugin is loaded: one at a time.
     loading: Mutex<()>,
 }
 
 impl PluginHost {
-    /// A host without plugins.
-    ///
-    /// # Errors
-    /// `Store` when the private folder cannot be used.
-    pub fn new(settings: HostSettings, services: Box<dyn Services>) -> Verdict<Self> {
-        let store = Store::open(&settings.store)?;
-        let table = HostTable::leak(services);
-        Ok(Self { settings, store, table, plugins: Mutex::default(), loading: Mutex::new(()) })
+    /// A host without plugins. The private folder is opened when the first library is kept there.
+    #[must_use]
+    pub fn new(settings: HostSettings, services: Box<dyn Services>) -> Self {
+        Self {
+            settings,
+            store: OnceLock::new(),
+            services,
+            tables: Mutex::default(),
+            plugins: Mutex::default(),
+            loading: Mutex::new(()),
+        }
+    }
+
+    /// The private folder.
+    fn store(&self) -> Verdict<&Store> {
+        if let Some(store) = self.store.get() {
+            return Ok(store);
+        }
+        let store = Store::open(&self.settings.store)?;
+        Ok(self.store.get_or_init(|| store))
+    }
+
+    /// The host's table for a plugin: one for each name, since tables are never given back.
+    fn table(&self, name: &str) -> HostTable {
+        let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
+        *tables.entry(name.to_owned()).or_insert_with(|| HostTable::leak(self.services.of(name)))
     }
 
     /// The folders below `root` that hold a manifest, by name.
@@ -128,13 +147,20 @@ impl PluginHost {
     /// # Errors
     /// The first reason against it.
     pub fn load(&self, folder: &Path) -> Verdict<Arc<Plugin>> {
+        self.load_verified(&self.verify(folder)?)
+    }
+
+    /// As [`Self::load`], of what has been verified.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn load_verified(&self, verified: &Verified) -> Verdict<Arc<Plugin>> {
         let _one = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
-        let verified = self.verify(folder)?;
         if self.get(&verified.manifest.name).is_some() {
             let what = format!("{} is loaded already; load it anew instead", verified.manifest.name);
-            return Err(Refusal::new(Reason::Manifest, what).at(folder.display()));
+            return Err(Refusal::new(Reason::Manifest, what).at(&verified.manifest.name));
         }
-        let generation = self.map(&verified, 1)?;
+        let generation = self.map(verified, 1)?;
         Ok(self.add(&verified.manifest.name, generation))
     }
 
@@ -143,15 +169,26 @@ impl PluginHost {
     /// # Errors
     /// `NotAllowed` for a plugin that is not loaded; the first reason against the new library.
     pub fn reload(&self, folder: &Path, trial: &dyn Fn(&Instance) -> Verdict<()>) -> Verdict<Arc<Generation>> {
+        self.reload_verified(&self.verify(folder)?, trial)
+    }
+
+    /// As [`Self::reload`], of what has been verified.
+    ///
+    /// # Errors
+    /// As there.
+    pub(crate) fn reload_verified(
+        &self,
+        verified: &Verified,
+        trial: &dyn Fn(&Instance) -> Verdict<()>,
+    ) -> Verdict<Arc<Generation>> {
         let _one = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
-        let verified = self.verify(folder)?;
         let name = &verified.manifest.name;
         let plugin = self.get(name);
         let plugin = plugin.ok_or_else(|| Refusal::new(Reason::NotAllowed, format!("{name} is not loaded")))?;
         let generation = match plugin.known(verified.sha256()) {
             Some(known) => known,
             None => {
-                let generation = Arc::new(self.map(&verified, plugin.room()?)?);
+                let generation = Arc::new(self.map(verified, plugin.room()?)?);
                 plugin.remember(&generation);
                 generation
             }
@@ -170,11 +207,19 @@ impl PluginHost {
         component: (&str, &str),
         program: WorkerProgram,
         settings: WorkerSettings,
-        (services, clock): (Arc<dyn Services>, Arc<dyn Clock>),
+        around: (Arc<dyn Services>, Arc<dyn Clock>),
     ) -> Verdict<Isolated> {
         let verified = self.verify(folder)?;
-        let library = self.store.keep(&verified.library)?;
-        Isolated::open((&verified, library), component, (program, settings), services, clock)
+        let library = self.keep(&verified)?;
+        Isolated::open((&verified, library), component, (program, settings), around, Arc::default())
+    }
+
+    /// The private copy of a verified library.
+    ///
+    /// # Errors
+    /// `Store`.
+    pub(crate) fn keep(&self, verified: &Verified) -> Verdict<PathBuf> {
+        self.store()?.keep(&verified.library)
     }
 
     /// Takes a module that is compiled into this program.
@@ -185,7 +230,7 @@ impl PluginHost {
         let _one = self.loading.lock().unwrap_or_else(PoisonError::into_inner);
         negotiate::versions(&tables::head(module))?;
         let module = tables::check(module)?;
-        init(name, &module, self.table)?;
+        init(name, &module, self.table(name))?;
         Ok(self.add(name, Generation { number: 1, sha256: String::new(), version: version.to_owned(), module }))
     }
 
@@ -202,7 +247,7 @@ impl PluginHost {
     }
 
     fn add(&self, name: &str, generation: Generation) -> Arc<Plugin> {
-        let plugin = Arc::new(Plugin::new(name, self.table, self.settings.generations_max, generation));
+        let plugin = Arc::new(Plugin::new(name, self.table(name), self.settings.generations_max, generation));
         let mut plugins = self.plugins.lock().unwrap_or_else(PoisonError::into_inner);
         plugins.insert(name.to_owned(), Arc::clone(&plugin));
         plugin
@@ -215,10 +260,10 @@ impl PluginHost {
             return Err(Refusal::new(Reason::NeedsIsolation, format!("{name} is to run in a process of its own"))
                 .at(name)
                 .hint(
-                    "this server loads plugins into its own process only: set isolation = \"inproc\" if you trust it",
+                    "this server loads plugins into its own process only: set isolation = \"in_process\" if you trust it",
                 ));
         }
-        let path = self.store.keep(&verified.library)?;
+        let path = self.keep(verified)?;
         let place = |refusal: Refusal| refusal.or_at(name);
         let loaded = library::load(&path).map_err(place)?;
         let head = tables::head(loaded.module());
@@ -230,7 +275,7 @@ impl PluginHost {
         }
         let module = tables::check(loaded.module()).map_err(place)?;
         tables::agree(&verified.manifest, &head, &module).map_err(place)?;
-        init(name, &module, self.table)?;
+        init(name, &module, self.table(name))?;
         let (sha256, version) = (verified.library.sha256.clone(), verified.manifest.version.clone());
         tracing::info!(plugin = %name, version, sha256, generation = number, "plugin loaded");
         Ok(Generation { number, sha256, version, module })

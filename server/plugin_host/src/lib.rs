@@ -12,12 +12,17 @@
 //! | [`plugin`], [`live`], [`instance`] | generations; a component in use; one instance and its thread contract |
 //! | [`call`], `arena`, [`values`] | one call; memory for outputs; tensors there and back |
 //! | [`worker`] | the same library in a process of its own |
+//! | [`catalog`] | the plugins of a running server, each with its state and counts |
+//! | [`check`] | whether a plugin keeps the contract |
 //! | [`services`] | log, metrics, clock, the model that is lent |
+//! | [`model_files`] | files of a model in a configuration |
 //! | [`refusal`] | why a plugin is not loaded |
 
 pub mod allow;
 mod arena;
 pub mod call;
+pub mod catalog;
+pub mod check;
 pub mod elf;
 pub mod file;
 pub mod host;
@@ -25,6 +30,7 @@ pub mod instance;
 mod library;
 pub mod live;
 pub mod manifest;
+pub mod model_files;
 pub mod negotiate;
 pub mod plugin;
 pub mod refusal;
@@ -35,6 +41,7 @@ pub mod worker;
 
 pub use allow::{AllowList, Pin};
 pub use call::{CallContext, CallLimits};
+pub use catalog::{BuiltIn, Catalog, CatalogSettings, Opened};
 pub use host::{HostSettings, PluginHost, Verified};
 pub use instance::{Arm, Instance};
 pub use live::Live;
@@ -43,4 +50,10 @@ pub use plugin::{Generation, Plugin};
 pub use refusal::{Reason, Refusal, Verdict};
 pub use services::{LentModel, LogLevel, MetricKind, Services};
 pub use values::Values;
-pub use worker::{Isolated, WorkerProgram, WorkerSettings};
+pub use worker::{Counts, Isolated, WorkerProgram, WorkerSettings};
+
+/// The version of the interface, as manifests have it: `0.1`.
+#[must_use]
+pub fn abi_version() -> String {
+    format!("{}.{}", candor_plugin_abi::ABI_MAJOR, candor_plugin_abi::ABI_MINOR)
+}

@@ -13,7 +13,7 @@ use std::{
 };
 
 use candor_domain::names::quoted;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::refusal::{Reason, Refusal, Verdict};
 
@@ -28,7 +28,7 @@ pub const KINDS: [&str; 9] =
     ["predictor", "transform", "explainer", "detector", "combiner", "resampler", "selector", "trainer", "router"];
 
 /// A plugin's manifest.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
     /// The plugin's name, which is its folder's too.
@@ -55,7 +55,7 @@ pub struct Manifest {
 }
 
 /// A component, as the manifest declares it.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Declared {
     /// Its name.
@@ -134,7 +134,7 @@ impl Manifest {
 }
 
 /// A letter, then letters, digits and some more.
-fn is_name(name: &str, more: &str) -> bool {
+pub fn is_name(name: &str, more: &str) -> bool {
     name.starts_with(|first: char| first.is_ascii_alphabetic())
         && name.len() <= 128
         && name.chars().all(|char| char.is_ascii_alphanumeric() || more.contains(char))

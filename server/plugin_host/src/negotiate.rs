@@ -31,7 +31,19 @@ pub enum Isolation {
     #[default]
     Process,
     /// In the server's own process: full trust.
+    #[serde(rename = "in_process")]
     Inproc,
+}
+
+impl Isolation {
+    /// The word for it.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Process => "process",
+            Self::Inproc => "in_process",
+        }
+    }
 }
 
 /// Whether the versions fit.

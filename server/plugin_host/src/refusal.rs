@@ -42,6 +42,37 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// All of them.
+    pub const ALL: [Self; 15] = [
+        Self::Manifest,
+        Self::NotAllowed,
+        Self::WrongDigest,
+        Self::File,
+        Self::Writable,
+        Self::NotALibrary,
+        Self::NotAPlugin,
+        Self::Abi,
+        Self::NeedsIsolation,
+        Self::Hardening,
+        Self::Loader,
+        Self::Tables,
+        Self::Failed,
+        Self::Generations,
+        Self::Store,
+    ];
+
+    /// The reason of a word; a word that is not known is a failure.
+    #[must_use]
+    pub fn of(word: &str) -> Self {
+        Self::ALL.into_iter().find(|reason| reason.word() == word).unwrap_or(Self::Failed)
+    }
+
+    /// Whether code of the plugin has run when this is said.
+    #[must_use]
+    pub const fn has_run(self) -> bool {
+        matches!(self, Self::Loader | Self::Tables | Self::Failed)
+    }
+
     /// The word.
     #[must_use]
     pub const fn word(self) -> &'static str {

@@ -8,6 +8,7 @@ use std::{
     ffi::{CStr, c_char, c_void},
     panic::{AssertUnwindSafe, catch_unwind},
     ptr,
+    sync::Arc,
 };
 
 use candor_domain::{error::Result, tensor::Tensor};
@@ -84,6 +85,23 @@ pub trait Services: Send + Sync {
     fn metric(&self, kind: MetricKind, name: &str, value: f64, labels_json: &str);
     /// The monotonic clock on which deadlines are told, in nanoseconds.
     fn now_ns(&self) -> u64;
+    /// The same for one plugin, by its name.
+    fn of(&self, plugin: &str) -> Box<dyn Services>;
+}
+
+impl<T: Services + ?Sized> Services for Arc<T> {
+    fn log(&self, level: LogLevel, message: &str) {
+        (**self).log(level, message);
+    }
+    fn metric(&self, kind: MetricKind, name: &str, value: f64, labels_json: &str) {
+        (**self).metric(kind, name, value, labels_json);
+    }
+    fn now_ns(&self) -> u64 {
+        (**self).now_ns()
+    }
+    fn of(&self, plugin: &str) -> Box<dyn Services> {
+        (**self).of(plugin)
+    }
 }
 
 /// The model that a component may call during a call. The host answers for limits of depth and time.

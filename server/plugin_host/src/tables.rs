@@ -10,6 +10,7 @@ use std::{
 };
 
 use candor_plugin_abi as abi;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     elf::Head,
@@ -20,7 +21,7 @@ use crate::{
 const TEXT_BYTES_MAX: usize = 1024 * 1024;
 
 /// What a component says of itself, copied.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ComponentInfo {
     /// Its name.
     pub id: String,

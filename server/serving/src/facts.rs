@@ -6,7 +6,10 @@
 
 use std::{
     cell::Cell,
-    sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed},
+    },
 };
 
 use candor_domain::{Observation, Outcome, Phase, Reason};
@@ -16,6 +19,7 @@ use crate::{
     batching::{BatchCounts, BatchNote, BatchTotals, RunSizes, SizeTotals},
     breaker::{BreakerEvents, BreakerTotals},
     overload::Refusals,
+    stages::{PartBook, PartFacts, PartTotals},
 };
 
 const MICROSECOND: u64 = 1_000;
@@ -47,10 +51,27 @@ const BUCKETS: usize = LATENCY_BUCKETS_NANOS.len() + 1;
 const PHASES: usize = Phase::ALL.len();
 const OUTCOMES: usize = Outcome::ALL.len();
 
-#[derive(Default)]
-struct Histogram {
+#[derive(Debug, Default)]
+pub(crate) struct Histogram {
     buckets: [AtomicU64; BUCKETS],
     nanos: AtomicU64,
+}
+
+impl Histogram {
+    pub(crate) fn record(&self, nanos: u64) {
+        let slot = LATENCY_BUCKETS_NANOS.partition_point(|&bound| bound < nanos);
+        if let Some(bucket) = self.buckets.get(slot) {
+            bucket.fetch_add(1, Relaxed);
+        }
+        self.nanos.fetch_add(nanos, Relaxed);
+    }
+
+    pub(crate) fn add_to(&self, sum: &mut HistogramTotals) {
+        sum.nanos += self.nanos.load(Relaxed);
+        for (sum, bucket) in sum.buckets.iter_mut().zip(&self.buckets) {
+            *sum += bucket.load(Relaxed);
+        }
+    }
 }
 
 #[derive(Default)]
@@ -71,6 +92,8 @@ pub struct Facts {
     breaker: BreakerEvents,
     batches: BatchCounts,
     refusals: Refusals,
+    /// Locked when a version is loaded and when counters are read.
+    parts: Mutex<PartBook>,
 }
 
 /// One run in so many is learned from.
@@ -120,6 +143,8 @@ pub struct FactsTotals {
     pub batches: BatchTotals,
     /// Requests that were refused for want of room, indexed as [`Reason::ALL`].
     pub refusals: [u64; Reason::ALL.len()],
+    /// What each of its parts took, for a version of several.
+    pub parts: Vec<PartTotals>,
 }
 
 impl FactsTotals {
@@ -137,7 +162,7 @@ impl FactsTotals {
 }
 
 /// The number of this thread among all threads that ever wrote facts.
-fn thread_number() -> usize {
+pub(crate) fn thread_number() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local!(static NUMBER: Cell<Option<usize>> = const { Cell::new(None) });
     NUMBER.with(|number| {
@@ -160,7 +185,15 @@ impl Facts {
             breaker: BreakerEvents::default(),
             batches: BatchCounts::default(),
             refusals: Refusals::default(),
+            parts: Mutex::default(),
         }
+    }
+
+    /// Counters of one part of the version, made when first asked for.
+    pub(crate) fn part(&self, name: &str) -> Arc<PartFacts> {
+        let mut parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        let made = parts.entry(name.to_owned()).or_insert_with(|| Arc::new(PartFacts::new(self.shards.len())));
+        Arc::clone(made)
     }
 
     fn shard(&self) -> Option<&Shard> {
@@ -217,12 +250,9 @@ impl Facts {
         shard.rows.fetch_add(observation.rows, Relaxed);
         shard.last_unix_ms.store(observation.ended_unix_ms, Relaxed);
         for (histogram, nanos) in shard.phases.iter().zip(observation.nanos) {
-            let Some(nanos) = nanos else { continue };
-            let slot = LATENCY_BUCKETS_NANOS.partition_point(|&bound| bound < nanos);
-            if let Some(bucket) = histogram.buckets.get(slot) {
-                bucket.fetch_add(1, Relaxed);
+            if let Some(nanos) = nanos {
+                histogram.record(nanos);
             }
-            histogram.nanos.fetch_add(nanos, Relaxed);
         }
     }
 
@@ -269,13 +299,12 @@ impl Facts {
             shard.sizes.add_to(&mut totals.sizes);
             totals.last_unix_ms = totals.last_unix_ms.max(shard.last_unix_ms.load(Relaxed));
             for (sum, histogram) in totals.phases.iter_mut().zip(&shard.phases) {
-                sum.nanos += histogram.nanos.load(Relaxed);
-                for (sum, bucket) in sum.buckets.iter_mut().zip(&histogram.buckets) {
-                    *sum += bucket.load(Relaxed);
-                }
+                histogram.add_to(sum);
             }
         }
         totals.batches = self.batches.totals();
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        totals.parts = parts.iter().map(|(name, facts)| facts.totals(name)).collect();
         totals.executions = totals.sizes.iter().map(|size| size.runs).sum();
         totals
     }

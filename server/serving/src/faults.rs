@@ -14,7 +14,7 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use candor_domain::{Cancel, Error, ErrorCode, ModelName, Result, Session, Tensor, Version, breaker::fraction};
+use candor_domain::{Cancel, Error, ErrorCode, ModelName, Result, Run, Session, Tensor, Version, breaker::fraction};
 
 /// What goes wrong.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -132,8 +132,9 @@ impl FaultySession {
     }
 }
 
-impl Session for FaultySession {
-    fn run(&self, inputs: &[Tensor], wanted: &[usize], cancel: Option<&Cancel>) -> Result<Vec<Tensor>> {
+impl FaultySession {
+    /// Does what is ordered.
+    fn strike(&self, cancel: Option<&Cancel>) -> Result<()> {
         for fault in self.faults.load().iter().filter(|fault| fault.concerns(&self.version) && fault.strikes()) {
             match &fault.fault.kind {
                 FaultKind::Delay(span) => delay(*span, cancel)?,
@@ -141,7 +142,19 @@ impl Session for FaultySession {
                 FaultKind::Panic => panics(),
             }
         }
+        Ok(())
+    }
+}
+
+impl Session for FaultySession {
+    fn run(&self, inputs: &[Tensor], wanted: &[usize], cancel: Option<&Cancel>) -> Result<Vec<Tensor>> {
+        self.strike(cancel)?;
         self.session.run(inputs, wanted, cancel)
+    }
+
+    fn run_as(&self, inputs: &mut [Tensor], wanted: &[usize], run: &mut Run<'_>) -> Result<Vec<Tensor>> {
+        self.strike(run.cancel)?;
+        self.session.run_as(inputs, wanted, run)
     }
 }
 

@@ -14,6 +14,7 @@
 //! | [`registry`] | which versions are in memory and in which state; leases |
 //! | [`residency`] | more models than memory: who is in memory, who leaves, who waits |
 //! | [`pipeline`] | one inference: admit, lease, decode, check, run, encode, remember |
+//! | [`stages`] | what a model is made of beside a graph: components before, after and in the place of an engine |
 //! | [`oip`] | what the Open Inference Protocol means, whatever the wire |
 //! | [`callers`] | who is calling, may they, and how often |
 //! | [`readiness`] | whether the server may get traffic |
@@ -52,6 +53,7 @@ pub mod registry;
 pub mod repository;
 pub mod residency;
 pub mod scheduler;
+pub mod stages;
 pub mod tally;
 
 pub use batching::{BatchNote, BatchTotals, BatchingSettings, BatchingView, Delay, SizeTotals};
@@ -72,4 +74,5 @@ pub use registry::{
 };
 pub use repository::{Manifest, Repository, Role, VersionPolicy};
 pub use scheduler::{Lane, Scheduler, SchedulerSettings};
+pub use stages::{Part, PartTotals, Parts};
 pub use tally::Tally;

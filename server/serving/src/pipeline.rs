@@ -17,7 +17,7 @@ use std::{
 };
 
 use candor_domain::{
-    Clock, Error, ErrorCode, Observation, Outcome, Permit, Phase, Reason, Result, Slot, Tensor, Tick, Version,
+    Clock, Error, ErrorCode, Observation, Outcome, Permit, Phase, Reason, Result, Run, Slot, Tensor, Tick, Version,
 };
 use tokio::{sync::oneshot, time::timeout};
 
@@ -29,7 +29,8 @@ use crate::{
     scheduler::{Lane, QueueFull, Scheduler},
 };
 use job::Pooled;
-use passage::{Passage, Progress, Waiter, ending};
+use passage::{Passage, Progress, Waiter};
+pub(crate) use passage::{ending, outcome};
 
 /// How the pipeline behaves.
 #[derive(Debug, Clone)]
@@ -95,6 +96,8 @@ pub struct Ran<'a> {
     pub outputs: Vec<Tensor>,
     /// Nanoseconds that each phase took, indexed as [`Phase::ALL`], as far as they are over.
     pub nanos: [Option<u64>; Phase::ALL.len()],
+    /// Nanoseconds that each part of the version took, in their order; see [`ReadyVersion::parts`].
+    pub laps: &'a [u64],
     /// The batch that it was run in, if it went through the pool.
     pub batch: Option<BatchNote>,
     /// The time, for formats that tell it.
@@ -164,7 +167,8 @@ impl Pipeline {
             // Boxed, so that the future of requests that find their session in memory is small.
             passage = Box::pin(self.seated(passage, &call, admitted)).await?;
         }
-        let mut work = Work::new(passage, codec, Arc::clone(&self.clock), admitted);
+        let deadline = admitted.after(self.settings.inference_max);
+        let mut work = Work::new(passage, codec, Arc::clone(&self.clock), (admitted, deadline));
         if let Err(refusal) = work.lease.admit(self.settings.inline_run_max) {
             return work.finish(Err(refusal));
         }
@@ -312,18 +316,22 @@ struct Work<C> {
     rows: u64,
     clock: Arc<dyn Clock>,
     admitted: Tick,
+    /// When the server's limit on time is over.
+    deadline: Tick,
     /// When the phase that is under way began.
     mark: Tick,
     nanos: [Option<u64>; Phase::ALL.len()],
     /// How long the run took, however it ended.
     run_nanos: u64,
+    /// How long each part of the version took.
+    laps: Vec<u64>,
     /// Whether it ran, and had the run for itself.
     ran_alone: bool,
     batch: Option<BatchNote>,
 }
 
 impl<C: Codec> Work<C> {
-    fn new(passage: Passage, codec: C, clock: Arc<dyn Clock>, admitted: Tick) -> Self {
+    fn new(passage: Passage, codec: C, clock: Arc<dyn Clock>, (admitted, deadline): (Tick, Tick)) -> Self {
         let Passage { lease, permit, fallback_from } = passage;
         Self {
             lease,
@@ -336,9 +344,11 @@ impl<C: Codec> Work<C> {
             rows: 0,
             clock,
             admitted,
+            deadline,
             mark: admitted,
             nanos: [None; Phase::ALL.len()],
             run_nanos: 0,
+            laps: Vec::new(),
             ran_alone: false,
             batch: None,
         }
@@ -387,6 +397,11 @@ impl<C: Codec> Work<C> {
         Ok(())
     }
 
+    /// When nobody waits any more: the server's limit, or the caller's own if that is over before.
+    fn too_late(&self) -> Tick {
+        self.timeout().map_or(self.deadline, |own| self.deadline.min(self.admitted.after(own)))
+    }
+
     /// How long the run will take; `None` when nobody can tell, or the caller wants to be sure.
     fn predicted_run(&self) -> Option<Duration> {
         if !self.lease.cost_is_per_row || self.timeout().is_some() || self.lease.may_be_delayed() {
@@ -401,12 +416,17 @@ impl<C: Codec> Work<C> {
     }
 
     fn run(&mut self) -> Result<Vec<Tensor>> {
-        let Some(request) = self.request.take() else { return Err(lost()) };
+        let deadline = self.too_late();
+        let Some(mut request) = self.request.take() else { return Err(lost()) };
         let session = self.lease.session();
         let (progress, began) = (self.progress.as_deref(), self.mark);
         progress.inspect(|progress| progress.begin(began));
         let cancel = progress.map(|progress| &progress.cancel);
-        let outputs = caught(|| session.run(&request.inputs, &request.outputs, cancel));
+        let mut run = Run::new(&*self.clock, cancel, Some(deadline));
+        let outputs = caught(|| session.run_as(&mut request.inputs, &request.outputs, &mut run));
+        let laps = run.laps;
+        self.lease.parts.count(&laps, outputs.is_err());
+        self.laps = laps;
         let took = if outputs.is_ok() { self.lap(Phase::Run) } else { self.clock.now().nanos_since(began) };
         self.run_nanos = took;
         self.progress.as_deref().inspect(|progress| progress.end(took));
@@ -421,7 +441,7 @@ impl<C: Codec> Work<C> {
         let Some(codec) = self.codec.take() else { return Err(lost()) };
         let fallback_from = self.fallback_from.as_ref();
         let (version, nanos, clock) = (&*self.lease, self.nanos, &*self.clock);
-        let ran = Ran { version, fallback_from, outputs, nanos, batch: self.batch, clock };
+        let ran = Ran { version, fallback_from, outputs, nanos, laps: &self.laps, batch: self.batch, clock };
         let reply = caught(|| codec.encode(ran))?;
         self.lap(Phase::Encode);
         Ok(reply)
@@ -464,26 +484,6 @@ fn lost() -> Error {
 pub(crate) fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work))
         .unwrap_or_else(|_| Err(Error::new(ErrorCode::EngineFailed, "the inference panicked; see the server's log")))
-}
-
-fn outcome(error: &Error) -> Outcome {
-    match error.code() {
-        ErrorCode::InvalidInput
-        | ErrorCode::TooLarge
-        | ErrorCode::UnsupportedMediaType
-        | ErrorCode::BodyTimeout
-        | ErrorCode::NotFound
-        | ErrorCode::MethodNotAllowed
-        | ErrorCode::NotAcceptable
-        | ErrorCode::Unsupported
-        | ErrorCode::Unauthenticated
-        | ErrorCode::Forbidden => Outcome::Invalid,
-        ErrorCode::QuotaExceeded | ErrorCode::Overloaded | ErrorCode::NotReady | ErrorCode::BreakerOpen => {
-            Outcome::Rejected
-        }
-        ErrorCode::DeadlineExceeded | ErrorCode::Cancelled => Outcome::Cancelled,
-        ErrorCode::InvalidModel | ErrorCode::EngineFailed | ErrorCode::Internal => Outcome::Failed,
-    }
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 //! | `model` | lists, shows and checks models, on disk or on a server |
 //! | `infer` | sends rows to a server and prints what it predicts |
 //! | `probe` | what a model takes, measured in a process of its own |
+//! | `plugin` | begins, checks, pins, lists and measures plugins |
 //! | `bench` | what a choice would cost |
 //! | `doctor` | what would keep `serve` from starting or from serving well |
 //! | `configuration`, `openapi` | the configuration; the API document |
@@ -23,6 +24,7 @@ mod doctor;
 mod infer;
 mod model;
 mod openapi;
+mod plugin;
 mod probe;
 mod problem;
 mod report;
@@ -97,6 +99,17 @@ SIGTERM: not ready, drain, stop. Another signal, a second later or more, ends at
     /// The process that `probe` measures.
     #[command(hide = true)]
     ProbeChild(probe::ChildArgs),
+    /// Begin, check, pin or list plugins.
+    Plugin {
+        #[command(subcommand)]
+        command: plugin::PluginCommand,
+    },
+    /// The process that a plugin runs in.
+    #[command(hide = true)]
+    PluginWorker,
+    /// The process of one check of a plugin.
+    #[command(hide = true)]
+    PluginCheckChild(plugin::CheckChildArgs),
     /// Try out what a choice would cost; measure what a start takes.
     Bench {
         #[command(subcommand)]
@@ -152,6 +165,9 @@ fn run(command: &Command) -> Done {
         Command::Infer(args) => infer::run(args),
         Command::Probe(args) => probe::run(args),
         Command::ProbeChild(args) => probe::run_child(args),
+        Command::Plugin { command } => plugin::run(command),
+        Command::PluginWorker => plugin::run_worker(),
+        Command::PluginCheckChild(args) => plugin::run_check_child(args),
         Command::Bench { command } => bench::run(command),
         Command::Doctor(args) => doctor::run(args),
         Command::Config { command } => configuration::run(command),

@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, process::ExitCode};
 
-use candor_domain::{Error, ErrorCode, Lifecycle, Result};
+use candor_domain::{Error, ErrorCode, Lifecycle, PluginState, PluginView, Plugins as _, Result};
 use candor_serving::Engines;
 use tracing_subscriber::{EnvFilter, Layer as _, layer::SubscriberExt as _, util::SubscriberInitExt as _};
 
@@ -98,6 +98,7 @@ fn banner(running: &RunningServer, threads: &Threads) -> Result<String> {
             entry.state.word()
         ));
     }
+    text.push_str(&plugin_lines(&running.plugins().plugins()));
     for addr in running.addrs() {
         text.push_str(&format!("  serving  http://{addr}/v2\n  docs     http://{addr}/docs/\n"));
     }
@@ -115,6 +116,20 @@ fn banner(running: &RunningServer, threads: &Threads) -> Result<String> {
     }
     text.push_str(&format!("  threads  {}\n", threads.line(!running.grpc_addrs().is_empty())));
     Ok(text)
+}
+
+/// The plugins, and why some of them are not ready.
+fn plugin_lines(plugins: &[PluginView]) -> String {
+    let mut text = String::new();
+    for plugin in plugins {
+        let head = if text.is_empty() { "  plugins " } else { "          " };
+        let mark = if plugin.state == PluginState::Ready { ' ' } else { '!' };
+        let version = plugin.version.as_deref().unwrap_or("–");
+        let why = plugin.reason.as_ref().map(|(word, _)| format!("  {word}: see the log")).unwrap_or_default();
+        let (state, place) = (plugin.state.word(), plugin.place.word());
+        let _ = writeln!(text, "{head}{mark} {:<24} {version:<8} {state}  {place}{why}", plugin.name);
+    }
+    text
 }
 
 /// The engines, best first, and how to get those that are not there.

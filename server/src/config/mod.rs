@@ -13,6 +13,7 @@
 //! | `grpc`, `health` | the same for the gRPC door and the health listener |
 //! | `threads` | one budget of threads |
 //! | `residency`, `cold_start` | `[residency]`, `[cold_start]` |
+//! | `plugins` | `[plugins]` |
 //! | `reach` | who may reach the doors without a token |
 //! | `reference` | docs/CONFIG.md and `candor config show` |
 
@@ -23,6 +24,7 @@ mod grpc;
 mod health;
 mod layers;
 mod overload;
+mod plugins;
 mod reach;
 mod reference;
 mod residency;
@@ -33,6 +35,7 @@ pub use cold_start::ColdStart;
 pub use grpc::GrpcSettings;
 pub use health::HealthSettings;
 pub use layers::{Layers, Problem, Report};
+pub use plugins::PluginSettings;
 pub use reference::{reference, show};
 pub use residency::Residency;
 pub(crate) use settings::parse_bytes;

@@ -74,6 +74,7 @@ pub struct Settings {
     pub overload: OverloadDefaults,
     pub bodies_bytes_max: u64,
     pub residency: Residency,
+    pub plugins: super::PluginSettings,
     pub faults_enabled: bool,
     pub tokens_file: Option<PathBuf>,
     pub strict_readiness: bool,
@@ -141,6 +142,7 @@ impl Settings {
             overload: read_overload(&mut read),
             bodies_bytes_max: read_bodies(&mut read, &http_limits, &grpc),
             residency: read_residency(&mut read),
+            plugins: super::PluginSettings::read(&mut read),
             faults_enabled,
             strict_readiness: read.boolean("health.strict"),
             health: HealthSettings::read(&mut read),
@@ -285,7 +287,7 @@ impl Reader<'_> {
         })
     }
 
-    fn path(&mut self, key: &str) -> Option<PathBuf> {
+    pub(super) fn path(&mut self, key: &str) -> Option<PathBuf> {
         Some(self.text(key)).filter(|text| !text.is_empty()).map(PathBuf::from)
     }
 

@@ -32,6 +32,8 @@ pub struct Threads {
     pub intra_op: usize,
     /// Whether loads leave the processors to those who answer.
     pub load_steps_back: bool,
+    /// Whether dear inferences leave the processors to those who read and write.
+    pub pool_steps_back: bool,
 }
 
 /// What somebody has asked for; 0 where nobody has.
@@ -43,7 +45,11 @@ struct Asked {
     load: usize,
     intra_op: usize,
     load_low: bool,
+    pool_low: bool,
 }
+
+/// How threads can be made to step back.
+const PRIORITIES: [(&str, bool); 2] = [("low", true), ("normal", false)];
 
 /// Most workers that the HTTP server can have.
 const WORKERS_MAX: u64 = 512;
@@ -62,7 +68,8 @@ impl Threads {
             pool: read.size("execution.threads", 0..=1024),
             load: read.size("repository.load_threads", 0..=256),
             intra_op: read.size("engine.intra_op_threads", 1..=256),
-            load_low: read.word("repository.load_priority", &[("low", true), ("normal", false)]),
+            load_low: read.word("repository.load_priority", &PRIORITIES),
+            pool_low: read.word("execution.priority", &PRIORITIES),
         };
         // Counts what the processor affinity and the quota of the control group leave.
         let found = || std::thread::available_parallelism().map_or(1, usize::from);
@@ -88,6 +95,8 @@ impl Threads {
             intra_op,
             // Threads inside a run are made by the thread that loads, are as low as it is, and cannot rise again.
             load_steps_back: asked.load_low && intra_op == 1,
+            // A run would wait for the lowest of its threads.
+            pool_steps_back: asked.pool_low && intra_op == 1,
         }
     }
 
@@ -186,7 +195,7 @@ mod tests {
 
     #[test]
     fn each_share_can_be_set_and_moves_no_other() {
-        let asked = Asked { http: 3, grpc: 5, pool: 7, load: 9, intra_op: 1, load_low: true };
+        let asked = Asked { http: 3, grpc: 5, pool: 7, load: 9, intra_op: 1, load_low: true, pool_low: true };
         assert_eq!(split(4, asked), [3, 5, 7, 9, 1]);
         assert_eq!(split(8, Asked { http: 1, ..Asked::default() }), [1, 8, 8, 2, 1]);
         assert_eq!(split(8, Asked { intra_op: 4, ..Asked::default() }), [8, 8, 2, 2, 4]);
@@ -194,11 +203,16 @@ mod tests {
     }
 
     #[test]
-    fn loads_step_back_unless_their_threads_would_serve() {
-        let low = Asked { load_low: true, ..Asked::default() };
-        assert!(Threads::split(4, low).load_steps_back);
-        assert!(!Threads::split(4, Asked::default()).load_steps_back);
-        assert!(!Threads::split(4, Asked { intra_op: 2, ..low }).load_steps_back);
+    fn loads_and_dear_runs_step_back_unless_threads_inside_a_run_would_be_slowed_down() {
+        let back = |asked: Asked| {
+            let threads = Threads::split(4, asked);
+            (threads.load_steps_back, threads.pool_steps_back)
+        };
+        let low = Asked { load_low: true, pool_low: true, ..Asked::default() };
+        assert_eq!(back(low), (true, true));
+        assert_eq!(back(Asked { pool_low: false, ..low }), (true, false));
+        assert_eq!(back(Asked { load_low: false, ..low }), (false, true));
+        assert_eq!(back(Asked { intra_op: 2, ..low }), (false, false));
     }
 
     fn read(assignments: &[&str]) -> (Threads, String) {
@@ -224,7 +238,7 @@ mod tests {
         assert!(!set.contains("comes to"), "{set}");
         let (found, shown) = read(&[]);
         assert_eq!(found.cores, std::thread::available_parallelism().unwrap().get());
-        assert!(found.load_steps_back && !found.cores_are_chosen);
+        assert!(found.load_steps_back && found.pool_steps_back && !found.cores_are_chosen);
         assert!(shown.contains(&format!("comes to {}: what affinity and control group give", found.cores)), "{shown}");
     }
 }

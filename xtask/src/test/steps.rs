@@ -58,7 +58,7 @@ const fn deep(name: &'static str, what: &'static str, run: fn(&House) -> Result<
 }
 
 /// All of them.
-pub static STEPS: [Step; 14] = [
+pub static STEPS: [Step; 15] = [
     usual("fmt", "every source is formatted", fmt),
     usual("clippy", "no lint speaks", clippy),
     usual("doc", "the documentation builds without a warning", doc),
@@ -68,6 +68,7 @@ pub static STEPS: [Step; 14] = [
     usual("stale", "files that the server writes are up to date", stale_step),
     deep("models", "the sample models rebuild to the same answers", models),
     deep("zoo", "the exports of classical models rebuild to the same answers", zoo),
+    deep("fixtures", "what the plugins are compared with rebuilds to the same files", fixtures),
     usual(
         "clients",
         "other people's clients, generated ones, schemathesis and a browser against a real server",
@@ -139,6 +140,13 @@ fn zoo(house: &House) -> Result<String> {
     let mut command = Command::new(python);
     command.args(["tests/zoo/make_zoo.py", "--check"]).env("PYTHONDONTWRITEBYTECODE", "1").current_dir(house.root());
     passed(&mut command)
+}
+
+fn fixtures(house: &House) -> Result<String> {
+    let python = venv::ensure(house, "plugins/venv", venv::PLUGINS)?;
+    let mut command = Command::new(python);
+    command.args(["plugins/fixtures/make_fixtures.py", "--check"]);
+    passed(command.env("PYTHONDONTWRITEBYTECODE", "1").current_dir(house.root()))
 }
 
 fn clients(house: &House) -> Result<String> {

@@ -45,7 +45,13 @@ impl Input {
 
     /// A tensor of strings.
     pub fn strings(name: &str, shape: &[i64], strings: &[&str]) -> Self {
-        let strings: Vec<Vec<u8>> = strings.iter().map(|string| string.as_bytes().to_vec()).collect();
+        let strings: Vec<&[u8]> = strings.iter().map(|string| string.as_bytes()).collect();
+        Self::bytes(name, shape, &strings)
+    }
+
+    /// A tensor of strings that need not be text.
+    pub fn bytes(name: &str, shape: &[i64], strings: &[&[u8]]) -> Self {
+        let strings: Vec<Vec<u8>> = strings.iter().map(|string| string.to_vec()).collect();
         let mut memory = lines(strings.len() * size_of::<abi::Str>());
         let first = memory.as_mut_ptr().cast::<abi::Str>();
         for (at, string) in strings.iter().enumerate() {

@@ -177,6 +177,7 @@ fn reply(codec: InferCodec, datatype: Datatype, outputs: Vec<Tensor>) -> proto::
             fallback_from: None,
             outputs,
             nanos: Default::default(),
+            laps: &[],
             batch: None,
             clock: &*CLOCK,
         })
@@ -387,6 +388,7 @@ fn an_answer_that_another_version_gave_says_so() {
         fallback_from,
         outputs: request.inputs,
         nanos: Default::default(),
+        laps: &[],
         batch: None,
         clock: &*CLOCK,
     };

@@ -118,6 +118,7 @@ fn ask(model: &str, dialect: Dialect, form: Form, body: impl Into<Bytes>) -> Res
         fallback_from: None,
         outputs,
         nanos: [None; Phase::ALL.len()],
+        laps: &[],
         batch: None,
         clock: &clock,
     };

@@ -11,16 +11,13 @@ use serde::de::DeserializeOwned;
 use super::target;
 use crate::{
     Api,
-    native::{self, Listing, ModelDescription, ModelList, ModelSummary, VersionList, VersionSummary},
+    native::{self, Listing, ModelDescription, ModelList, ModelSummary, Page, VersionList, VersionSummary},
     openapi::{
         self, errors,
         names::{ModelText, VersionText},
     },
     problem::Answer,
 };
-
-const PAGE_SIZE: usize = 50;
-const PAGE_SIZE_MAX: usize = 500;
 
 /// List the models.
 ///
@@ -48,7 +45,7 @@ pub(crate) async fn models(request: HttpRequest, api: Data<Api>) -> Answer {
             && listing.task.as_ref().is_none_or(|task| model.task.as_ref() == Some(task))
     };
     let all = native::summaries(index, &api.registry).into_iter().filter(matches);
-    let (models, next_page_token) = page(all, &listing, |model| &model.name)?;
+    let (models, next_page_token) = page(all, &listing.page(), |model| &model.name)?;
     Ok(HttpResponse::Ok().content_type(media_type).json(ModelList { models, next_page_token }))
 }
 
@@ -105,7 +102,7 @@ pub(crate) async fn versions(request: HttpRequest, api: Data<Api>) -> Answer {
         if wanted && version_after { VersionSummary::new(&entry, &api.registry) } else { None }
     };
     let mut versions: Vec<VersionSummary> = index.into_iter().filter_map(entry).collect();
-    let next_page_token = cut(&mut versions, page_size(&listing)?).then(|| last(&versions, |one| &one.version));
+    let next_page_token = cut(&mut versions, listing.page().size()?).then(|| last(&versions, |one| &one.version));
     let list = VersionList { model: name.to_string(), versions, next_page_token: next_page_token.flatten() };
     Ok(HttpResponse::Ok().content_type(media_type).json(list))
 }
@@ -140,7 +137,7 @@ async fn document(request: &HttpRequest, api: &Api) -> Result<serde_json::Value>
 }
 
 /// A query string as what it should say, with a plain answer where it does not.
-fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T> {
+pub(super) fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T> {
     Query::<T>::from_query(request.query_string()).map(Query::into_inner).map_err(|error| {
         // The library's own prefix says nothing to a caller.
         let text = error.to_string();
@@ -158,25 +155,16 @@ fn state(word: &str) -> Result<Lifecycle> {
     })
 }
 
-fn page_size(listing: &Listing) -> Result<usize> {
-    let Some(raw) = &listing.page_size else { return Ok(PAGE_SIZE) };
-    raw.parse().ok().filter(|size| (1..=PAGE_SIZE_MAX).contains(size)).ok_or_else(|| {
-        Error::invalid("there is no page of this size")
-            .at("query page_size")
-            .expected(format!("1 to {PAGE_SIZE_MAX}"))
-            .got(quoted(raw))
-    })
-}
-
 /// One page of what is sorted by `key`: what comes after the token.
-fn page<T>(
+pub(super) fn page<T>(
     all: impl Iterator<Item = T>,
-    listing: &Listing,
+    page: &Page<'_>,
     key: impl Fn(&T) -> &String,
 ) -> Result<(Vec<T>, Option<String>)> {
-    let size = page_size(listing)?;
-    let after = listing.page_token.as_ref();
-    let mut entries: Vec<T> = all.filter(|entry| after.is_none_or(|after| key(entry) > after)).take(size + 1).collect();
+    let size = page.size()?;
+    let after = page.token;
+    let mut entries: Vec<T> =
+        all.filter(|entry| after.is_none_or(|after| key(entry).as_str() > after)).take(size + 1).collect();
     let token = cut(&mut entries, size).then(|| last(&entries, key)).flatten();
     Ok((entries, token))
 }

@@ -11,6 +11,7 @@ pub(crate) mod infer;
 pub(crate) mod invocations;
 pub(crate) mod metrics;
 pub(crate) mod models;
+pub(crate) mod plugins;
 pub(crate) mod predict;
 pub(crate) mod problems;
 pub(crate) mod repository;

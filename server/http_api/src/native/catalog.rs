@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use candor_domain::{Dim, EngineInfo, Lifecycle, ModelName, Result, Signature, Version};
 use candor_serving::{
-    CrossCheckReport, EngineId, IndexEntry, Manifest, PassedOver, ReadyVersion, Registry,
+    CrossCheckReport, EngineId, IndexEntry, Manifest, Parts, PassedOver, ReadyVersion, Registry,
     features::{Answers, FeatureKind, FeatureSet, FeatureSpec, OutputNotes, Place, RowCount, word},
     repository::Filler,
 };
@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use super::{breaker::BreakerBody, check::CrossCheckBody, schema::EngineBody};
+use super::{breaker::BreakerBody, check::CrossCheckBody, paging::Page, parts::PartBody, schema::EngineBody};
 use crate::openapi::names::StateText;
 
 /// Which models a list shows.
@@ -35,6 +35,12 @@ pub struct Listing {
     /// Only models of this task, such as `classification`; a model that is not ready has none.
     #[param(nullable = false, example = "classification")]
     pub task: Option<String>,
+}
+
+impl Listing {
+    pub(crate) fn page(&self) -> Page<'_> {
+        Page { size: self.page_size.as_deref(), token: self.page_token.as_deref() }
+    }
 }
 
 /// A page of models, by name.
@@ -147,6 +153,10 @@ pub struct ModelDescription {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub engine_was: Option<EngineBody>,
+    /// What it is made of, if that is more than a graph.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(nullable = false)]
+    pub stages: Vec<PartBody>,
     /// What another engine says to it.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -338,6 +348,7 @@ pub struct Described<'a> {
     pub answers: &'a Answers,
     pub engine: &'a EngineInfo,
     pub passed_over: &'a [PassedOver],
+    pub parts: &'a Parts,
     pub engine_was: Option<&'a EngineId>,
     pub cross_check: Option<CrossCheckReport>,
     pub sha256: &'a str,
@@ -360,6 +371,7 @@ impl ModelDescription {
             answers: &version.answers,
             engine: &version.engine,
             passed_over: &version.passed_over,
+            parts: &version.parts,
             engine_was: version.engine_was.as_ref(),
             cross_check: Some(version.cross_check().report()),
             sha256: &version.sha256,
@@ -398,6 +410,7 @@ impl ModelDescription {
                 .map(|passed| PassedOverBody { name: passed.engine.to_owned(), why: passed.why.clone() })
                 .collect(),
             engine_was: version.engine_was.map(EngineBody::from),
+            stages: version.parts.iter().map(PartBody::from).collect(),
             cross_check: version.cross_check.as_ref().map(CrossCheckBody::new),
             batch_invariant: None,
             batching: None,

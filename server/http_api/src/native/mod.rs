@@ -10,9 +10,12 @@
 //! | `body`, `cells` | a JSON body of rows or columns; one value of it |
 //! | `lines`, `csv` | bodies of CSV and JSON Lines; the records of CSV |
 //! | `reply` | predictions by row |
+//! | `paging` | which page of a list |
+//! | `plugins` | plugins as they are shown |
 //! | `catalog` | what models, versions, features and outputs are |
 //! | `batching` | how requests of a version are put together |
 //! | `breaker`, `faults` | breakers as they are shown; faults as they are ordered |
+//! | `parts` | what a version is made of |
 //! | `check` | what a second engine says to a version |
 //! | `typed` | the API document of one model |
 //! | `schema` | the documented shapes of predict bodies |
@@ -27,6 +30,9 @@ mod csv;
 mod faults;
 mod lines;
 mod negotiate;
+mod paging;
+mod parts;
+mod plugins;
 mod predict;
 mod reply;
 mod schema;
@@ -41,6 +47,8 @@ pub(crate) use cells::ValueSeed;
 pub(crate) use faults::{FaultList, FaultOrders, FaultState, read as read_faults};
 pub(crate) use lines::{Lines, first_line, read_csv, read_json_lines};
 pub(crate) use negotiate::{MEDIA_TYPE, accepted};
+pub(crate) use paging::Page;
+pub(crate) use plugins::{PluginBody, PluginList, PluginListing};
 pub(crate) use predict::{Form, PredictCodec, PredictReply};
 pub(crate) use reply::write_predictions;
 pub(crate) use schema::EngineBody;

@@ -101,10 +101,7 @@ impl Codec for PredictCodec {
     }
 
     fn encode(self, ran: Ran<'_>) -> Result<Self::Reply> {
-        let millis = |phase: Phase| {
-            let nanos = ran.nanos.get(phase as usize).copied().flatten().unwrap_or(0);
-            Duration::from_nanos(nanos).as_micros() as f64 / 1000.0
-        };
+        let millis = |phase: Phase| reply::millis(ran.nanos.get(phase as usize).copied().flatten().unwrap_or(0));
         let unix_ms = ran.clock.unix_ms();
         let nanos = u32::try_from(unix_ms % 1000 * 1_000_000).unwrap_or(0);
         let stamp = Timestamp::from_unix(NoContext, unix_ms / 1000, nanos);
@@ -120,6 +117,7 @@ impl Codec for PredictCodec {
             queue_ms: millis(Phase::Queue),
             decode_ms: millis(Phase::Decode),
             run_ms: millis(Phase::Run),
+            laps: ran.laps,
         })?;
         let encoding =
             if bytes.len() >= self.limits.compress_bytes_min { self.encoding } else { ReplyEncoding::Identity };

@@ -1,8 +1,10 @@
 //! Predictions by row: label, probabilities, scores, value, and what has no role under its own name.
 
+use std::time::Duration;
+
 use candor_domain::{Error, Result, Tensor, TensorData, Version};
 use candor_serving::{
-    ReadyVersion, Role,
+    Parts, ReadyVersion, Role,
     features::{Answer, OutputNotes, label_at},
 };
 use half::{bf16, f16};
@@ -22,6 +24,7 @@ pub(super) struct Reply<'a> {
     pub(super) queue_ms: f64,
     pub(super) decode_ms: f64,
     pub(super) run_ms: f64,
+    pub(super) laps: &'a [u64],
 }
 
 /// An output with what is known of it, and how it falls apart into rows.
@@ -111,10 +114,32 @@ struct Engine<'a> {
 }
 
 #[derive(Serialize)]
-struct Timings {
+struct Timings<'a> {
     queue: f64,
     decode: f64,
     run: f64,
+    #[serde(skip_serializing_if = "Laps::is_empty")]
+    stages: Laps<'a>,
+}
+
+/// What each part of the version took, by name.
+struct Laps<'a>(&'a Parts, &'a [u64]);
+
+impl Laps<'_> {
+    fn is_empty(&self) -> bool {
+        self.1.is_empty()
+    }
+}
+
+impl Serialize for Laps<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.named(self.1).map(|(name, nanos)| (name, millis(nanos))))
+    }
+}
+
+/// Milliseconds, to the microsecond.
+pub(super) fn millis(nanos: u64) -> f64 {
+    Duration::from_nanos(nanos).as_micros() as f64 / 1000.0
 }
 
 impl Serialize for Whole<'_> {
@@ -139,7 +164,8 @@ impl Serialize for Whole<'_> {
             object.serialize_entry("filled", reply.filled)?;
             object.serialize_entry("filled_count", &reply.filled_count)?;
         }
-        let timings = Timings { queue: reply.queue_ms, decode: reply.decode_ms, run: reply.run_ms };
+        let stages = Laps(&version.parts, reply.laps);
+        let timings = Timings { queue: reply.queue_ms, decode: reply.decode_ms, run: reply.run_ms, stages };
         object.serialize_entry("timings_ms", &timings)?;
         object.end()
     }

@@ -137,6 +137,10 @@ pub struct TimingsBody {
     pub queue: f64,
     /// Reading the request.
     pub decode: f64,
-    /// Inside the engine.
+    /// Inside the engine, and the stages around it.
     pub run: f64,
+    /// What each part of `run` took, for a model that is more than a graph; for all requests of a batch together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = json!({"tokenizer": 0.05, "engine": 1.2, "pooling": 0.01}))]
+    pub stages: Option<BTreeMap<String, f64>>,
 }

@@ -101,7 +101,8 @@ fn encode(codec: PredictCodec, tensors: Vec<Tensor>) -> Value {
     let version = version();
     let mut nanos = [None; Phase::ALL.len()];
     nanos[Phase::Run as usize] = Some(1_234_567);
-    let ran = Ran { version: &version, fallback_from: None, outputs: tensors, nanos, batch: None, clock: &clock };
+    let ran =
+        Ran { version: &version, fallback_from: None, outputs: tensors, nanos, laps: &[], batch: None, clock: &clock };
     serde_json::from_slice(&codec.encode(ran).unwrap().bytes).unwrap()
 }
 
@@ -270,6 +271,7 @@ fn values_that_are_not_finite_are_never_written() {
         fallback_from: None,
         outputs: tensors,
         nanos: Default::default(),
+        laps: &[],
         batch: None,
         clock: &clock,
     };

@@ -25,3 +25,18 @@ pub(crate) enum StateText {
     Unloaded,
     Failed,
 }
+
+/// A plugin's name: a letter, then letters, digits, `-` and `_`.
+#[derive(ToSchema)]
+#[schema(as = PluginName, pattern = "^[A-Za-z][A-Za-z0-9_-]{0,127}$", example = "acme-scale")]
+pub(crate) struct PluginText(#[allow(dead_code, reason = "read by the derive only")] String);
+
+/// A state of a plugin.
+#[derive(ToSchema)]
+#[schema(as = PluginState, rename_all = "snake_case", example = "ready")]
+#[allow(dead_code, reason = "read by the derive only")]
+pub(crate) enum PluginStateText {
+    Ready,
+    Refused,
+    Failed,
+}

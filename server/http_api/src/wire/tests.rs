@@ -58,7 +58,7 @@ fn version(model: &str) -> Lease {
 /// What a run gave that took no time.
 fn ran(version: &Lease, outputs: Vec<Tensor>) -> Ran<'_> {
     static CLOCK: LazyLock<ManualClock> = LazyLock::new(ManualClock::default);
-    Ran { version, fallback_from: None, outputs, nanos: Default::default(), batch: None, clock: &*CLOCK }
+    Ran { version, fallback_from: None, outputs, nanos: Default::default(), laps: &[], batch: None, clock: &*CLOCK }
 }
 
 fn limits() -> Arc<HttpLimits> {

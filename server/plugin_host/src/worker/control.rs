@@ -21,7 +21,12 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 
+use crate::{manifest::Manifest, tables::ComponentInfo};
+
+/// What a worker says is short.
 const FRAME_BYTES_MAX: usize = 1024 * 1024;
+/// An order holds a configuration, and that may hold files of a model.
+const ORDER_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// The memory, the bell of requests, the bell of replies.
 const FILES: usize = 3;
 
@@ -36,23 +41,43 @@ pub struct Order {
     pub sha256: String,
     /// Libraries that it may need besides the system's.
     pub libraries: Vec<String>,
-    /// The component.
-    pub component: String,
-    /// Its configuration.
-    pub config_json: String,
+    /// What the folder says, which the library must agree with.
+    pub manifest: Manifest,
+    /// What to do with it.
+    pub task: Task,
     /// Bytes of each region.
     pub region_bytes: usize,
     /// Bytes of address space.
     pub memory_bytes: u64,
 }
 
+/// What a worker is for.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub enum Task {
+    /// Loads the library, says what is in it, and ends: a plugin's first contact is never with the server.
+    Look,
+    /// Makes an instance of this component with this configuration, and answers.
+    Serve(String, String),
+}
+
+/// What a library turned out to offer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Offer {
+    /// Its components.
+    pub components: Vec<ComponentInfo>,
+    /// What built it, as JSON.
+    pub build_info: String,
+}
+
 /// What a worker says.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub enum Frame {
-    /// The instance is there.
-    Ready,
-    /// It is not, and why.
-    Refused(String),
+    /// This is in the library.
+    Found(Offer),
+    /// The instance is there; its inputs and outputs as JSON, if it tells them.
+    Ready(Option<String>),
+    /// It is not, and why: a reason's word and the sentence.
+    Refused(String, String),
     /// A line for the log.
     Log(i32, String),
     /// A number for the metrics.
@@ -76,7 +101,7 @@ pub fn send_order(socket: &UnixStream, order: &Order, files: [&OwnedFd; FILES]) 
         return Err(cut("no room for the files"));
     }
     rustix::net::sendmsg(socket, &[IoSlice::new(b"C")], &mut ancillary, SendFlags::NOSIGNAL).map_err(io)?;
-    send(socket, order)
+    write(socket, order, ORDER_BYTES_MAX)
 }
 
 /// Takes the order and the files.
@@ -92,24 +117,32 @@ pub fn take_order(socket: &UnixStream) -> std::io::Result<(Order, [OwnedFd; FILE
         }
     }
     let files = files.try_into().map_err(|_| cut("the order came without its files"))?;
-    Ok((receive(socket)?, files))
+    Ok((read(socket, ORDER_BYTES_MAX)?, files))
 }
 
 /// Sends a frame.
-pub fn send<T: Serialize>(mut socket: &UnixStream, frame: &T) -> std::io::Result<()> {
+pub fn send<T: Serialize>(socket: &UnixStream, frame: &T) -> std::io::Result<()> {
+    write(socket, frame, FRAME_BYTES_MAX)
+}
+
+/// Takes a frame.
+pub fn receive<T: for<'de> Deserialize<'de>>(socket: &UnixStream) -> std::io::Result<T> {
+    read(socket, FRAME_BYTES_MAX)
+}
+
+fn write<T: Serialize>(mut socket: &UnixStream, frame: &T, most: usize) -> std::io::Result<()> {
     let json = serde_json::to_vec(frame)?;
-    let len = u32::try_from(json.len()).ok().filter(|&len| len as usize <= FRAME_BYTES_MAX);
+    let len = u32::try_from(json.len()).ok().filter(|&len| len as usize <= most);
     let mut whole = len.ok_or_else(|| cut("the frame is too long"))?.to_le_bytes().to_vec();
     whole.extend(json);
     socket.write_all(&whole)
 }
 
-/// Takes a frame.
-pub fn receive<T: for<'de> Deserialize<'de>>(mut socket: &UnixStream) -> std::io::Result<T> {
+fn read<T: for<'de> Deserialize<'de>>(mut socket: &UnixStream, most: usize) -> std::io::Result<T> {
     let mut len = [0; 4];
     socket.read_exact(&mut len)?;
     let len = u32::from_le_bytes(len) as usize;
-    if len > FRAME_BYTES_MAX {
+    if len > most {
         return Err(cut("the frame is too long"));
     }
     let mut json = vec![0; len];

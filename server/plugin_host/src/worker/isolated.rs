@@ -1,47 +1,35 @@
 //! The server's side of a worker: starts it, calls it, and when it hangs, dies or lies, ends it and begins anew.
 //!
-//! One call at a time. A call whose deadline has passed is told to stop, waited for a little, and then its process is
+//! One call at a time for each process. A call whose deadline has passed is told to stop, waited for a little, and then its process is
 //! killed; the request gets a clear error, and the next one a new process. A breaker keeps a plugin that keeps dying
 //! from being started again and again. It does not know what the plugin computes.
 
 use std::{
-    os::{fd::OwnedFd, unix::net::UnixStream},
     path::PathBuf,
-    process::{Child, Command, ExitStatus, Stdio},
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicU64, Ordering},
-        mpsc::{Sender, channel},
+        Arc, Mutex, MutexGuard, PoisonError, TryLockError,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
-    thread,
     time::Duration,
 };
 
+use arc_swap::ArcSwap;
 use candor_domain::{
-    Breaker, BreakerSettings, Cancel, Clock, Ending,
+    Breaker, BreakerSettings, BreakerState, Cancel, Clock, Ending,
     error::{Error, ErrorCode, Result},
     tensor::Tensor,
 };
-use rustix::process::{Pid, PidfdFlags, Signal};
 
 use super::{
-    control::{self, Bell, Frame, Order},
-    memory::{Item, Memory, Named},
+    control::{self, Order, Task},
+    memory::{Item, Named},
+    process::{self, Around, Worker, WorkerProgram},
 };
 use crate::{
     host::Verified,
-    refusal::{Reason, Refusal, Verdict},
-    services::{LogLevel, MetricKind, Services},
+    refusal::Verdict,
+    services::{LogLevel, Services},
 };
-
-/// The program that serves as a worker: it hands its standard input to [`super::serve`].
-#[derive(Debug, Clone)]
-pub struct WorkerProgram {
-    /// The program; usually the server's own.
-    pub program: PathBuf,
-    /// What makes it a worker.
-    pub arguments: Vec<String>,
-}
 
 /// How a worker is kept.
 #[derive(Debug, Clone, PartialEq)]
@@ -58,6 +46,8 @@ pub struct WorkerSettings {
     pub memory_bytes: u64,
     /// Lines and numbers that one worker may send; what is more is dropped.
     pub frames_max: u64,
+    /// Processes of one component in use, each for one call at a time.
+    pub workers_max: usize,
     /// When no more workers are started for a while. Only deaths and lies count.
     pub breaker: BreakerSettings,
 }
@@ -71,6 +61,7 @@ impl Default for WorkerSettings {
             region_bytes: 16 << 20,
             memory_bytes: 1 << 30,
             frames_max: 100_000,
+            workers_max: 1,
             // Three deaths in a minute.
             breaker: BreakerSettings {
                 window: Duration::from_secs(60),
@@ -86,28 +77,43 @@ impl Default for WorkerSettings {
     }
 }
 
-/// A component of a plugin in a process of its own.
-pub struct Isolated {
-    name: String,
-    program: WorkerProgram,
-    settings: WorkerSettings,
-    order: Order,
-    services: Arc<dyn Services>,
-    clock: Arc<dyn Clock>,
-    breaker: Arc<Breaker>,
-    worker: Mutex<Option<Worker>>,
-    started: AtomicU64,
+/// What has happened to the processes and calls of a plugin.
+#[derive(Debug, Default)]
+pub struct Counts {
+    /// Calls.
+    pub calls: AtomicU64,
+    /// Calls that gave an error.
+    pub errors: AtomicU64,
+    /// Processes that died, lied or were killed during a call.
+    pub deaths: AtomicU64,
+    /// Processes that were started.
+    pub starts: AtomicU64,
 }
 
-/// A process that is ready.
-struct Worker {
-    child: Child,
-    pidfd: OwnedFd,
-    memory: Arc<Memory>,
-    request: Bell,
-    reply: Bell,
-    calls: u64,
+/// A component of a plugin in processes of its own.
+pub struct Isolated {
+    around: Around,
+    clock: Arc<dyn Clock>,
+    breaker: Arc<Breaker>,
+    counts: Arc<Counts>,
+    current: ArcSwap<Current>,
+    /// Each for one call at a time.
+    slots: Box<[Mutex<Option<Worker>>]>,
+    next: AtomicUsize,
 }
+
+/// What new processes are to do.
+struct Current {
+    order: Order,
+    epoch: u64,
+    described: Option<String>,
+}
+
+/// A process of another library, ready and not yet used.
+pub(crate) struct Prepared(Current, Worker);
+
+/// Inputs, who may leave, and how long it may take.
+type Asked<'a> = (&'a [(&'a str, &'a Tensor)], Option<&'a Cancel>, Duration);
 
 /// How a call of a worker ended, if not well.
 enum Fault {
@@ -115,6 +121,20 @@ enum Fault {
     Said(Error),
     /// The worker must not be used again.
     Broken(Error),
+}
+
+/// What a worker of this plugin is to do.
+pub(crate) fn order(verified: &Verified, library: PathBuf, task: Task, settings: &WorkerSettings) -> Order {
+    Order {
+        parent: rustix::process::getpid().as_raw_nonzero().get(),
+        library,
+        sha256: verified.sha256().to_owned(),
+        libraries: verified.pin.libraries.clone(),
+        manifest: verified.manifest.clone(),
+        task,
+        region_bytes: settings.region_bytes,
+        memory_bytes: settings.memory_bytes,
+    }
 }
 
 impl Isolated {
@@ -126,52 +146,93 @@ impl Isolated {
         (verified, library): (&Verified, PathBuf),
         (component, config_json): (&str, &str),
         (program, settings): (WorkerProgram, WorkerSettings),
-        services: Arc<dyn Services>,
-        clock: Arc<dyn Clock>,
+        (services, clock): (Arc<dyn Services>, Arc<dyn Clock>),
+        counts: Arc<Counts>,
     ) -> Verdict<Self> {
         let name = format!("{}/{component}", verified.manifest.name);
-        let order = Order {
-            parent: rustix::process::getpid().as_raw_nonzero().get(),
-            library,
-            sha256: verified.sha256().to_owned(),
-            libraries: verified.pin.libraries.clone(),
-            component: component.to_owned(),
-            config_json: config_json.to_owned(),
-            region_bytes: settings.region_bytes,
-            memory_bytes: settings.memory_bytes,
-        };
+        let task = Task::Serve(component.to_owned(), config_json.to_owned());
+        let order = order(verified, library, task, &settings);
         let (heard, hearer) = (name.clone(), Arc::clone(&services));
         let listener = Box::new(move |change: &candor_domain::BreakerChange| {
             hearer.log(LogLevel::Warn, &format!("plugin {heard}: its breaker is {}", change.to.word()));
         });
         let breaker = Arc::new(Breaker::new(settings.breaker, 0, listener));
-        let isolated = Self {
-            name,
-            program,
-            settings,
-            order,
-            services,
-            clock,
-            breaker,
-            worker: Mutex::new(None),
-            started: AtomicU64::new(0),
-        };
-        let worker = isolated.start()?;
-        *isolated.worker.lock().unwrap_or_else(PoisonError::into_inner) = Some(worker);
+        let slots = (0..settings.workers_max.max(1)).map(|_| Mutex::new(None)).collect();
+        let around = Around { name, program, settings, services };
+        let (worker, described) = around.start(&order, 1)?;
+        counts.starts.fetch_add(1, Ordering::Relaxed);
+        let current = ArcSwap::from_pointee(Current { order, epoch: 1, described });
+        let isolated = Self { around, clock, breaker, counts, current, slots, next: AtomicUsize::new(0) };
+        isolated.put(worker);
         Ok(isolated)
+    }
+
+    /// A process of another library of the same plugin, ready to take over. Nothing changes yet.
+    pub(crate) fn prepare(&self, verified: &Verified, library: PathBuf) -> Verdict<Prepared> {
+        let before = self.current.load_full();
+        let order = order(verified, library, before.order.task.clone(), &self.around.settings);
+        let epoch = before.epoch + 1;
+        let (worker, described) = self.around.start(&order, epoch)?;
+        self.counts.starts.fetch_add(1, Ordering::Relaxed);
+        Ok(Prepared(Current { order, epoch, described }, worker))
+    }
+
+    /// From now on this library answers. Calls under way end on the old one, whose processes end with them.
+    pub(crate) fn swap(&self, Prepared(current, worker): Prepared) {
+        self.current.store(Arc::new(current));
+        self.breaker.reset();
+        self.put(worker);
+    }
+
+    /// Puts a process where nobody is at work; waits if everybody is.
+    fn put(&self, worker: Worker) {
+        *self.slot() = Some(worker);
+    }
+
+    /// A place where nobody is at work, the first of them if possible, so that no more processes are started than
+    /// are needed.
+    fn slot(&self) -> MutexGuard<'_, Option<Worker>> {
+        for slot in &self.slots {
+            match slot.try_lock() {
+                Ok(free) => return free,
+                Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+                Err(TryLockError::WouldBlock) => {}
+            }
+        }
+        let at = self.next.fetch_add(1, Ordering::Relaxed) % self.slots.len().max(1);
+        #[allow(clippy::indexing_slicing, reason = "there is at least one, and the number is below theirs")]
+        self.slots[at].lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What has happened.
+    #[must_use]
+    pub fn counts(&self) -> &Counts {
+        &self.counts
     }
 
     /// How many workers were started.
     #[must_use]
     pub fn started(&self) -> u64 {
-        self.started.load(Ordering::Relaxed)
+        self.counts.starts.load(Ordering::Relaxed)
     }
 
-    /// The process that is ready now, if there is one.
+    /// How its breaker stands.
     #[must_use]
-    pub fn worker_id(&self) -> Option<u32> {
-        let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
-        worker.as_ref().map(|worker| worker.child.id())
+    pub fn breaker(&self) -> BreakerState {
+        self.breaker.reading(self.clock.now()).state
+    }
+
+    /// Its inputs and outputs as JSON, if it tells them.
+    #[must_use]
+    pub fn described(&self) -> Option<String> {
+        self.current.load().described.clone()
+    }
+
+    /// The processes that are ready now and have no call.
+    #[must_use]
+    pub fn worker_ids(&self) -> Vec<u32> {
+        let free = self.slots.iter().filter_map(|slot| slot.try_lock().ok());
+        free.filter_map(|slot| slot.as_ref().map(|worker| worker.child.id())).collect()
     }
 
     /// Runs on tensors, and gives tensors.
@@ -180,15 +241,40 @@ impl Isolated {
     /// What the plugin said; `DeadlineExceeded` when it was stopped; `NotReady` when its process died or lied;
     /// `BreakerOpen` after it did so too often; `TooLarge` for inputs that do not fit.
     pub fn infer(&self, inputs: &[(&str, &Tensor)], cancel: Option<&Cancel>) -> Result<Named> {
+        self.infer_within(inputs, cancel, self.around.settings.deadline)
+    }
+
+    /// As [`Self::infer`], in this time instead of the deadline of the settings.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn infer_within(
+        &self,
+        inputs: &[(&str, &Tensor)],
+        cancel: Option<&Cancel>,
+        deadline: Duration,
+    ) -> Result<Named> {
+        self.counts.calls.fetch_add(1, Ordering::Relaxed);
+        let answer = self.permitted((inputs, cancel, deadline));
+        if answer.is_err() {
+            self.counts.errors.fetch_add(1, Ordering::Relaxed);
+        }
+        answer
+    }
+
+    fn permitted(&self, asked: Asked<'_>) -> Result<Named> {
         let before = self.clock.now();
         let permit = self.breaker.enter(before).map_err(|refusal| {
             let seconds = u32::try_from(refusal.retry_after.as_secs()).unwrap_or(u32::MAX).max(1);
-            let what = format!("the process of plugin {} ended too often", self.name);
+            let what = format!("the process of plugin {} ended too often", self.around.name);
             Error::new(ErrorCode::BreakerOpen, what).retry_after_s(seconds)
         })?;
-        let mut slot = self.worker.lock().unwrap_or_else(PoisonError::into_inner);
-        let answer = self.answer(&mut slot, inputs, cancel);
+        let mut slot = self.slot();
+        let answer = self.answer(&mut slot, asked);
         drop(slot);
+        if matches!(answer, Err(Fault::Broken(_))) {
+            self.counts.deaths.fetch_add(1, Ordering::Relaxed);
+        }
         let now = self.clock.now();
         let ending = match &answer {
             Err(Fault::Broken(_)) => Ending::Failed,
@@ -202,27 +288,28 @@ impl Isolated {
         })
     }
 
-    fn answer(
-        &self,
-        slot: &mut Option<Worker>,
-        inputs: &[(&str, &Tensor)],
-        cancel: Option<&Cancel>,
-    ) -> Result<Named, Fault> {
+    fn answer(&self, slot: &mut Option<Worker>, (inputs, cancel, deadline): Asked<'_>) -> Result<Named, Fault> {
         // One that died since the last call has taken no request with it.
-        let mut worker = match slot.take().and_then(Worker::alive) {
+        let current = self.current.load();
+        let mut worker = match slot.take().filter(|worker| worker.epoch == current.epoch).and_then(Worker::alive) {
             Some(worker) => worker,
-            None => self.start().map_err(|refusal| {
-                let what = format!("a new process for plugin {} could not be started: {refusal}", self.name);
-                Fault::Broken(Error::new(ErrorCode::NotReady, what).retry_after_s(1))
-            })?,
+            None => {
+                let (worker, _) = self.around.start(&current.order, current.epoch).map_err(|refusal| {
+                    let name = &self.around.name;
+                    let what = format!("a new process for plugin {name} could not be started: {refusal}");
+                    Fault::Broken(Error::new(ErrorCode::NotReady, what).retry_after_s(1))
+                })?;
+                self.counts.starts.fetch_add(1, Ordering::Relaxed);
+                worker
+            }
         };
         // The caller before may have left at the last moment.
         worker.memory.set_cancel(false);
         let answer = match cancel {
-            None => self.call(&mut worker, inputs),
+            None => self.call(&mut worker, inputs, deadline),
             Some(cancel) => {
                 let memory = Arc::clone(&worker.memory);
-                cancel.with_hook(move || memory.set_cancel(true), || self.call(&mut worker, inputs))
+                cancel.with_hook(move || memory.set_cancel(true), || self.call(&mut worker, inputs, deadline))
             }
         };
         if !matches!(answer, Err(Fault::Broken(_))) {
@@ -231,11 +318,11 @@ impl Isolated {
         answer
     }
 
-    fn call(&self, worker: &mut Worker, inputs: &[(&str, &Tensor)]) -> Result<Named, Fault> {
+    fn call(&self, worker: &mut Worker, inputs: &[(&str, &Tensor)], deadline: Duration) -> Result<Named, Fault> {
         let nanos = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
         worker.calls += 1;
         let mut lead = worker.calls.to_le_bytes().to_vec();
-        lead.extend(nanos(self.settings.deadline).to_le_bytes());
+        lead.extend(nanos(deadline).to_le_bytes());
         let items: Vec<Item<'_>> = inputs.iter().map(|(name, tensor)| Item::of(name, tensor)).collect();
         worker.memory.request().put(&lead, &items).map_err(Fault::Said)?;
         worker.reply.hear();
@@ -243,15 +330,17 @@ impl Isolated {
         worker.request.ring().map_err(system)?;
         let wait = |span| control::either(worker.reply.file(), &worker.pidfd, Some(nanos(span))).map_err(system);
         let mut late = false;
-        let (mut answered, mut dead) = wait(self.settings.deadline)?;
+        let (mut answered, mut dead) = wait(deadline)?;
         if !answered && !dead {
             late = true;
             worker.memory.set_cancel(true);
-            (answered, dead) = wait(self.settings.grace)?;
+            // A caller in a hurry does not cost the others a process: it has the plugin's own time before it is killed.
+            let rest = self.around.settings.deadline.saturating_sub(deadline);
+            (answered, dead) = wait(rest + self.around.settings.grace)?;
         }
         let told = worker.memory.cancel().swap(0, Ordering::Relaxed) != 0;
-        let deadline = || {
-            let what = format!("plugin {} did not answer in {} ms", self.name, self.settings.deadline.as_millis());
+        let late_error = || {
+            let what = format!("plugin {} did not answer in {} ms", self.around.name, deadline.as_millis());
             Error::new(ErrorCode::DeadlineExceeded, what)
         };
         if dead && !answered {
@@ -259,13 +348,15 @@ impl Isolated {
         }
         if !answered {
             worker.kill();
-            return Err(Fault::Broken(deadline().hint("its process did not stop when it was told to, and was killed")));
+            return Err(Fault::Broken(
+                late_error().hint("its process did not stop when it was told to, and was killed"),
+            ));
         }
         worker.reply.hear();
         let answer = self.read(worker);
         match answer {
-            Err(Fault::Said(_)) if late => Err(Fault::Said(deadline())),
-            Ok(_) if late && told => Err(Fault::Said(deadline())),
+            Err(Fault::Said(_)) if late => Err(Fault::Said(late_error())),
+            Ok(_) if late && told => Err(Fault::Said(late_error())),
             other => other,
         }
     }
@@ -274,7 +365,7 @@ impl Isolated {
     fn read(&self, worker: &mut Worker) -> Result<Named, Fault> {
         let lies = |worker: &mut Worker, what: String| {
             worker.kill();
-            let what = format!("plugin {} answered what cannot be: {what}", self.name);
+            let what = format!("plugin {} answered what cannot be: {what}", self.around.name);
             let error = Error::new(ErrorCode::NotReady, what).retry_after_s(1);
             Fault::Broken(error.hint("its process was killed; the next call gets a new one"))
         };
@@ -298,134 +389,8 @@ impl Isolated {
     }
 
     fn died(&self, worker: &mut Worker) -> Error {
-        let how = worker.child.wait().map_or_else(|error| error.to_string(), ended);
-        let what = format!("the process of plugin {} ended during the call: {how}", self.name);
+        let how = worker.child.wait().map_or_else(|error| error.to_string(), process::ended);
+        let what = format!("the process of plugin {} ended during the call: {how}", self.around.name);
         Error::new(ErrorCode::NotReady, what).retry_after_s(1).hint("the next call gets a new process")
     }
-
-    fn start(&self) -> Verdict<Worker> {
-        let refuse = |what: &dyn std::fmt::Display| {
-            Refusal::new(Reason::Failed, format!("its process cannot be started: {what}")).at(&self.name)
-        };
-        let (memory, file) = Memory::create(self.settings.region_bytes).map_err(|errno| refuse(&errno))?;
-        let bell = || Bell::new().map_err(|errno| refuse(&errno));
-        let (request, reply) = (bell()?, bell()?);
-        let (socket, theirs) = UnixStream::pair().map_err(|error| refuse(&error))?;
-        let mut child = spawn(&self.program, theirs.into()).map_err(|error| refuse(&error))?;
-        self.started.fetch_add(1, Ordering::Relaxed);
-        let ready = control::send_order(&socket, &self.order, [&file, request.file(), reply.file()])
-            .and_then(|()| socket.set_read_timeout(Some(self.settings.start)))
-            .and_then(|()| self.until_ready(&socket));
-        let pid = i32::try_from(child.id()).ok().and_then(Pid::from_raw);
-        let pidfd = pid.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
-        let (Ok(None), Some(pidfd)) = (&ready, pidfd) else {
-            // Gone already, or about to be; its status is of no more use.
-            let _ = child.kill();
-            let status = child.wait();
-            return Err(match ready {
-                Ok(Some(said)) => Refusal::new(Reason::Failed, said).at(&self.name),
-                Ok(None) => refuse(&"it cannot be watched"),
-                Err(error) => {
-                    let how = status.map_or_else(|error| error.to_string(), ended);
-                    refuse(&format!("it was not ready in time ({error}); it ended with {how}"))
-                }
-            });
-        };
-        self.listen(socket).map_err(|error| refuse(&error))?;
-        Ok(Worker { child, pidfd, memory: Arc::new(memory), request, reply, calls: 0 })
-    }
-
-    /// Waits until it is ready; what it says instead, if it is not.
-    fn until_ready(&self, socket: &UnixStream) -> std::io::Result<Option<String>> {
-        for _ in 0..self.settings.frames_max {
-            match control::receive(socket)? {
-                Frame::Ready => return Ok(None),
-                Frame::Refused(said) => return Ok(Some(said)),
-                frame @ (Frame::Log(..) | Frame::Metric(..)) => tell(&*self.services, frame),
-            }
-        }
-        Ok(Some("it talked and was not ready".to_owned()))
-    }
-
-    /// Hears the worker's lines and numbers until it is gone.
-    fn listen(&self, socket: UnixStream) -> std::io::Result<()> {
-        let (services, most) = (Arc::clone(&self.services), self.settings.frames_max);
-        socket.set_read_timeout(None)?;
-        thread::Builder::new().name("plugin-ears".to_owned()).spawn(move || {
-            let mut heard = 0_u64;
-            // A frame that cannot be ends the hearing; a worker that is not heard waits, and runs into its deadline.
-            while let Ok(frame) = control::receive::<Frame>(&socket) {
-                heard += 1;
-                if heard <= most {
-                    tell(&*services, frame);
-                }
-            }
-        })?;
-        Ok(())
-    }
-}
-
-fn tell(services: &dyn Services, frame: Frame) {
-    match frame {
-        Frame::Log(level, message) => services.log(LogLevel::of(level), &message),
-        Frame::Metric(kind, name, value, labels) => {
-            if let Some(kind) = MetricKind::of(kind) {
-                services.metric(kind, &name, value, &labels);
-            }
-        }
-        Frame::Ready | Frame::Refused(_) => {}
-    }
-}
-
-fn ended(status: ExitStatus) -> String {
-    use std::os::unix::process::ExitStatusExt as _;
-    status.signal().map_or_else(|| format!("{status}"), |signal| format!("signal {signal}"))
-}
-
-impl Worker {
-    /// Itself, if it is not dead.
-    fn alive(mut self) -> Option<Self> {
-        matches!(self.child.try_wait(), Ok(None)).then_some(self)
-    }
-
-    /// Ends it at once.
-    fn kill(&mut self) {
-        // Failing means that it is gone.
-        let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
-        let _ = self.child.wait();
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-/// Starts a process from a thread that lives as long as the server: the kernel ends a worker with the *thread* that
-/// started it.
-fn spawn(program: &WorkerProgram, socket: OwnedFd) -> std::io::Result<Child> {
-    type Job = (Command, Sender<std::io::Result<Child>>);
-    static SPAWNER: OnceLock<Sender<Job>> = OnceLock::new();
-    let mut command = Command::new(&program.program);
-    command.args(&program.arguments).env_clear().current_dir("/");
-    command.stdin(Stdio::from(socket)).stdout(Stdio::null()).stderr(Stdio::null());
-    let spawner = SPAWNER.get_or_init(|| {
-        let (jobs, inbox) = channel::<Job>();
-        // If it cannot be made, sending fails, and so does every start.
-        let _ = thread::Builder::new().name("plugin-spawner".to_owned()).spawn(move || {
-            for (mut command, answer) in inbox {
-                let child = command.spawn();
-                // Our copy of the worker's end of the socket goes with the command.
-                drop(command);
-                // Who asked is waiting.
-                let _ = answer.send(child);
-            }
-        });
-        jobs
-    });
-    let (answer, child) = channel();
-    let gone = || std::io::Error::other("the thread that starts processes is gone");
-    spawner.send((command, answer)).map_err(|_| gone())?;
-    child.recv().map_err(|_| gone())?
 }

@@ -13,13 +13,19 @@
 //! | `memory` | the shared memory and the messages in it |
 //! | `control` | the socket: order, bells, lines, numbers |
 //! | `serve` | the worker's side |
-//! | `isolated` | the server's side |
+//! | `process` | the server's side: starts a process and hears it |
+//! | `isolated` | the server's side: makes calls |
 
 mod control;
 mod isolated;
 mod memory;
+mod process;
 mod serve;
 
-pub use isolated::{Isolated, WorkerProgram, WorkerSettings};
+pub(crate) use control::{Offer, Task};
+pub(crate) use isolated::order;
+pub use isolated::{Counts, Isolated, WorkerSettings};
 pub use memory::Named;
+pub(crate) use process::Around;
+pub use process::WorkerProgram;
 pub use serve::serve;

@@ -20,7 +20,7 @@ use rustix::{
 };
 
 use super::{
-    control::{self, Bell, Frame, Order},
+    control::{self, Bell, Frame, Offer, Order, Task},
     memory::{Item, Memory},
 };
 use crate::{
@@ -28,13 +28,17 @@ use crate::{
     elf, file, library,
     live::Live,
     negotiate::{self, Isolation},
-    refusal::Verdict,
+    refusal::{Reason, Refusal, Verdict},
     services::{HostTable, LogLevel, MetricKind, Services},
-    tables,
+    tables::{self, CheckedModule, Component},
     values::{self, Values},
 };
 
+/// A description is a page.
+const DESCRIPTION_BYTES_MAX: usize = 256 * 1024;
+
 /// Lines and numbers over the socket.
+#[derive(Clone)]
 struct Voice(Arc<Mutex<UnixStream>>);
 
 impl Voice {
@@ -58,6 +62,9 @@ impl Services for Voice {
         let now = clock_gettime(ClockId::Monotonic);
         u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
     }
+    fn of(&self, _plugin: &str) -> Box<dyn Services> {
+        Box::new(self.clone())
+    }
 }
 
 /// Serves one component of one plugin; `socket` is what the server gave as standard input. Returns when the server is
@@ -72,13 +79,37 @@ pub fn serve(socket: OwnedFd) -> Result<()> {
     let memory = Memory::map(&memory, order.region_bytes)?;
     let voice = Arc::new(Mutex::new(socket.try_clone()?));
     let services = Voice(Arc::clone(&voice));
-    match open(&order, services) {
-        Ok(live) => {
-            control::send(&socket, &Frame::Ready)?;
-            answer(&live, &memory, &Bell::of(request), &Bell::of(reply), &socket)
+    let refused = |refusal: &Refusal| {
+        control::send(&socket, &Frame::Refused(refusal.reason().word().to_owned(), refusal.error().to_string()))
+    };
+    let module = match load(&order) {
+        Ok(module) => module,
+        Err(refusal) => return refused(&refusal),
+    };
+    match &order.task {
+        Task::Look => {
+            let components = module.components.iter().map(|component| component.info.clone()).collect();
+            // `init` belongs to the first contact too.
+            match crate::host::init(&order.manifest.name, &module, HostTable::leak(Box::new(services))) {
+                Ok(()) => control::send(&socket, &Frame::Found(Offer { components, build_info: module.build_info })),
+                Err(refusal) => refused(&refusal),
+            }
         }
-        Err(refusal) => control::send(&socket, &Frame::Refused(refusal.to_string())),
+        Task::Serve(component, config_json) => match open(&module, component, config_json, services) {
+            Ok(live) => {
+                control::send(&socket, &Frame::Ready(described(&live)))?;
+                answer(&live, &memory, &Bell::of(request), &Bell::of(reply), &socket)
+            }
+            Err(refusal) => refused(&refusal),
+        },
     }
+}
+
+/// Its inputs and outputs, if it tells them in as many words as anybody reads.
+fn described(live: &Live) -> Option<String> {
+    let mut call = CallContext::new(CallLimits::default());
+    let json = live.healthy().ok()?.describe(&mut call).ok()??;
+    String::from_utf8(json).ok().filter(|json| json.len() <= DESCRIPTION_BYTES_MAX)
 }
 
 /// What a worker must not do or use, before anything of the plugin runs.
@@ -98,12 +129,10 @@ fn give_up(order: &Order) -> Result<()> {
 }
 
 /// Loads by the same steps as the server: the copy may have been changed since.
-fn open(order: &Order, services: Voice) -> Verdict<Live> {
+fn load(order: &Order) -> Verdict<CheckedModule> {
     let found = file::read(&order.library, false)?;
     if found.sha256 != order.sha256 {
-        return Err(
-            crate::Refusal::new(crate::Reason::WrongDigest, "the private copy was changed").at(order.library.display())
-        );
+        return Err(Refusal::new(Reason::WrongDigest, "the private copy was changed").at(order.library.display()));
     }
     let inspected = elf::inspect(&found.bytes)?;
     negotiate::versions(&inspected.head)?;
@@ -111,13 +140,17 @@ fn open(order: &Order, services: Voice) -> Verdict<Live> {
     drop(found);
     let loaded = library::load(&order.library)?;
     let module = tables::check(loaded.module())?;
+    tables::agree(&order.manifest, &tables::head(loaded.module()), &module)?;
+    Ok(module)
+}
+
+fn open(module: &CheckedModule, id: &str, config_json: &str, services: Voice) -> Verdict<Live> {
     let host = HostTable::leak(Box::new(services));
-    crate::host::init(&order.component, &module, host)?;
-    let find = |component: &&tables::Component| component.info.id == order.component;
-    let component = module.components.iter().find(find).ok_or_else(|| {
-        crate::Refusal::new(crate::Reason::Tables, format!("there is no component `{}`", order.component))
-    })?;
-    Live::new(component, host, &order.config_json)
+    crate::host::init(id, module, host)?;
+    let find = |component: &&Component| component.info.id == id;
+    let component = module.components.iter().find(find);
+    let component = component.ok_or_else(|| Refusal::new(Reason::Tables, format!("there is no component `{id}`")))?;
+    Live::new(component, host, config_json)
 }
 
 /// Answers until the server is gone.

@@ -170,7 +170,7 @@ fn one_that_keeps_dying_is_left_alone_for_a_while() {
 fn one_that_died_between_two_calls_is_replaced_before_the_next() {
     let bench = Bench::new();
     let apart = odd(&bench, &[], settings());
-    let id = apart.isolated.worker_id().unwrap();
+    let id = apart.isolated.worker_ids()[0];
     let pid = rustix::process::Pid::from_raw(i32::try_from(id).unwrap()).unwrap();
     rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     // Dead, and not yet buried: its state is Z.
@@ -180,7 +180,7 @@ fn one_that_died_between_two_calls_is_replaced_before_the_next() {
     }
     assert!(apart.ask("x").is_ok());
     assert_eq!(apart.isolated.started(), 2);
-    assert_ne!(apart.isolated.worker_id(), Some(id));
+    assert_ne!(apart.isolated.worker_ids(), [id]);
 }
 
 /// What would end the server, or cannot share a process, may run in one of its own.

@@ -18,7 +18,12 @@ static void leave_mark(const char *name) {
   FILE *file = fopen(path, "w");
   if (file) fclose(file);
 }
-__attribute__((constructor)) static void constructor(void) { leave_mark("constructor"); }
+__attribute__((constructor)) static void constructor(void) {
+  leave_mark("constructor");
+#ifdef CRASH_AT_LOAD
+  abort();
+#endif
+}
 #else
 static void leave_mark(const char *name) { (void)name; }
 #endif

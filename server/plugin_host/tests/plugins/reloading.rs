@@ -7,7 +7,7 @@ use std::{
 };
 
 use candor_domain::tensor::TensorData;
-use candor_plugin_host::{AllowList, CallContext, CallLimits, Live, Reason, Refusal, Values};
+use candor_plugin_host::{CallContext, CallLimits, Live, Reason, Refusal, Values};
 
 use super::support::Bench;
 
@@ -22,7 +22,7 @@ fn answer(live: &Live) -> f32 {
 fn a_new_library_is_swapped_in_and_the_old_instance_ends_with_its_last_call() {
     let bench = Bench::new();
     // At home: what is built anew is loaded anew, without a pin each time.
-    let host = bench.host(AllowList { dev: true, allow: Vec::new() });
+    let host = bench.at_home("odd");
     let folder = bench.odd(&["-DANSWER=1"]);
     let plugin = host.load(&folder).unwrap();
     let live = plugin.open("test.odd", "{}").unwrap();
@@ -46,7 +46,7 @@ fn a_new_library_is_swapped_in_and_the_old_instance_ends_with_its_last_call() {
 #[test]
 fn a_bad_one_changes_nothing_and_the_number_is_capped() {
     let bench = Bench::new();
-    let host = bench.host(AllowList { dev: true, allow: Vec::new() });
+    let host = bench.at_home("odd");
     let folder = bench.odd(&["-DANSWER=1"]);
     let plugin = host.load(&folder).unwrap();
     let live = plugin.open("test.odd", "{}").unwrap();
@@ -75,7 +75,7 @@ fn a_bad_one_changes_nothing_and_the_number_is_capped() {
 #[test]
 fn calls_go_on_while_instances_are_swapped() {
     let bench = Bench::new();
-    let host = bench.host(AllowList { dev: true, allow: Vec::new() });
+    let host = bench.at_home("odd");
     let folder = bench.odd(&["-DANSWER=1"]);
     let live = host.load(&folder).unwrap().open("test.odd", "{}").unwrap();
     let first = fs::read(super::support::library(&folder, "odd")).unwrap();

@@ -34,6 +34,9 @@ impl Services for Ears {
     fn now_ns(&self) -> u64 {
         1
     }
+    fn of(&self, _plugin: &str) -> Box<dyn Services> {
+        Box::new(Self(Arc::clone(&self.0)))
+    }
 }
 
 /// A folder with a plugin, and one for the host's copies.
@@ -96,7 +99,13 @@ impl Bench {
 
     pub fn host(&self, allow: AllowList) -> PluginHost {
         let settings = HostSettings { allow, store: self.temp.path().join("store"), generations_max: 3 };
-        PluginHost::new(settings, Box::new(Ears(Arc::clone(&self.heard)))).unwrap()
+        PluginHost::new(settings, Box::new(Ears(Arc::clone(&self.heard))))
+    }
+
+    /// A host as its author has it at home: whatever is built anew is allowed, in this process.
+    pub fn at_home(&self, name: &str) -> PluginHost {
+        let allow = vec![Pin { isolation: Isolation::Inproc, ..Pin::of(name, "") }];
+        self.host(AllowList { dev: true, allow })
     }
 
     /// A host that allows the libraries of these folders, in this process.
@@ -107,9 +116,7 @@ impl Bench {
 }
 
 pub fn pin(library: &Path, name: &str) -> Pin {
-    let name = name.to_owned();
-    let sha256 = sha256(&fs::read(library).unwrap_or_default());
-    Pin { name, sha256, isolation: Isolation::Inproc, ..Pin::default() }
+    Pin { isolation: Isolation::Inproc, ..Pin::of(name, &sha256(&fs::read(library).unwrap_or_default())) }
 }
 
 pub fn floats(shape: &[i64], data: &[f32]) -> Tensor {

@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use candor_domain::{Cancel, Clock, Error, ErrorCode, Result, Session, Tensor, Tick};
+use candor_domain::{Cancel, Clock, Error, ErrorCode, Result, Run, Session, Tensor, Tick};
 
 use super::{
     BatchNote, Reason,
@@ -98,6 +98,9 @@ pub(crate) trait Job: Send {
     /// What it brings to a run, once it has been read.
     fn part(&self) -> Option<Part<'_>>;
 
+    /// When nobody waits for it any more.
+    fn deadline(&self) -> Tick;
+
     /// Its part in a joined run begins; false when nobody waits for it any more.
     fn begin(&mut self, joint: &Arc<Joint>, now: Tick) -> bool;
 
@@ -107,8 +110,9 @@ pub(crate) trait Job: Send {
     /// Reads if need be, runs, answers.
     fn run_alone(self: Box<Self>, reason: Reason) -> Ended;
 
-    /// Its own outputs of a joined run: answers. Says how long reading and answering took.
-    fn answer(self: Box<Self>, outputs: Vec<Tensor>, run_nanos: u64, note: BatchNote) -> [u64; 2];
+    /// Its own outputs of a joined run, with what that and each part of the version took: answers. Says how long
+    /// reading and answering took.
+    fn answer(self: Box<Self>, outputs: Vec<Tensor>, took: (u64, &[u64]), note: BatchNote) -> [u64; 2];
 
     /// Ends without a run.
     fn give_up(self: Box<Self>, error: Error);
@@ -135,16 +139,21 @@ pub(crate) fn run(first: Box<dyn Job>, rest: Vec<Box<dyn Job>>, reason: Reason, 
             only.run_alone(reason)
         });
     }
-    let outputs = run_joined(&members, &joint);
+    // As long as one of them waits.
+    let deadline = members.iter().map(|job| job.deadline()).max();
+    let mut joined = Run::new(clock, Some(&joint.cancel), deadline);
+    let outputs = run_joined(&members, &mut joined);
     let run_nanos = clock.now().nanos_since(now);
+    let laps = joined.laps;
+    members.iter().take(1).for_each(|job| job.version().parts.count(&laps, outputs.is_err()));
     match outputs {
-        Ok((outputs, rows)) => answer_all(members, outputs, (rows, run_nanos), reason),
+        Ok((outputs, rows)) => answer_all(members, outputs, (rows, run_nanos, &laps), reason),
         Err(_) => one_by_one(members, &joint),
     }
 }
 
 /// Runs what all bring, and gives each its own; and how many rows that were.
-fn run_joined(members: &[Box<dyn Job>], joint: &Joint) -> Result<(Vec<Vec<Tensor>>, u64)> {
+fn run_joined(members: &[Box<dyn Job>], run: &mut Run<'_>) -> Result<(Vec<Vec<Tensor>>, u64)> {
     let lost = || Error::new(ErrorCode::Internal, "a request was taken apart twice");
     let parts: Vec<Part<'_>> = members.iter().map(|job| job.part()).collect::<Option<_>>().ok_or_else(lost)?;
     let first = parts.first().ok_or_else(lost)?;
@@ -154,16 +163,16 @@ fn run_joined(members: &[Box<dyn Job>], joint: &Joint) -> Result<(Vec<Vec<Tensor
         let column: Vec<&Tensor> = parts.iter().filter_map(|part| part.inputs.get(place)).collect();
         if column.len() == parts.len() { concat(&column) } else { Err(lost()) }
     };
-    let inputs: Vec<Tensor> = (0..first.inputs.len()).map(column).collect::<Result<_>>()?;
+    let mut inputs: Vec<Tensor> = (0..first.inputs.len()).map(column).collect::<Result<_>>()?;
     let session = members.first().ok_or_else(lost)?.session();
-    let outputs = caught(|| session.run(&inputs, first.wanted, Some(&joint.cancel)))?;
+    let outputs = caught(|| session.run_as(&mut inputs, first.wanted, run))?;
     Ok((split(&outputs, &rows)?, rows.iter().sum()))
 }
 
 fn answer_all(
     members: Vec<Box<dyn Job>>,
     outputs: Vec<Vec<Tensor>>,
-    (rows, run_nanos): (u64, u64),
+    (rows, run_nanos, laps): (u64, u64, &[u64]),
     reason: Reason,
 ) -> Ended {
     let Some(facts) = members.first().map(|job| Arc::clone(job.version().facts())) else { return Ended::default() };
@@ -173,7 +182,7 @@ fn answer_all(
     facts.count_run(rows, [0, run_nanos, 0]);
     let (mut decode, mut encode) = (0, 0);
     for (job, own) in members.into_iter().zip(outputs) {
-        let [read, wrote] = job.answer(own, run_nanos, note);
+        let [read, wrote] = job.answer(own, (run_nanos, laps), note);
         (decode, encode) = (decode + read, encode + wrote);
     }
     facts.add_to_run(rows, [decode, 0, encode]);

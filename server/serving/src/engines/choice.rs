@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 /// Which engines may run a version.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase", expecting = "\"auto\", \"ort\", \"native\" or \"tract\"")]
+#[serde(rename_all = "lowercase", expecting = "\"auto\", \"ort\", \"native\", \"tract\" or \"plugin\"")]
 pub enum EngineChoice {
     /// All, in their order.
     #[default]
@@ -17,10 +17,14 @@ pub enum EngineChoice {
     Native,
     /// The pair that needs no library: Candor's own and tract.
     Tract,
+    /// A component of a plugin, which `[plugin]` of a model's `model.toml` names. Never the server's choice.
+    Plugin,
+    /// Other models and a component that combines them, which `[ensemble]` names. Never the server's choice.
+    Ensemble,
 }
 
 impl EngineChoice {
-    /// Every word and what it means.
+    /// Every word that a server may be told, and what it means.
     pub const WORDS: [(&str, Self); 4] =
         [("auto", Self::Auto), ("ort", Self::Ort), ("native", Self::Native), ("tract", Self::Tract)];
 
@@ -32,6 +36,7 @@ impl EngineChoice {
             Self::Ort => name == "ort",
             Self::Native => name == "native",
             Self::Tract => name == "native" || name == "tract",
+            Self::Plugin | Self::Ensemble => false,
         }
     }
 
@@ -43,6 +48,8 @@ impl EngineChoice {
             Self::Ort => "ort",
             Self::Native => "native",
             Self::Tract => "tract",
+            Self::Plugin => "plugin",
+            Self::Ensemble => "ensemble",
         }
     }
 }

@@ -16,12 +16,18 @@ mod copies;
 mod panics;
 mod record;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
 
-use candor_domain::{Engine, EngineInfo, Error, ErrorCode, LoadedModel, ModelSource, Result};
+use candor_domain::{Components, Engine, EngineInfo, Error, ErrorCode, LoadedModel, ModelSource, Result};
 use serde::{Deserialize, Serialize};
 
+use crate::stages::ensemble::Source;
+
 pub use choice::EngineChoice;
+pub(crate) use copies::Looked;
 pub(crate) use panics::caught;
 pub use panics::keep_panics_off_the_terminal;
 pub use record::{EngineRecord, Remembered};
@@ -81,6 +87,9 @@ enum Place {
 #[derive(Default)]
 pub struct Engines {
     places: Vec<Place>,
+    components: Option<Arc<dyn Components>>,
+    /// Where members of ensembles come from; known once there is a registry.
+    members: OnceLock<Arc<dyn Source>>,
 }
 
 /// A file that an engine took.
@@ -113,6 +122,29 @@ impl Engines {
     pub fn without(mut self, name: &'static str, why: Error) -> Self {
         self.places.push(Place::Absent(AbsentEngine { name, why }));
         self
+    }
+
+    /// The same with components, for models that are made of some beside an engine, or in its place.
+    #[must_use]
+    pub fn with_components(mut self, components: Arc<dyn Components>) -> Self {
+        self.components = Some(components);
+        self
+    }
+
+    /// From now on models may be made of others.
+    pub(crate) fn set_members(&self, members: Arc<dyn Source>) {
+        let _ = self.members.set(members);
+    }
+
+    /// Where members of ensembles come from; nowhere without a registry.
+    pub(crate) fn members(&self) -> Option<&Arc<dyn Source>> {
+        self.members.get()
+    }
+
+    /// Who opens components; nobody on a server that hosts no plugins.
+    #[must_use]
+    pub fn components(&self) -> Option<&Arc<dyn Components>> {
+        self.components.as_ref()
     }
 
     /// Those that are there.

@@ -25,6 +25,7 @@ pub fn properties(version: &ReadyVersion) -> BTreeMap<String, String> {
         ("version", Some(version.version.to_string())),
         ("engine", Some(EngineId::from(&version.engine).to_string())),
         ("engine_passed_over", Some(joined(&version.passed_over)).filter(|passed| !passed.is_empty())),
+        ("stages", Some(version.parts.line()).filter(|line| !line.is_empty())),
         ("engine_was", version.engine_was.as_ref().map(ToString::to_string)),
         ("cross_check", Some(version.cross_check().report().to_string())),
         ("batch_invariant", Some(version.lane().plan().invariance.to_string())),

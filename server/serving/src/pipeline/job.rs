@@ -93,6 +93,10 @@ impl<C: Codec> Job for Pooled<C> {
         self.work.request.as_ref().map(|request| Part { inputs: &request.inputs, wanted: &request.outputs })
     }
 
+    fn deadline(&self) -> Tick {
+        self.work.too_late()
+    }
+
     fn begin(&mut self, joint: &Arc<Joint>, now: Tick) -> bool {
         self.work.leave_queue();
         let Some(progress) = &self.work.progress else { return false };
@@ -121,8 +125,14 @@ impl<C: Codec> Job for Pooled<C> {
         Ended { ran, joint_failed: false }
     }
 
-    fn answer(mut self: Box<Self>, outputs: Vec<Tensor>, run_nanos: u64, note: BatchNote) -> [u64; 2] {
+    fn answer(
+        mut self: Box<Self>,
+        outputs: Vec<Tensor>,
+        (run_nanos, laps): (u64, &[u64]),
+        note: BatchNote,
+    ) -> [u64; 2] {
         let work = &mut self.work;
+        work.laps = laps.to_vec();
         work.batch = Some(note);
         work.run_nanos = run_nanos;
         if let Some(progress) = &work.progress {

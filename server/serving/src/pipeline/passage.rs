@@ -13,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use candor_domain::{Cancel, Clock, Ending, Error, ErrorCode, Permit, Result, Tick, Version};
+use candor_domain::{Cancel, Clock, Ending, Error, ErrorCode, Outcome, Permit, Result, Tick, Version};
 
 use super::{Call, remember};
 use crate::{
@@ -59,7 +59,7 @@ impl Passage {
 }
 
 /// What the end of a call says of the version.
-pub(super) fn ending(error: Option<&Error>) -> Ending {
+pub(crate) fn ending(error: Option<&Error>) -> Ending {
     match error.map(Error::code) {
         None => Ending::Succeeded,
         Some(ErrorCode::EngineFailed | ErrorCode::Internal | ErrorCode::InvalidModel) => Ending::Failed,
@@ -81,6 +81,27 @@ pub(super) fn ending(error: Option<&Error>) -> Ending {
             | ErrorCode::DeadlineExceeded
             | ErrorCode::Cancelled,
         ) => Ending::Unknown,
+    }
+}
+
+/// What the end of a request is counted as.
+pub(crate) fn outcome(error: &Error) -> Outcome {
+    match error.code() {
+        ErrorCode::InvalidInput
+        | ErrorCode::TooLarge
+        | ErrorCode::UnsupportedMediaType
+        | ErrorCode::BodyTimeout
+        | ErrorCode::NotFound
+        | ErrorCode::MethodNotAllowed
+        | ErrorCode::NotAcceptable
+        | ErrorCode::Unsupported
+        | ErrorCode::Unauthenticated
+        | ErrorCode::Forbidden => Outcome::Invalid,
+        ErrorCode::QuotaExceeded | ErrorCode::Overloaded | ErrorCode::NotReady | ErrorCode::BreakerOpen => {
+            Outcome::Rejected
+        }
+        ErrorCode::DeadlineExceeded | ErrorCode::Cancelled => Outcome::Cancelled,
+        ErrorCode::InvalidModel | ErrorCode::EngineFailed | ErrorCode::Internal => Outcome::Failed,
     }
 }
 

@@ -192,14 +192,14 @@ impl Core {
         let what = || format!("model '{}' version {}", version.model, version.version);
         let not_ready = |error: Error| error.with_code(ErrorCode::NotReady);
         let mut opened = self.open_same(model, found, version).map_err(not_ready)?;
-        if opened.sha256 != version.sha256 {
+        if opened.files_sha256 != version.files_sha256 {
             let error =
                 Error::new(ErrorCode::NotReady, format!("the file of {} is another than when it was loaded", what()));
             return Err(error.hint(format!("load it anew: POST /v2/repository/models/{}/load", version.model)));
         }
         opened.read(model, found).map_err(not_ready)?;
         let engine = EngineId::from(&opened.engine);
-        let need = self.need(&opened.sha256, opened.file_bytes, Some(&engine), model);
+        let need = self.need(&opened.files_sha256, opened.file_bytes, Some(&engine), model);
         Ok((self.body(model, found, Arc::from(opened.into_session())), need))
     }
 
@@ -218,14 +218,14 @@ impl Core {
     }
 }
 
-impl Registry {
+impl Core {
     /// Waits for the session of a lease that found none; at most so long, and never longer than the configuration says.
-    pub(crate) async fn seat(&self, lease: &mut Lease, wait_max: Duration) -> Result<Came> {
-        let (Some(keeper), Seat::Moving(moving)) = (&self.core.keeper, &lease.seat) else { return Ok(Came::Seated) };
-        let began = self.core.clock.now();
+    pub(super) async fn seat(&self, lease: &mut Lease, wait_max: Duration) -> Result<Came> {
+        let (Some(keeper), Seat::Moving(moving)) = (&self.keeper, &lease.seat) else { return Ok(Came::Seated) };
+        let began = self.clock.now();
         let wait_max = wait_max.min(keeper.settings().load_wait_max);
         let told = tokio::time::timeout(wait_max, keeper.want(&moving.place)).await;
-        keeper.waited(self.core.clock.now().nanos_since(began));
+        keeper.waited(self.clock.now().nanos_since(began));
         match told {
             Ok(Ok(Ended::Seated(seated))) => {
                 lease.seated = Some(seated);
@@ -238,6 +238,13 @@ impl Registry {
                 .expected(format!("its session within {} ms", wait_max.as_millis()))
                 .retry_after_s(1)),
         }
+    }
+}
+
+impl Registry {
+    /// See [`Core::seat`].
+    pub(crate) async fn seat(&self, lease: &mut Lease, wait_max: Duration) -> Result<Came> {
+        self.core.seat(lease, wait_max).await
     }
 
     /// Who is in memory, where that is bounded.

@@ -29,8 +29,9 @@ use crate::{
     features::{Answers, FeatureSet, RowCount},
     overload::Places,
     repository::{Fitted, FoundModel, FoundVersion, Golden, GoldenCase, Manifest, Origin, Repository, Reshaped},
-    residency::{Body, ledger::Need},
+    residency::{Absent, Body, ledger::Need},
     scheduler::Lane,
+    stages::{self, Digest, Folder, Inner, Opener, Part, Parts, Stage, Staged},
 };
 
 /// Runs that measure the cost of a row; stops early when they are slow.
@@ -44,7 +45,7 @@ pub struct Opened {
     pub signature: Signature,
     /// What its file says: producer, description, custom metadata.
     pub properties: BTreeMap<String, String>,
-    /// sha256 of its file, in hex.
+    /// sha256 of its file, or of all that it is made of, in hex.
     pub sha256: String,
     /// Size of its file.
     pub file_bytes: u64,
@@ -54,8 +55,16 @@ pub struct Opened {
     pub passed_over: Vec<PassedOver>,
     /// Whether it was made of an engine's copy and not of the file.
     pub(super) is_copy: bool,
+    /// What it is made of, if that is more than a graph; known once it has been read.
+    pub parts: Parts,
+    /// The same as `sha256` without the libraries of plugins, which may be loaded anew.
+    pub files_sha256: String,
     cost_depends_on_values: bool,
-    session: Reshaped,
+    session: Box<dyn Session>,
+    stages: Vec<Stage>,
+    models: Option<Arc<dyn stages::ensemble::Source>>,
+    /// What stands between the stages, for a version that is more than a graph.
+    inner: Vec<Part>,
 }
 
 /// What a version is to people and callers, by its graph and by all that its folder says of it.
@@ -76,18 +85,8 @@ impl Opened {
     /// # Errors
     /// `InvalidModel` with the reason when it cannot be served.
     pub fn open(engines: &Engines, bytes: &[u8], model: &FoundModel, found: &FoundVersion) -> Result<Self> {
-        Self::open_hashed(engines, (bytes, sha256_of(bytes)), model, found)
-    }
-
-    /// As [`Self::open`], of bytes whose sha256 is known.
-    pub(super) fn open_hashed(
-        engines: &Engines,
-        (bytes, sha256): (&[u8], String),
-        model: &FoundModel,
-        found: &FoundVersion,
-    ) -> Result<Self> {
-        let source = ModelSource { bytes, folder: &found.graph_folder() };
-        Ok(Self::of(engines.load(source, model.manifest.engine)?, sha256, bytes.len() as u64, false))
+        let load = |source: ModelSource<'_>| engines.load(source, model.manifest.engine);
+        Self::with(engines, bytes, (model, found), load)
     }
 
     /// As [`Self::open`], by another engine than the one called `first`.
@@ -98,26 +97,74 @@ impl Opened {
         found: &FoundVersion,
         first: &str,
     ) -> Result<Self> {
-        let source = ModelSource { bytes, folder: &found.graph_folder() };
-        let chosen = engines.load_second(source, model.manifest.engine, first)?;
-        Ok(Self::of(chosen, sha256_of(bytes), bytes.len() as u64, false))
+        let load = |source: ModelSource<'_>| engines.load_second(source, model.manifest.engine, first);
+        Self::with(engines, bytes, (model, found), load)
     }
 
-    /// Of a session of a file with this digest and size, or of a copy of it.
-    pub(super) fn of(chosen: Chosen, sha256: String, file_bytes: u64, is_copy: bool) -> Self {
+    /// Opens the graph or what stands in its place, and the stages around it.
+    fn with(
+        engines: &Engines,
+        bytes: &[u8],
+        (model, found): (&FoundModel, &FoundVersion),
+        load: impl FnOnce(ModelSource<'_>) -> Result<Chosen>,
+    ) -> Result<Self> {
+        let manifest = &model.manifest;
+        let opener = Opener::new(engines, Folder::new(&found.folder, found.model_folder(&model.name)));
+        let mut digest = Digest::default();
+        let (chosen, inner) = match (&manifest.plugin, &manifest.ensemble) {
+            (Some(plugin), _) => {
+                let (chosen, part) = stages::open_plugin(&opener, plugin, &mut digest)?;
+                (chosen, vec![part])
+            }
+            (None, Some(ensemble)) => stages::ensemble::open_ensemble(&model.name, &opener, ensemble, &mut digest)?,
+            (None, None) => {
+                let chosen = load(ModelSource { bytes, folder: &found.graph_folder() })?;
+                let part = Part::engine(&chosen.loaded.signature);
+                (chosen, if manifest.stages.is_empty() { Vec::new() } else { vec![part] })
+            }
+        };
         let Chosen { loaded, engine, passed_over } = chosen;
         let LoadedModel { session, signature, properties, cost_depends_on_values } = loaded;
-        let session = Reshaped::new(session);
+        let stages = stages::open_stages(&opener, &manifest.stages, &signature, &mut digest)?;
+        let (sha256, files_sha256) = digest.of(&sha256_of(bytes));
+        Ok(Self {
+            signature,
+            properties,
+            sha256,
+            file_bytes: bytes.len() as u64,
+            engine,
+            passed_over,
+            parts: Parts::default(),
+            files_sha256,
+            is_copy: false,
+            // A component that does not promise to be quick runs where nobody else waits.
+            cost_depends_on_values: cost_depends_on_values || stages.iter().any(|stage| !stage.made.inline),
+            session,
+            stages,
+            models: opener.models().cloned(),
+            inner,
+        })
+    }
+
+    /// Of a session of an engine's copy of a file with this digest and size, where a version is its graph alone.
+    pub(super) fn of_copy(chosen: Chosen, sha256: String, file_bytes: u64) -> Self {
+        let Chosen { loaded, engine, passed_over } = chosen;
+        let LoadedModel { session, signature, properties, cost_depends_on_values } = loaded;
         Self {
             signature,
             properties,
+            files_sha256: sha256.clone(),
             sha256,
             file_bytes,
             engine,
             passed_over,
-            is_copy,
+            is_copy: true,
+            parts: Parts::default(),
             cost_depends_on_values,
             session,
+            stages: Vec::new(),
+            models: None,
+            inner: Vec::new(),
         }
     }
 
@@ -128,6 +175,9 @@ impl Opened {
     /// `InvalidModel` that names what contradicts the graph; then nothing has changed.
     pub fn read(&mut self, model: &FoundModel, found: &FoundVersion) -> Result<Meaning> {
         let Fitted { signature, manifest, properties, reshapes, origin } = model.fit(found, self.signature.clone())?;
+        let graph = signature.clone();
+        let chain = if self.inner.is_empty() { None } else { Some(stages::chain(&self.stages, &graph)?) };
+        let signature = chain.as_ref().map_or(signature, |chain| chain.signature.clone());
         let features = FeatureSet::new(&signature, &manifest);
         let mut faults = manifest.faults(&signature);
         // Where the count of features is wrong, a complaint about them says the same again.
@@ -143,7 +193,16 @@ impl Opened {
         let answers = Answers::new(&signature, &manifest, rows)?;
         self.signature = signature;
         self.properties.extend(properties);
-        self.session.reshape(reshapes);
+        let mut reshaped = Reshaped::new(std::mem::replace(&mut self.session, Box::new(Absent)));
+        reshaped.reshape(reshapes);
+        self.session = reshaped.into_session();
+        if let Some(chain) = chain {
+            let session = std::mem::replace(&mut self.session, Box::new(Absent));
+            let (parts, empty_tensors) = (std::mem::take(&mut self.inner), manifest.empty_tensors);
+            let inner = Inner { session, signature: graph, parts, empty_tensors, models: self.models.take() };
+            let (staged, parts) = Staged::new(chain, inner, std::mem::take(&mut self.stages));
+            (self.session, self.parts) = (Box::new(staged), parts);
+        }
         Ok(Meaning { manifest, origin, features, answers })
     }
 
@@ -152,7 +211,7 @@ impl Opened {
     /// # Errors
     /// `InvalidModel` that names the case, the output, the element, what was wanted and what came.
     pub fn verify(&self, manifest: &Manifest, golden: &Golden, case: &GoldenCase) -> Result<()> {
-        guarded(|| case.verify(&self.session, &self.signature, manifest.rules(), golden.tolerance))
+        guarded(|| case.verify(&*self.session, &self.signature, manifest.rules(), golden.tolerance))
     }
 
     /// Asks another engine the same, as is done after a load, and says how the two stand to each other.
@@ -175,7 +234,7 @@ impl Opened {
             model,
             found,
             engine: &EngineId::from(&self.engine),
-            session: &self.session,
+            session: &*self.session,
             signature: &self.signature,
             sha256: &self.sha256,
             stop: &|| false,
@@ -184,7 +243,7 @@ impl Opened {
     }
 
     pub(crate) fn into_session(self) -> Box<dyn Session> {
-        self.session.into_session()
+        self.session
     }
 
     /// Runs it a few times and measures what a row costs, in nanoseconds; `None` when nothing could be run.
@@ -203,7 +262,7 @@ impl Opened {
         golden: Option<&Golden>,
         clock: &dyn Clock,
     ) -> Result<Option<u64>> {
-        guarded(|| warm_up(&self.session, &self.signature, manifest.rules(), golden, (runs, clock)))
+        guarded(|| warm_up(&*self.session, &self.signature, manifest.rules(), golden, (runs, clock)))
     }
 
     /// Runs rows alone and together, unless nobody would put them together.
@@ -218,7 +277,7 @@ impl Opened {
             return Probe::none("batching is off for this model");
         }
         let subject = batching::Subject {
-            session: &self.session,
+            session: &*self.session,
             signature: &self.signature,
             features,
             golden,
@@ -251,9 +310,11 @@ impl Core {
         let cross_check = self.cross_check(model, found, &opened);
         let plan = Plan::new(&self.settings.batching, &manifest, &opened.signature, probe);
         let load_ms = self.clock.now().nanos_since(began) / 1_000_000;
-        let need = self.need(&opened.sha256, opened.file_bytes, Some(&EngineId::from(&opened.engine)), model);
+        let need = self.need(&opened.files_sha256, opened.file_bytes, Some(&EngineId::from(&opened.engine)), model);
         let engine_was = self.remember(model, found, &opened);
-        let body = self.body(model, found, Arc::from(opened.session.into_session()));
+        let body = self.body(model, found, Arc::from(opened.session));
+        let mut parts = opened.parts;
+        parts.count_in(&facts);
         let seat = room.settle(body, Need { load_ms, ..need });
         let ready = ReadyVersion {
             seat,
@@ -272,6 +333,8 @@ impl Core {
             signature: opened.signature,
             properties: opened.properties,
             sha256: opened.sha256,
+            files_sha256: opened.files_sha256,
+            parts,
             file_bytes: opened.file_bytes,
             cross_check,
             facts,

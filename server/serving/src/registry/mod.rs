@@ -16,6 +16,7 @@
 //! | `change` | load, unload, poll: what a model's versions become |
 //! | `cold` | room for a session before it is loaded; bringing back one that had to leave |
 //! | `first` | models that are loaded when they are first asked for |
+//! | `members` | versions for ensembles, and for components that call models |
 //! | `breakers` | the breakers of versions in memory, shown and closed by hand |
 //! | `book` | the state of every version ever seen, for the index and for messages |
 
@@ -26,6 +27,7 @@ mod cold;
 mod findings;
 mod first;
 mod load;
+mod members;
 mod open;
 mod prove;
 mod start;
@@ -68,6 +70,7 @@ use crate::{
 use book::{Book, OpenBook};
 use findings::Findings;
 use first::FirstLoads;
+use members::Members;
 use open::CopiesWanted;
 use version::Retired;
 
@@ -255,6 +258,7 @@ impl Registry {
             untrimmed: AtomicU64::new(0),
             started: AtomicBool::new(false),
         });
+        core.engines.set_members(Arc::new(Members::new(&core)));
         cold::start_threads(&core, leaving, departing, wanted, stop)?;
         open::start_thread(&core, wanted_copies)?;
         Ok(Self { core, loads, _checker: checker })
@@ -307,20 +311,7 @@ impl Registry {
     /// # Errors
     /// `NotFound` when there is no such model or version, `NotReady` when it is not in memory now.
     pub fn lease(&self, name: &str, version: Option<&str>) -> Result<Lease> {
-        loop {
-            let snapshot = self.core.snapshot.load();
-            let versions = snapshot.models.get(name);
-            let found = versions.and_then(|versions| match version {
-                None => versions.last_key_value().map(|(_, ready)| ready),
-                Some(wanted) => versions.iter().find(|(known, _)| known.as_str() == wanted).map(|(_, ready)| ready),
-            });
-            let Some(found) = found else { return Err(self.core.why_not(name, version)) };
-            // A version that began to drain since the snapshot was read has been replaced or removed in
-            // the snapshot before that, so looking again ends.
-            if let Some(lease) = Lease::take(found) {
-                return Ok(lease);
-            }
-        }
+        self.core.lease(name, version)
     }
 
     /// Ready versions of a model, lowest first.
@@ -432,6 +423,24 @@ impl Registry {
 }
 
 impl Core {
+    /// See [`Registry::lease`].
+    fn lease(&self, name: &str, version: Option<&str>) -> Result<Lease> {
+        loop {
+            let snapshot = self.snapshot.load();
+            let versions = snapshot.models.get(name);
+            let found = versions.and_then(|versions| match version {
+                None => versions.last_key_value().map(|(_, ready)| ready),
+                Some(wanted) => versions.iter().find(|(known, _)| known.as_str() == wanted).map(|(_, ready)| ready),
+            });
+            let Some(found) = found else { return Err(self.why_not(name, version)) };
+            // A version that began to drain since the snapshot was read has been replaced or removed in
+            // the snapshot before that, so looking again ends.
+            if let Some(lease) = Lease::take(found) {
+                return Ok(lease);
+            }
+        }
+    }
+
     fn book(&self) -> OpenBook<'_> {
         OpenBook::new(self.book.lock().unwrap_or_else(PoisonError::into_inner), &self.standing)
     }

@@ -10,7 +10,10 @@ use candor_domain::{ModelSource, Result};
 use crossbeam_channel::{Receiver, Sender};
 
 use super::{Core, Opened, ReadyVersion, cold::Room, load::sha256_of};
-use crate::repository::{FoundModel, FoundVersion};
+use crate::{
+    engines::Looked,
+    repository::{FoundModel, FoundVersion},
+};
 
 /// Copies that wait to be made; what comes on top is made after a later load.
 pub(super) const COPIES_QUEUED_MAX: usize = 1024;
@@ -28,33 +31,38 @@ impl Core {
     /// Opens a version, from whatever is quickest.
     pub(super) fn open(&self, model: &FoundModel, found: &FoundVersion) -> Result<(Opened, Room)> {
         let file_bytes = self.repository.model_bytes(found)?;
-        if let Some(looked) = self.engines.look(file_bytes, model.manifest.engine) {
+        if let Some(looked) = self.look(model, file_bytes) {
             let sha256 = self.repository.model_sha256(found)?;
             let room = self.room_for(model, &sha256, file_bytes, || ())?;
             let opened = match looked.load(&sha256) {
-                Some(chosen) => Opened::of(chosen, sha256, file_bytes, true),
+                Some(chosen) => Opened::of_copy(chosen, sha256, file_bytes),
                 None => Opened::open(&self.engines, &self.repository.read_model(found)?, model, found)?,
             };
             return Ok((opened, room));
         }
         let mut bytes = Some(self.repository.read_model(found)?);
-        let sha256 = bytes.as_deref().map(sha256_of).unwrap_or_default();
+        let sha256 = bytes.as_deref().filter(|_| !self.weights.is_empty()).map(sha256_of).unwrap_or_default();
         let room = self.room_for(model, &sha256, file_bytes, || bytes = None)?;
         let opened = match bytes {
-            Some(bytes) => Opened::open_hashed(&self.engines, (&bytes, sha256), model, found)?,
+            Some(bytes) => Opened::open(&self.engines, &bytes, model, found)?,
             None => Opened::open(&self.engines, &self.repository.read_model(found)?, model, found)?,
         };
         Ok((opened, room))
     }
 
+    /// Begins to look for a copy, where a version is its graph alone.
+    fn look(&self, model: &FoundModel, file_bytes: u64) -> Option<Looked<'_>> {
+        is_graph(model).then(|| self.engines.look(file_bytes, model.manifest.engine))?
+    }
+
     /// Opens a file that was opened before, if it is still the same.
     pub(super) fn open_same(&self, model: &FoundModel, found: &FoundVersion, version: &ReadyVersion) -> Result<Opened> {
-        if let Some(looked) = self.engines.look(version.file_bytes, model.manifest.engine) {
+        if let Some(looked) = self.look(model, version.file_bytes) {
             let sha256 = self.repository.model_sha256(found)?;
             if sha256 == version.sha256
                 && let Some(chosen) = looked.load(&sha256)
             {
-                return Ok(Opened::of(chosen, sha256, version.file_bytes, true));
+                return Ok(Opened::of_copy(chosen, sha256, version.file_bytes));
             }
         }
         Opened::open(&self.engines, &self.repository.read_model(found)?, model, found)
@@ -63,7 +71,7 @@ impl Core {
     /// Has a copy made of a file that was loaded well, if an engine wants one, when the first round of loads is over.
     pub(super) fn keep_later(&self, model: &FoundModel, found: &FoundVersion, version: &ReadyVersion) {
         let engine = version.engine.name;
-        if !self.engines.wants_copy(engine, &version.sha256, version.file_bytes) {
+        if !is_graph(model) || !self.engines.wants_copy(engine, &version.sha256, version.file_bytes) {
             return;
         }
         let wanted = Wanted {
@@ -111,6 +119,12 @@ impl Core {
             Err(error) => tracing::debug!(model = %model.name, version = %found.version, "{error}"),
         }
     }
+}
+
+/// Whether the versions of a model are graphs and nothing besides: the digest of such a one is that of its file.
+pub(super) fn is_graph(model: &FoundModel) -> bool {
+    let manifest = &model.manifest;
+    manifest.plugin.is_none() && manifest.ensemble.is_none() && manifest.stages.is_empty()
 }
 
 /// Starts the thread that has copies made; it ends when the registry does.

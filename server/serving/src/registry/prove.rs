@@ -38,7 +38,9 @@ impl Core {
     ) -> Result<Proof> {
         let rows_max = manifest.batch_rows_max.unwrap_or(u64::MAX).min(self.settings.batching.rows_max);
         let is_probed = manifest.batching.enabled != Some(false);
-        let subject = self.findings.settings().map(|settings| Subject {
+        // What else a version is made of may change without its file.
+        let is_graph = manifest.plugin.is_none() && manifest.ensemble.is_none() && manifest.stages.is_empty();
+        let subject = self.findings.settings().filter(|_| is_graph).map(|settings| Subject {
             sha256: opened.sha256.clone(),
             golden_sha256: golden.map(|golden| golden.sha256.clone()).unwrap_or_default(),
             engine: EngineId::from(&opened.engine),

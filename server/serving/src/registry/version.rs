@@ -31,6 +31,7 @@ use crate::{
     repository::{Fingerprint, FoundModel, Manifest, Origin},
     residency::{ABSENT, Departure, Seated, Visited},
     scheduler::Lane,
+    stages::Parts,
 };
 
 use super::cold::Moving;
@@ -59,7 +60,9 @@ pub struct ReadyVersion {
     pub passed_over: Vec<PassedOver>,
     /// Another engine, or version of it, that ran the same file before.
     pub engine_was: Option<EngineId>,
-    /// sha256 of its file, in hex.
+    /// What it is made of, if that is more than a graph.
+    pub parts: Parts,
+    /// sha256 of its file, or of all that it is made of, in hex.
     pub sha256: String,
     /// Size of its file.
     pub file_bytes: u64,
@@ -69,6 +72,7 @@ pub struct ReadyVersion {
     pub load_ms: u64,
     /// Whether a run's time can be told from the number of its rows.
     pub cost_is_per_row: bool,
+    pub(super) files_sha256: String,
     pub(super) seat: Seat,
     pub(super) cross_check: Arc<CrossCheck>,
     pub(super) facts: Arc<Facts>,
@@ -264,6 +268,11 @@ impl Lease {
                 self.seated.is_some()
             }
         }
+    }
+
+    /// Lets go of the session, which may leave memory while the version stays ready.
+    pub(crate) fn stand(&mut self) {
+        self.seated = None;
     }
 
     /// The session that this lease sits on, as requests meet it.

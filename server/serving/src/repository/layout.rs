@@ -119,7 +119,7 @@ pub(super) fn is_graph(name: &str) -> bool {
 }
 
 /// Whether a name that a configuration gives can be no way out of its folder.
-pub(super) fn is_plain(name: &str) -> bool {
+pub(crate) fn is_plain(name: &str) -> bool {
     let odd = |next: char| matches!(next, '/' | '\\' | ':') || next.is_control();
     !name.is_empty() && !name.starts_with('.') && !name.contains(odd)
 }

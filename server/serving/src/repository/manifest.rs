@@ -8,7 +8,12 @@ use std::{collections::BTreeSet, fmt};
 use candor_domain::{Dim, Error, RequestRules, Result, Signature, TensorSpec, Version};
 use serde::{Deserialize, Deserializer, de};
 
-use super::{batching::BatchingNotes, breaker::BreakerNotes, overload::OverloadNotes};
+use super::{
+    batching::BatchingNotes,
+    breaker::BreakerNotes,
+    overload::OverloadNotes,
+    parts::{EnsembleNotes, PluginNotes, StageNotes},
+};
 use crate::engines::EngineChoice;
 
 /// The contents of `model.toml`.
@@ -45,6 +50,13 @@ pub struct Manifest {
     /// Whether it may leave memory, and what it takes there.
     #[serde(default)]
     pub residency: ResidencyNotes,
+    /// What runs before and after the engine, in this order.
+    #[serde(default, rename = "stage")]
+    pub stages: Vec<StageNotes>,
+    /// The component that is the engine, if one is.
+    pub plugin: Option<PluginNotes>,
+    /// The models that it is made of, if it is made of models.
+    pub ensemble: Option<EnsembleNotes>,
     /// Notes on inputs, by name.
     #[serde(default)]
     pub inputs: Vec<TensorNotes>,
@@ -227,7 +239,17 @@ impl Manifest {
     /// # Errors
     /// `InvalidModel` with line and key.
     pub fn parse(text: &str) -> Result<Self> {
-        toml::from_str(text).map_err(|error| Error::model(error.to_string().trim_end().replace('\n', "\n  ")))
+        let mut manifest: Self =
+            toml::from_str(text).map_err(|error| Error::model(error.to_string().trim_end().replace('\n', "\n  ")))?;
+        let made_of = (manifest.plugin.as_ref(), manifest.ensemble.as_ref());
+        manifest.engine = super::parts::settle(manifest.engine, made_of, &manifest.stages)?;
+        Ok(manifest)
+    }
+
+    /// Whether its versions need no graph: a component or other models stand in its place.
+    #[must_use]
+    pub fn is_graphless(&self) -> bool {
+        self.plugin.is_some() || self.ensemble.is_some()
     }
 
     /// Compares the manifest with the graph.

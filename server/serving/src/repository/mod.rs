@@ -10,6 +10,7 @@
 //! |---|---|
 //! | `manifest` | `model.toml` |
 //! | `batching`, `breaker`, `overload` | `[batching]`, `[breaker]` and `[overload]` of `model.toml` |
+//! | `parts` | `[[stage]]`, `[plugin]` and `[ensemble]` of `model.toml` |
 //! | `golden` | `golden.json` |
 //! | `triton`, `pbtxt` | `config.pbtxt`, and the language that it is written in |
 //! | `mlflow` | `MLmodel` |
@@ -30,6 +31,7 @@ mod look;
 mod manifest;
 mod mlflow;
 mod overload;
+pub(crate) mod parts;
 mod pbtxt;
 mod triton;
 
@@ -49,8 +51,10 @@ pub use look::Look;
 pub use manifest::{Feature, Filler, Manifest, ResidencyNotes, Role, TensorNotes, VersionPolicy};
 pub use mlflow::MlModel;
 pub use overload::OverloadNotes;
+pub use parts::{At, EnsembleNotes, MemberNotes, PluginNotes, StageNotes};
 pub use triton::{Reshaped, Reshapes, TritonConfig};
 
+pub(crate) use layout::is_plain;
 use layout::{Kind, is_graph, kind_of, list, read_text};
 
 /// Name of the file that holds the graph.
@@ -130,9 +134,25 @@ impl FoundVersion {
         self.mlflow.is_some()
     }
 
+    /// Whether it has a graph: not if its model is made of a component or of other models.
+    #[must_use]
+    pub fn has_graph(&self) -> bool {
+        !self.file.as_os_str().is_empty()
+    }
+
+    /// The folder of its model, if that is another one.
+    pub(crate) fn model_folder(&self, model: &ModelName) -> Option<&Path> {
+        let above = self.folder.parent()?;
+        let is = |folder: &Path, name: &str| folder.file_name().is_some_and(|last| *last == *name);
+        (is(&self.folder, self.version.as_str()) && is(above, model.as_str())).then_some(above)
+    }
+
     /// The folder that the graph may refer to.
     #[must_use]
     pub fn graph_folder(&self) -> PathBuf {
+        if !self.has_graph() {
+            return self.folder.clone();
+        }
         self.folder.join(&self.file).parent().map_or_else(|| self.folder.clone(), Path::to_path_buf)
     }
 }
@@ -267,7 +287,10 @@ impl Repository {
         let mut described_by = Vec::new();
         let mut manifest = match read_text(&folder.join(MANIFEST_FILE))? {
             Some(text) => Manifest::parse(&text)
-                .map_err(|error| error.at(format!("{name}/{MANIFEST_FILE}")))
+                .map_err(|error| {
+                    let key = error.place().map_or_else(String::new, |key| format!(" {key}"));
+                    error.at(format!("{name}/{MANIFEST_FILE}{key}"))
+                })
                 .inspect(|_| described_by.push(MANIFEST_FILE))?,
             None => Manifest::default(),
         };
@@ -282,7 +305,15 @@ impl Repository {
             }
             None => None,
         };
-        let wanted = triton.as_ref().and_then(|triton| triton.default_model_filename.as_deref());
+        if manifest.is_graphless() || !manifest.stages.is_empty() {
+            // Its components may read files that all versions share.
+            shared.add_files_of(&folder)?;
+        }
+        let wanted = match triton.as_ref().and_then(|triton| triton.default_model_filename.as_deref()) {
+            Some(_) | None if manifest.is_graphless() => Graph::None,
+            Some(name) => Graph::Called(name),
+            None => Graph::Any,
+        };
         let Versions { versions, ignored, is_explained } = find_versions(name, &folder, &shared, wanted)?;
         if versions.is_empty() {
             let why = if ignored.is_empty() { String::new() } else { format!(" ({})", ignored.join("; ")) };
@@ -293,11 +324,14 @@ impl Repository {
         Ok(FoundModel { name: name.clone(), manifest, versions, ignored, described_by, notes, triton })
     }
 
-    /// Reads the graph's bytes.
+    /// Reads the graph's bytes; none where there is no graph.
     ///
     /// # Errors
     /// `InvalidModel` when the file is too large, empty or unreadable.
     pub fn read_model(&self, found: &FoundVersion) -> Result<Vec<u8>> {
+        if !found.has_graph() {
+            return Ok(Vec::new());
+        }
         files::read_model(found, self.model_bytes_max)
     }
 
@@ -306,6 +340,9 @@ impl Repository {
     /// # Errors
     /// As [`Self::read_model`].
     pub fn model_bytes(&self, found: &FoundVersion) -> Result<u64> {
+        if !found.has_graph() {
+            return Ok(0);
+        }
         files::open_model(found, self.model_bytes_max).map(|(_, bytes)| bytes)
     }
 
@@ -350,9 +387,19 @@ impl Versions {
     }
 }
 
-/// The versions of a model. `shared` are the files that all of them depend on, `wanted` is what the graph's file
-/// is called.
-fn find_versions(name: &ModelName, folder: &Path, shared: &Fingerprint, wanted: Option<&str>) -> Result<Versions> {
+/// What the file of a version's graph is called.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Graph<'a> {
+    /// `model.onnx`, or as it likes if it is the only one.
+    Any,
+    /// Like this.
+    Called(&'a str),
+    /// There is none.
+    None,
+}
+
+/// The versions of a model. `shared` are the files that all of them depend on.
+fn find_versions(name: &ModelName, folder: &Path, shared: &Fingerprint, wanted: Graph<'_>) -> Result<Versions> {
     let entries = list(folder)?;
     let mut found = Versions::default();
     // The folder of an MLflow model has folders of its own.
@@ -370,7 +417,9 @@ fn find_versions(name: &ModelName, folder: &Path, shared: &Fingerprint, wanted: 
             (Kind::Folder | Kind::File | Kind::Link, _) => {}
         }
     }
-    let is_flat = |(raw, _): &(String, Kind)| is_graph(raw) || raw == MLMODEL_FILE || Some(&**raw) == wanted;
+    let is_flat = |(raw, _): &(String, Kind)| {
+        wanted == Graph::None || is_graph(raw) || raw == MLMODEL_FILE || Graph::Called(raw) == wanted
+    };
     if found.versions.is_empty() && entries.iter().any(is_flat) {
         found.versions.push(find_version(folder, "", shared, Version::first(), wanted)?);
     } else if found.versions.is_empty()
@@ -388,7 +437,7 @@ fn find_version(
     raw: &str,
     shared: &Fingerprint,
     version: Version,
-    wanted: Option<&str>,
+    wanted: Graph<'_>,
 ) -> Result<FoundVersion> {
     let mut fingerprint = shared.clone();
     fingerprint.add_files_of(folder)?;
@@ -400,7 +449,15 @@ fn find_version(
         }
         _ => error,
     })?;
-    let wanted = mlflow.as_ref().map(|mlflow| &*mlflow.data).or(wanted);
+    let wanted = match (wanted, &mlflow) {
+        (Graph::None, _) => {
+            let (folder, file) = (folder.to_path_buf(), PathBuf::new());
+            return Ok(FoundVersion { version, folder, file, fingerprint, mlflow: None });
+        }
+        (Graph::Any | Graph::Called(_), Some(mlflow)) => Some(&*mlflow.data),
+        (Graph::Called(name), None) => Some(name),
+        (Graph::Any, None) => None,
+    };
     let shown = if raw.is_empty() { folder.file_name().unwrap_or_default().to_string_lossy() } else { raw.into() };
     let file = layout::graph_in(folder, &shown, wanted)?;
     if let Some(inner) = file.parent().filter(|inner| !inner.as_os_str().is_empty()) {

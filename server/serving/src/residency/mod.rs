@@ -24,7 +24,7 @@ pub use keeper::{ResidencySettings, ResidencyView};
 pub use seat::Seated;
 
 pub(crate) use keeper::{Ended, Keeper};
-pub(crate) use seat::{ABSENT, Body, Departure, Place, Visited};
+pub(crate) use seat::{ABSENT, Absent, Body, Departure, Place, Visited};
 
 #[cfg(test)]
 mod tests;

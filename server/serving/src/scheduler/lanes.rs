@@ -22,6 +22,8 @@ use crate::batching::{Form, Reason};
 pub struct SchedulerSettings {
     /// Threads that run inferences.
     pub threads: usize,
+    /// What each of them does first: it may step back behind the threads that read and write.
+    pub before_work: fn(),
     /// Requests of all versions that wait at most.
     pub queue_max: usize,
     /// How long a lane that has nothing to do still counts as awake.
@@ -32,7 +34,13 @@ pub struct SchedulerSettings {
 
 impl Default for SchedulerSettings {
     fn default() -> Self {
-        Self { threads: 1, queue_max: 1024, awake: Duration::from_secs(2), level_step: Duration::from_secs(1) }
+        Self {
+            threads: 1,
+            before_work: || (),
+            queue_max: 1024,
+            awake: Duration::from_secs(2),
+            level_step: Duration::from_secs(1),
+        }
     }
 }
 

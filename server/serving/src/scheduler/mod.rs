@@ -88,7 +88,7 @@ impl Scheduler {
     /// When the system gives no thread.
     pub fn start(name: &str, settings: SchedulerSettings, clock: Arc<dyn Clock>) -> io::Result<Self> {
         let settings = SchedulerSettings { threads: settings.threads.max(1), ..settings };
-        let count = settings.threads;
+        let (count, before_work) = (settings.threads, settings.before_work);
         let shared = Arc::new(Shared {
             lanes: Mutex::new(Lanes::new(settings)),
             changed: Condvar::new(),
@@ -98,7 +98,10 @@ impl Scheduler {
         });
         let spawn = |_| {
             let shared = Arc::clone(&shared);
-            Builder::new().name(name.to_owned()).spawn(move || shared.work())
+            Builder::new().name(name.to_owned()).spawn(move || {
+                before_work();
+                shared.work();
+            })
         };
         let threads = (0..count).map(spawn).collect::<io::Result<_>>()?;
         Ok(Self { shared, threads })

@@ -102,9 +102,10 @@ impl Checker<'_> {
             Ok(bytes) => bytes,
             Err(error) => return (vec![Check::from_error("file", &error)], None),
         };
-        let scan = Scan::of(&bytes, &Folder::new(found.graph_folder()), &Limits::default());
-        let scanned = scan::checks(&scan).into_iter().filter(|check| check.mark != Mark::Ok);
-        if scan.refusal().is_some() {
+        // What is no graph is not read as one.
+        let scan = found.has_graph().then(|| Scan::of(&bytes, &Folder::new(found.graph_folder()), &Limits::default()));
+        let scanned = scan.iter().flat_map(scan::checks).filter(|check| check.mark != Mark::Ok);
+        if scan.as_ref().is_some_and(|scan| scan.refusal().is_some()) {
             checks.push(Check::ok("file", screen::size(bytes.len() as u64)));
             checks.extend(scanned);
             return (checks, None);
@@ -120,8 +121,9 @@ impl Checker<'_> {
         checks.push(Check::ok("file", format!("{}, sha256 {}", screen::size(opened.file_bytes), opened.sha256)));
         checks.extend(scanned);
         checks.push(engine(&opened));
-        checks.push(Check::ok("signature", signature(&opened.signature)));
         let meaning = opened.read(model, found);
+        checks.extend(opened.parts.iter().map(|part| Check::ok("stage", part.to_string())));
+        checks.push(Check::ok("signature", signature(&opened.signature)));
         checks.extend(Self::manifest(model, found, &meaning));
         let notes = meaning.iter().flat_map(|meaning| &meaning.origin.notes);
         checks.extend(notes.map(|note| Check::warn("passed over", note)));

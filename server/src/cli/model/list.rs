@@ -158,12 +158,12 @@ fn engines(model: &Value) -> String {
 }
 
 /// A text of an object, empty if there is none.
-pub(super) fn word<'a>(object: &'a Value, key: &str) -> &'a str {
+pub(in crate::cli) fn word<'a>(object: &'a Value, key: &str) -> &'a str {
     object.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
 /// A list of an object, empty if there is none.
-pub(super) fn list<'a>(object: &'a Value, key: &str) -> &'a [Value] {
+pub(in crate::cli) fn list<'a>(object: &'a Value, key: &str) -> &'a [Value] {
     object.get(key).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 

@@ -13,7 +13,7 @@
 mod check;
 mod describe;
 mod findings;
-mod list;
+pub(super) mod list;
 mod scan;
 mod show;
 pub(in crate::cli) mod target;

@@ -104,6 +104,7 @@ fn from_folder(settings: &Settings, name: &ModelName, version: Option<&str>) -> 
         answers: &meaning.answers,
         engine: &opened.engine,
         passed_over: &opened.passed_over,
+        parts: &opened.parts,
         engine_was: None,
         cross_check: None,
         sha256: &opened.sha256,
@@ -159,6 +160,9 @@ fn in_words(model: &Value, asked: &Asked<'_>) -> String {
     for passed in list(model, "engine_passed_over") {
         line(&mut text, "", &screen::wrapped(&format!("not {}: {}", word(passed, "name"), word(passed, "why")), WIDTH));
     }
+    if !list(model, "stages").is_empty() {
+        line(&mut text, "stages", &stages(model));
+    }
     if let Some(was) = model.get("engine_was") {
         line(&mut text, "", &format!("the same file was run by {} {} before", word(was, "name"), word(was, "version")));
     }
@@ -182,6 +186,21 @@ fn in_words(model: &Value, asked: &Asked<'_>) -> String {
     }
     let _ = writeln!(text, "{}\n{}", styled(BOLD, "\nAsk it"), curl(model, asked));
     text
+}
+
+/// What it is made of, one a line.
+fn stages(model: &Value) -> String {
+    let names =
+        |part: &Value, key: &str| list(part, key).iter().filter_map(Value::as_str).collect::<Vec<_>>().join(", ");
+    let shown = list(model, "stages").iter().map(|part| {
+        let component = match (word(part, "component"), part.get("plugin")) {
+            ("", _) => String::new(),
+            (id, None) => format!(" ({id})"),
+            (id, Some(plugin)) => format!(" ({id}, {} {})", word(plugin, "name"), word(plugin, "version")),
+        };
+        format!("{}{component}: {} → {}", word(part, "name"), names(part, "inputs"), names(part, "outputs"))
+    });
+    shown.collect::<Vec<_>>().join("\n")
 }
 
 /// What a second engine says to it.

@@ -101,7 +101,7 @@ fn measure(
     Ok(Measured {
         model: model.name.to_string(),
         version: found.version.to_string(),
-        sha256: opened.sha256.clone(),
+        sha256: opened.files_sha256.clone(),
         engine: EngineId::from(&opened.engine),
         file_bytes: opened.file_bytes,
         base_bytes: before.resident,

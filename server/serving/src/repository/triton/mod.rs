@@ -106,8 +106,8 @@ const PASSED_OVER: [(&str, &str); 10] = [
 const REFUSED: [(&str, &str, &str); 6] = [
     (
         "ensemble_scheduling",
-        "ensembles are not served here",
-        "serve the models of its steps and call one after the other",
+        "ensembles of Triton are not read",
+        "write [[stage]] or [ensemble] into model.toml instead; docs/REPOSITORIES.md says how",
     ),
     ("sequence_batching", "sequences are not kept here", "let the caller carry the state, as inputs and outputs"),
     ("batch_input", "inputs that the server makes up are not supported", "let the caller send them"),

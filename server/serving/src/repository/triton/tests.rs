@@ -150,7 +150,7 @@ fn what_is_wrong_with_the_model_is_refused_with_its_line() {
         ),
         (
             "ensemble_scheduling { step [] }",
-            "1: ensemble_scheduling: ensembles are not served here; serve the models of its steps and call one after the other",
+            "1: ensemble_scheduling: ensembles of Triton are not read; write [[stage]] or [ensemble] into model.toml instead; docs/REPOSITORIES.md says how",
         ),
         (
             "sequence_batching {}",

@@ -1,0 +1,230 @@
+//! A worker's process: started, made ready, heard, ended.
+//!
+//! Before it: an order. After it: `isolated`, which makes calls. It does not know calls, and believes nothing that the
+//! process says.
+
+use std::{
+    os::{fd::OwnedFd, unix::net::UnixStream},
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{
+        Arc, OnceLock,
+        mpsc::{Sender, channel},
+    },
+    thread,
+};
+
+use rustix::process::{Pid, PidfdFlags, Signal};
+
+use super::{
+    WorkerSettings,
+    control::{self, Bell, Frame, Offer, Order},
+    memory::Memory,
+};
+use crate::{
+    refusal::{Reason, Refusal, Verdict},
+    services::{LogLevel, MetricKind, Services},
+};
+
+/// The program that serves as a worker: it hands its standard input to [`super::serve`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerProgram {
+    /// The program; usually the server's own.
+    pub program: PathBuf,
+    /// What makes it a worker.
+    pub arguments: Vec<String>,
+}
+
+/// What the start of a process needs besides its order.
+pub(crate) struct Around {
+    /// Whose process it is, for people.
+    pub name: String,
+    pub program: WorkerProgram,
+    pub settings: WorkerSettings,
+    pub services: Arc<dyn Services>,
+}
+
+/// A process that is ready.
+pub(super) struct Worker {
+    pub child: Child,
+    pub pidfd: OwnedFd,
+    pub memory: Arc<Memory>,
+    pub request: Bell,
+    pub reply: Bell,
+    pub calls: u64,
+    /// Which order it follows.
+    pub epoch: u64,
+}
+
+/// What a process said when it was ready.
+enum Said {
+    Ready(Option<String>),
+    Found(Offer),
+}
+
+/// A process and the server's end of its socket.
+struct Begun {
+    child: Child,
+    socket: UnixStream,
+    memory: Memory,
+    request: Bell,
+    reply: Bell,
+    said: Said,
+}
+
+impl Around {
+    fn refuse(&self, what: &dyn std::fmt::Display) -> Refusal {
+        Refusal::new(Reason::Failed, format!("its process cannot be started: {what}")).at(&self.name)
+    }
+
+    /// Starts a process that answers, and what it told of its inputs and outputs.
+    pub(super) fn start(&self, order: &Order, epoch: u64) -> Verdict<(Worker, Option<String>)> {
+        let mut begun = self.begin(order)?;
+        let pid = i32::try_from(begun.child.id()).ok().and_then(Pid::from_raw);
+        let pidfd = pid.and_then(|pid| rustix::process::pidfd_open(pid, PidfdFlags::empty()).ok());
+        let (Said::Ready(described), Some(pidfd)) = (begun.said, pidfd) else {
+            end(&mut begun.child);
+            return Err(self.refuse(&"it cannot be watched, or did something else"));
+        };
+        let Begun { child, socket, memory, request, reply, .. } = begun;
+        let worker = Worker { child, pidfd, memory: Arc::new(memory), request, reply, calls: 0, epoch };
+        self.listen(socket).map_err(|error| self.refuse(&error))?;
+        Ok((worker, described))
+    }
+
+    /// Starts a process that looks into the library and ends.
+    pub(crate) fn look(&self, order: &Order) -> Verdict<Offer> {
+        let mut begun = self.begin(order)?;
+        end(&mut begun.child);
+        match begun.said {
+            Said::Found(offer) => Ok(offer),
+            Said::Ready(_) => Err(self.refuse(&"it did something else")),
+        }
+    }
+
+    fn begin(&self, order: &Order) -> Verdict<Begun> {
+        let (memory, file) = Memory::create(self.settings.region_bytes).map_err(|errno| self.refuse(&errno))?;
+        let bell = || Bell::new().map_err(|errno| self.refuse(&errno));
+        let (request, reply) = (bell()?, bell()?);
+        let (socket, theirs) = UnixStream::pair().map_err(|error| self.refuse(&error))?;
+        let mut child = spawn(&self.program, theirs.into()).map_err(|error| self.refuse(&error))?;
+        let said = control::send_order(&socket, order, [&file, request.file(), reply.file()])
+            .and_then(|()| socket.set_read_timeout(Some(self.settings.start)))
+            .and_then(|()| self.until_ready(&socket));
+        match said {
+            Ok(Ok(said)) => Ok(Begun { child, socket, memory, request, reply, said }),
+            Ok(Err(refusal)) => {
+                end(&mut child);
+                Err(refusal.or_at(&self.name))
+            }
+            Err(error) => {
+                // Gone already, or about to be.
+                let _ = child.kill();
+                let how = child.wait().map_or_else(|error| error.to_string(), ended);
+                Err(self.refuse(&format!("it was not ready in time ({error}); it ended with {how}")))
+            }
+        }
+    }
+
+    /// Waits until it is ready; what it says instead, if it is not.
+    fn until_ready(&self, socket: &UnixStream) -> std::io::Result<Verdict<Said>> {
+        for _ in 0..self.settings.frames_max {
+            match control::receive(socket)? {
+                Frame::Ready(described) => return Ok(Ok(Said::Ready(described))),
+                Frame::Found(offer) => return Ok(Ok(Said::Found(offer))),
+                Frame::Refused(reason, said) => return Ok(Err(Refusal::new(Reason::of(&reason), said))),
+                frame @ (Frame::Log(..) | Frame::Metric(..)) => tell(&*self.services, frame),
+            }
+        }
+        Ok(Err(Refusal::new(Reason::Failed, "its process talked and was not ready")))
+    }
+
+    /// Hears the worker's lines and numbers until it is gone.
+    fn listen(&self, socket: UnixStream) -> std::io::Result<()> {
+        let (services, most) = (Arc::clone(&self.services), self.settings.frames_max);
+        socket.set_read_timeout(None)?;
+        thread::Builder::new().name("plugin-ears".to_owned()).spawn(move || {
+            let mut heard = 0_u64;
+            // A frame that cannot be ends the hearing; a worker that is not heard waits, and runs into its deadline.
+            while let Ok(frame) = control::receive::<Frame>(&socket) {
+                heard += 1;
+                if heard <= most {
+                    tell(&*services, frame);
+                }
+            }
+        })?;
+        Ok(())
+    }
+}
+
+fn tell(services: &dyn Services, frame: Frame) {
+    match frame {
+        Frame::Log(level, message) => services.log(LogLevel::of(level), &message),
+        Frame::Metric(kind, name, value, labels) => {
+            if let Some(kind) = MetricKind::of(kind) {
+                services.metric(kind, &name, value, &labels);
+            }
+        }
+        Frame::Ready(_) | Frame::Found(_) | Frame::Refused(..) => {}
+    }
+}
+
+/// Its status is of no more use.
+fn end(child: &mut Child) {
+    let _ = child.kill();
+    let _ = child.wait();
+}
+
+/// How a process ended, for people.
+pub(super) fn ended(status: ExitStatus) -> String {
+    use std::os::unix::process::ExitStatusExt as _;
+    status.signal().map_or_else(|| format!("{status}"), |signal| format!("signal {signal}"))
+}
+
+impl Worker {
+    /// Itself, if it is not dead.
+    pub(super) fn alive(mut self) -> Option<Self> {
+        matches!(self.child.try_wait(), Ok(None)).then_some(self)
+    }
+
+    /// Ends it at once.
+    pub(super) fn kill(&mut self) {
+        // Failing means that it is gone.
+        let _ = rustix::process::pidfd_send_signal(&self.pidfd, Signal::KILL);
+        let _ = self.child.wait();
+    }
+}
+
+impl Drop for Worker {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// Starts a process from a thread that lives as long as the server: the kernel ends a worker with the *thread* that
+/// started it.
+fn spawn(program: &WorkerProgram, socket: OwnedFd) -> std::io::Result<Child> {
+    type Job = (Command, Sender<std::io::Result<Child>>);
+    static SPAWNER: OnceLock<Sender<Job>> = OnceLock::new();
+    let mut command = Command::new(&program.program);
+    command.args(&program.arguments).env_clear().current_dir("/");
+    command.stdin(Stdio::from(socket)).stdout(Stdio::null()).stderr(Stdio::null());
+    let spawner = SPAWNER.get_or_init(|| {
+        let (jobs, inbox) = channel::<Job>();
+        // If it cannot be made, sending fails, and so does every start.
+        let _ = thread::Builder::new().name("plugin-spawner".to_owned()).spawn(move || {
+            for (mut command, answer) in inbox {
+                let child = command.spawn();
+                // Our copy of the worker's end of the socket goes with the command.
+                drop(command);
+                // Who asked is waiting.
+                let _ = answer.send(child);
+            }
+        });
+        jobs
+    });
+    let (answer, child) = channel();
+    let gone = || std::io::Error::other("the thread that starts processes is gone");
+    spawner.send((command, answer)).map_err(|_| gone())?;
+    child.recv().map_err(|_| gone())?
+}
