@@ -1,5 +1,6 @@
 //! The data folder: locked by one server at a time; `serving.json` says where that server is, `engines.json` which
-//! engine ran which file, `weights.json` what each takes.
+//! engine ran which file, `weights.json` what each takes, `findings.json` what loads found out; `copies` holds copies of
+//! model files.
 
 use std::{
     fs::{self, File, TryLockError},
@@ -75,6 +76,18 @@ impl DataFolder {
     #[must_use]
     pub(crate) fn weights(folder: &Path) -> PathBuf {
         folder.join("weights.json")
+    }
+
+    /// The file of `folder` that keeps what loads found out.
+    #[must_use]
+    pub(crate) fn findings(folder: &Path) -> PathBuf {
+        folder.join("findings.json")
+    }
+
+    /// The folder in `folder` for copies of model files.
+    #[must_use]
+    pub(crate) fn copies(folder: &Path) -> PathBuf {
+        folder.join("copies")
     }
 
     /// The folder below `folder` for private copies of plugins.

@@ -20,14 +20,14 @@ use actix_web::{
 };
 use candor_domain::{Clock, Components, Error, ErrorCode, Result};
 use candor_engine_native::NativeEngine;
-use candor_engine_ort::OrtEngine;
+use candor_engine_ort::{CopySettings, OrtEngine};
 use candor_grpc_api::{GrpcDoor, GrpcParts};
 use candor_health_api::HealthDoor;
 use candor_http_api::{Api, ApiParts, Gate};
 use candor_plugin_host::Catalog;
 use candor_serving::{
-    Bodies, Callers, EngineChoice, Engines, Faults, Pipeline, PipelineSettings, Quota, Readiness, Registry,
-    RegistrySettings, Repository, Scheduler, SchedulerSettings, Tally, Tokens, residency::ResidencySettings,
+    Bodies, Callers, EngineChoice, Engines, Faults, FindingsSettings, Pipeline, PipelineSettings, Quota, Readiness,
+    Registry, RegistrySettings, Repository, Scheduler, SchedulerSettings, Tally, Tokens, residency::ResidencySettings,
 };
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 
@@ -63,7 +63,7 @@ pub struct RunningServer {
 /// # Errors
 /// Everything that can keep a server from starting, with what to do about it.
 pub fn start(settings: &Settings) -> Result<(RunningServer, Server)> {
-    start_with(settings, || engines(settings))
+    start_with(settings, || engines_with(settings, copies(settings)))
 }
 
 /// As [`start`], with the engines of whoever calls.
@@ -173,7 +173,7 @@ fn registry_settings(settings: &Settings, faults: Option<Arc<Faults>>) -> Regist
     RegistrySettings {
         version_policy: settings.version_policy.clone(),
         load_threads: settings.threads.load,
-        before_load: if settings.threads.load_steps_back { priority::load_steps_back } else { || () },
+        before_load: before_load(settings),
         inference_threads: settings.threads.inference(),
         inflight_max: settings.inflight_max,
         batching: settings.batching.clone(),
@@ -190,18 +190,49 @@ fn registry_settings(settings: &Settings, faults: Option<Arc<Faults>>) -> Regist
         result_cache: settings.residency.results.clone(),
         lazy: settings.residency.lazy,
         trim: Some(candor_engine_ort::trim),
+        findings: settings.data_dir.as_deref().map(|folder| FindingsSettings {
+            path: DataFolder::findings(folder),
+            machine: format!("{}; {} threads", candor_engine_ort::processor(), settings.threads.intra_op),
+            golden_nanos: u64::try_from(settings.residency.cold_start.golden.as_nanos()).unwrap_or(u64::MAX),
+        }),
     }
 }
 
 /// The engines that serve, best first; the command line checks models on the same ones. A word that names an engine
 /// wants it to be there; without one, an engine that is not there is done without.
 pub(crate) fn engines(settings: &Settings) -> Result<Engines> {
+    engines_with(settings, None)
+}
+
+/// Where copies of model files are kept, if they are. Only by a server: it alone holds its data folder.
+fn copies(settings: &Settings) -> Option<CopySettings> {
+    let cold_start = &settings.residency.cold_start;
+    let of_data = || settings.data_dir.as_deref().map(DataFolder::copies);
+    let folder = cold_start.folder.clone().or_else(of_data).filter(|_| cold_start.copies)?;
+    Some(CopySettings {
+        folder,
+        bytes_max: cold_start.copies_bytes_max,
+        model_bytes_min: cold_start.model_bytes_min,
+        twin_bytes_min: cold_start.twin_bytes_min.unwrap_or(u64::MAX),
+        step_back: before_load(settings),
+    })
+}
+
+/// What each thread does that loads.
+fn before_load(settings: &Settings) -> fn() {
+    if settings.threads.load_steps_back { priority::load_steps_back } else { || () }
+}
+
+fn engines_with(settings: &Settings, copies: Option<CopySettings>) -> Result<Engines> {
     let choice = settings.engine;
     let mut engines = Engines::default();
     if choice.admits("ort") {
         let library = settings.ort_library.as_deref();
         engines = match OrtEngine::try_new(library, &library_folders(), settings.threads.intra_op) {
-            Ok(engine) => engines.with(Arc::new(engine)),
+            Ok(engine) => engines.with(Arc::new(match copies {
+                Some(copies) => engine.with_copies(copies),
+                None => engine,
+            })),
             Err(error) if choice == EngineChoice::Auto => engines.without("ort", error),
             Err(error) => return Err(error),
         };

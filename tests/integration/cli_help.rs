@@ -9,7 +9,7 @@ fn run(args: &[&str]) -> Said {
     process::run(BINARY, args, &[("COLUMNS", "100")])
 }
 
-const COMMANDS: [&str; 24] = [
+const COMMANDS: [&str; 25] = [
     "",
     "serve",
     "model",
@@ -21,6 +21,7 @@ const COMMANDS: [&str; 24] = [
     "probe",
     "bench",
     "bench cache",
+    "bench cold",
     "plugin",
     "plugin new",
     "plugin check",

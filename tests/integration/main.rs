@@ -23,6 +23,7 @@
 //! | `memory` | what loads, failed loads and unloads leave behind |
 //! | `residency` | more models than memory |
 //! | `served` | models with first-party plugins around them, as in Python |
+//! | `cold_start` | copies over restarts, lazy models, what a start takes |
 //! | `cli_probe` | what models take; what policies make of a trace |
 //! | `lifecycle`, `cli` | signals, draining, limits of connections; the command line |
 //! | `cli_help`, `cli_model`, `cli_infer`, `cli_doctor` | what the subcommands say, as snapshots |
@@ -65,6 +66,7 @@ mod cli_paths;
 mod cli_plugin;
 mod cli_probe;
 mod cli_scan;
+mod cold_start;
 mod compression;
 mod contracts;
 mod counting;

@@ -71,6 +71,37 @@ pub trait Engine: Send + Sync {
     /// `InvalidModel` with the reason when the file is broken; `Unsupported` when the file may be good and
     /// this engine cannot run it correctly, so that another engine may be asked.
     fn load(&self, source: ModelSource<'_>) -> Result<LoadedModel>;
+
+    /// What it keeps of files so that later loads are quick; nothing, if it keeps none.
+    fn copies(&self) -> Option<&dyn Copies> {
+        None
+    }
+}
+
+/// Copies that an engine keeps of model files, in a form of its own that loads faster. They are made after a load that
+/// went well, and stand for the file with that digest and for nothing else.
+pub trait Copies: Send + Sync {
+    /// Begins to look for a copy of a file of this size, on the side, while the caller reads and hashes the file;
+    /// `None` when there is none.
+    fn look(&self, file_bytes: u64) -> Option<Box<dyn FoundCopy + '_>>;
+
+    /// Whether there is no copy of this file and there should be one.
+    fn wants(&self, sha256: &str, file_bytes: u64) -> bool;
+
+    /// Makes a copy. May take seconds, and as much memory as a load does.
+    ///
+    /// # Errors
+    /// Why there is none. What the file is good for does not depend on it.
+    fn keep(&self, source: ModelSource<'_>, sha256: &str) -> Result<()>;
+
+    /// Bytes that a session takes, beyond what one takes that was loaded from the file, for a file of this size.
+    fn beside_bytes(&self, file_bytes: u64) -> u64;
+}
+
+/// A copy that may be that of a file whose digest is not known yet.
+pub trait FoundCopy {
+    /// Makes a session of it, if it is undamaged and a copy of the file with this sha256 (in hex).
+    fn load(self: Box<Self>, sha256: &str) -> Option<LoadedModel>;
 }
 
 /// One loaded version, ready to run, from any number of threads at once.

@@ -41,7 +41,7 @@ pub use components::{
     OpenComponent,
 };
 pub use concurrency::{ConcurrencyLimit, ConcurrencyReading, ConcurrencySettings, Full, Slot};
-pub use engine::{Cancel, Engine, EngineInfo, LoadedModel, ModelSource, Run, Session};
+pub use engine::{Cancel, Copies, Engine, EngineInfo, FoundCopy, LoadedModel, ModelSource, Run, Session};
 pub use error::{Details, Error, ErrorCode, Reason, Result};
 pub use lifecycle::Lifecycle;
 pub use names::{ModelName, Version};

@@ -10,32 +10,29 @@ use std::{
 };
 
 use candor_domain::{
-    Cancel, Datatype, Dim, Engine, EngineInfo, Error, ErrorCode, LoadedModel, ModelSource, Result, Session, Signature,
+    Cancel, Copies, Dim, Engine, EngineInfo, Error, ErrorCode, LoadedModel, ModelSource, Result, Session, Signature,
     Tensor, TensorSpec, tensor::RANK_MAX,
 };
 use candor_engine_source::{Scanned, scanned};
 use ort::{
     environment::Environment,
     session::Session as OrtSession,
-    value::{Outlet, TensorElementType, ValueType},
+    value::{Outlet, ValueType},
 };
 
 use crate::{
+    codes::{datatype, kind},
+    copies::{CopySettings, Store},
     library,
+    maker::Maker,
     raw::{Runner, Side},
 };
 
-/// Tells ONNX Runtime where a model that is loaded from memory keeps its external data.
-const EXTERNAL_DATA_FOLDER: &str = "session.model_external_initializers_file_folder_path";
-
-/// Keeps ONNX Runtime from guessing: its own `.ort` format is not ONNX, and has not been scanned.
-const MODEL_FORMAT: (&str, &str) = ("session.load_model_format", "ONNX");
-
 /// ONNX Runtime, loaded.
 pub struct OrtEngine {
-    environment: Environment,
+    maker: Maker,
     info: EngineInfo,
-    intra_op_threads: usize,
+    store: Option<Store>,
 }
 
 impl OrtEngine {
@@ -48,7 +45,10 @@ impl OrtEngine {
         let mut tried = String::new();
         for path in library::candidates(configured, folders) {
             match open(&path) {
-                Ok((environment, info)) => return Ok(Self { environment, info, intra_op_threads }),
+                Ok((environment, info)) => {
+                    let maker = Maker { environment, intra_op_threads };
+                    return Ok(Self { maker, info, store: None });
+                }
                 Err(why) => {
                     let _ = write!(tried, "\n  {}: {why}", path.display());
                 }
@@ -64,6 +64,22 @@ impl OrtEngine {
                 "\nhow to get one: `cargo xtask runtime --profile release` puts it beside the binary; or name a \
                  libonnxruntime.so.1.24 or newer with --ort-library PATH",
             ))
+    }
+
+    #[cfg(test)]
+    pub(crate) fn maker(&self) -> &Maker {
+        &self.maker
+    }
+
+    /// The same, which keeps copies of what it loads; without them when their folder cannot be used.
+    #[must_use]
+    pub fn with_copies(mut self, settings: CopySettings) -> Self {
+        let folder = settings.folder.display().to_string();
+        match Store::open(settings, self.maker.clone(), &self.info) {
+            Ok(store) => self.store = Some(store),
+            Err(error) => tracing::warn!("models are loaded without copies: {folder}: {error}"),
+        }
+        self
     }
 }
 
@@ -83,11 +99,15 @@ fn open(path: &Path) -> Result<(Environment, EngineInfo), String> {
         }
         Some(_) | None => {}
     }
-    let builder = ort::init_from(&path).map_err(|error| error.to_string())?;
-    let environment = builder.with_name("candor").with_telemetry(false).build().map_err(|error| error.to_string())?;
+    // Hashed while it is opened: each takes about as long.
+    let (environment, sha256) = std::thread::scope(|scope| {
+        let sha256 = scope.spawn(|| library::sha256_of(&path));
+        (start(&path), sha256.join())
+    });
+    let environment = environment?;
     // What goes wrong comes back as an error too, and a caller's wrong input is no line of the log.
     environment.set_log_level(ort::logging::LogLevel::Fatal);
-    let sha256 = library::sha256_of(&path).map_err(|error| error.to_string())?;
+    let sha256 = sha256.map_err(|_| "it could not be hashed".to_owned())?.map_err(|error| error.to_string())?;
     let info = EngineInfo {
         name: "ort",
         version: library_version(&path),
@@ -98,6 +118,11 @@ fn open(path: &Path) -> Result<(Environment, EngineInfo), String> {
     };
     *loaded = Some((environment.clone(), info.clone()));
     Ok((environment, info))
+}
+
+fn start(path: &Path) -> Result<Environment, String> {
+    let builder = ort::init_from(path).map_err(|error| error.to_string())?;
+    builder.with_name("candor").with_telemetry(false).build().map_err(|error| error.to_string())
 }
 
 /// The library's version: from its build information (`git-branch=rel-1.31.1`), else from its file name.
@@ -120,30 +145,16 @@ impl Engine for OrtEngine {
         // takes, reads through sparse initializers any path and any address of the process. All follow links
         // within.
         let Scanned { cost_depends_on_values, random, .. } = scanned(source)?;
-        let session = self.open_session(source).map_err(|error| refusal(&error))?;
-        let signature = Signature {
-            inputs: specs(&session, session.inputs(), Side::Input)?,
-            outputs: specs(&session, session.outputs(), Side::Output)?,
-        };
+        let session = self.maker.of_onnx(source).map_err(|error| refusal(&error))?;
+        let signature = signature(&session)?;
         let properties = properties(&session);
-        let runner = Runner::new(session, &signature)?;
+        let runner = Runner::new(session, &signature, None)?;
         let session = Box::new(OrtRunSession(runner));
         Ok(LoadedModel { session, signature, properties, cost_depends_on_values, random })
     }
-}
 
-impl OrtEngine {
-    fn open_session(&self, source: ModelSource<'_>) -> ort::Result<OrtSession> {
-        let folder = source.folder.to_string_lossy();
-        OrtSession::builder(&self.environment)?
-            .with_intra_threads(self.intra_op_threads)?
-            .with_inter_threads(1)?
-            .with_intra_op_spinning(false)?
-            .with_inter_op_spinning(false)?
-            .with_prepacking(true)?
-            .with_config_entry(EXTERNAL_DATA_FOLDER, folder)?
-            .with_config_entry(MODEL_FORMAT.0, MODEL_FORMAT.1)?
-            .commit_from_memory(source.bytes)
+    fn copies(&self) -> Option<&dyn Copies> {
+        self.store.as_ref().map(|store| store as &dyn Copies)
     }
 }
 
@@ -169,12 +180,21 @@ fn refusal(error: &ort::Error) -> Error {
     if is_beyond { refused.with_code(ErrorCode::Unsupported) } else { refused }
 }
 
-struct OrtRunSession(Runner);
+/// A session that stays what it is.
+pub(crate) struct OrtRunSession(pub(crate) Runner);
 
 impl Session for OrtRunSession {
     fn run(&self, inputs: &[Tensor], wanted: &[usize], cancel: Option<&Cancel>) -> Result<Vec<Tensor>> {
         self.0.run(inputs, wanted, cancel)
     }
+}
+
+/// What a session takes and gives.
+pub(crate) fn signature(session: &OrtSession) -> Result<Signature> {
+    Ok(Signature {
+        inputs: specs(session, session.inputs(), Side::Input)?,
+        outputs: specs(session, session.outputs(), Side::Output)?,
+    })
 }
 
 fn specs(session: &OrtSession, outlets: &[Outlet], side: Side) -> Result<Vec<TensorSpec>> {
@@ -209,40 +229,8 @@ fn spec(outlet: &Outlet, side: &str) -> Result<TensorSpec> {
     Ok(TensorSpec { name: name.into(), datatype, dims: Some(dims.collect()) })
 }
 
-fn kind(value: &ValueType) -> &'static str {
-    match value {
-        ValueType::Tensor { .. } => "tensor",
-        ValueType::Sequence(_) => "sequence",
-        ValueType::Map { .. } => "map",
-        ValueType::Optional(_) => "optional",
-    }
-}
-
-#[allow(
-    clippy::wildcard_enum_match_arm,
-    reason = "the rest are sub-byte, complex and 8-bit floats, absent from the protocol"
-)]
-fn datatype(ty: TensorElementType) -> Option<Datatype> {
-    Some(match ty {
-        TensorElementType::Bool => Datatype::Bool,
-        TensorElementType::Uint8 => Datatype::Uint8,
-        TensorElementType::Uint16 => Datatype::Uint16,
-        TensorElementType::Uint32 => Datatype::Uint32,
-        TensorElementType::Uint64 => Datatype::Uint64,
-        TensorElementType::Int8 => Datatype::Int8,
-        TensorElementType::Int16 => Datatype::Int16,
-        TensorElementType::Int32 => Datatype::Int32,
-        TensorElementType::Int64 => Datatype::Int64,
-        TensorElementType::Float16 => Datatype::Fp16,
-        TensorElementType::Bfloat16 => Datatype::Bf16,
-        TensorElementType::Float32 => Datatype::Fp32,
-        TensorElementType::Float64 => Datatype::Fp64,
-        TensorElementType::String => Datatype::Bytes,
-        _ => return None,
-    })
-}
-
-fn properties(session: &OrtSession) -> BTreeMap<String, String> {
+/// What a session's graph says of itself.
+pub(crate) fn properties(session: &OrtSession) -> BTreeMap<String, String> {
     let mut properties = BTreeMap::new();
     let Ok(metadata) = session.metadata() else { return properties };
     let mut keep = |key: &str, value: Option<String>| {

@@ -8,15 +8,27 @@
 //! |---|---|
 //! | [`library`] | where the shared library is looked for, and what it is |
 //! | `engine` | sessions out of model bytes that `candor-onnx` has scanned, signatures out of sessions |
+//! | `maker` | sessions with the same options, of files and of copies |
+//! | `copies` | optimised copies of files, kept so that later loads are quick |
+//! | `twin` | a session that answers at once, and in whose place a faster one is put |
 //! | `arena` | when a session gives memory back that only large requests needed |
-//! | `raw` | the one `unsafe` file: runs a session from many threads at once |
+//! | `processor` | what this processor can do, in a line |
+//! | `codes` | the library's numbers in the server's words |
+//! | `raw` | the one `unsafe` file: runs a session from many threads at once, maps a file |
 
 mod arena;
+mod codes;
+mod copies;
 mod engine;
 pub mod library;
+mod maker;
+mod processor;
 mod raw;
+mod twin;
 
+pub use copies::CopySettings;
 pub use engine::OrtEngine;
+pub use processor::processor;
 
 /// Gives memory that the process's C allocator holds free back to the system, and says whether there was any. ONNX
 /// Runtime takes its memory from the same allocator as the rest of the process does.

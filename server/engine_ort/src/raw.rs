@@ -14,12 +14,14 @@
 use std::{
     borrow::Cow,
     ffi::{CStr, CString, c_char, c_void},
-    ptr, slice,
+    fs::File,
+    io, ptr, slice,
+    sync::Arc,
 };
 
 use crate::arena::Habit;
 use candor_domain::{
-    BytesArray, Cancel, Datatype, Error, ErrorCode, Result, Shape, Signature, Tensor, TensorData, for_each_datatype,
+    BytesArray, Cancel, Error, ErrorCode, Result, Shape, Signature, Tensor, TensorData, for_each_datatype,
     tensor::RANK_MAX,
 };
 use ort::{
@@ -30,6 +32,9 @@ use ort::{
         OrtMemoryInfo, OrtRunOptions, OrtSession, OrtStatusPtr, OrtTypeInfo, OrtValue,
     },
 };
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
+
+use crate::codes::{code_of_run, element};
 
 /// A session with everything that a run needs, prepared once.
 pub(crate) struct Runner {
@@ -38,6 +43,8 @@ pub(crate) struct Runner {
     input_names: Names,
     output_names: Names,
     habit: Habit,
+    /// What the session reads its weights from, if it has not made them its own; let go after it.
+    _weights: Option<Arc<Map>>,
 }
 
 // SAFETY: the session is only ever used through `OrtApi::Run`, which may be called from any number of
@@ -64,9 +71,11 @@ impl Names {
 }
 
 impl Runner {
-    pub(crate) fn new(session: Session, signature: &Signature) -> Result<Self> {
+    /// Of a session that was made of `weights`, if it was: those live as long as it.
+    pub(crate) fn new(session: Session, signature: &Signature, weights: Option<Arc<Map>>) -> Result<Self> {
         Ok(Self {
             session,
+            _weights: weights,
             memory: MemoryInfo::cpu()?,
             input_names: Names::new(signature.inputs.iter().map(|spec| &*spec.name))?,
             output_names: Names::new(signature.outputs.iter().map(|spec| &*spec.name))?,
@@ -303,25 +312,6 @@ fn copy_elements(element: Element, data: *const c_void, elements: usize) -> Resu
     })
 }
 
-fn element(datatype: Datatype) -> Element {
-    match datatype {
-        Datatype::Bool => Element::ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL,
-        Datatype::Uint8 => Element::ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8,
-        Datatype::Uint16 => Element::ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT16,
-        Datatype::Uint32 => Element::ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT32,
-        Datatype::Uint64 => Element::ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT64,
-        Datatype::Int8 => Element::ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8,
-        Datatype::Int16 => Element::ONNX_TENSOR_ELEMENT_DATA_TYPE_INT16,
-        Datatype::Int32 => Element::ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32,
-        Datatype::Int64 => Element::ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64,
-        Datatype::Fp16 => Element::ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16,
-        Datatype::Bf16 => Element::ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16,
-        Datatype::Fp32 => Element::ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT,
-        Datatype::Fp64 => Element::ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE,
-        Datatype::Bytes => Element::ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING,
-    }
-}
-
 /// Run options, through which another thread can end a run.
 struct Options(*mut OrtRunOptions);
 
@@ -443,22 +433,6 @@ fn check(status: OrtStatusPtr) -> Result<()> {
     Err(Error::new(ours, format!("ONNX Runtime: {message}")))
 }
 
-/// Whose fault a failed run is. The graph was accepted when it was loaded, so a node that fails
-/// now was given values or sizes that it cannot work with (text that is no number, shapes that do not
-/// fit); the library calls that an invalid argument, a failure or an exception, as each node likes. What
-/// ran out of memory is not told apart by the code, only by the words.
-fn code_of_run(code: OrtErrorCode, message: &str) -> ErrorCode {
-    const NO_MEMORY: [&str; 3] = ["bad_alloc", "Failed to allocate", "bad allocation"];
-    let by_node = matches!(code, OrtErrorCode::ORT_FAIL | OrtErrorCode::ORT_RUNTIME_EXCEPTION)
-        && message.contains("while running")
-        && !NO_MEMORY.iter().any(|words| message.contains(words));
-    if by_node || code == OrtErrorCode::ORT_INVALID_ARGUMENT {
-        ErrorCode::InvalidInput
-    } else {
-        ErrorCode::EngineFailed
-    }
-}
-
 /// What went wrong in a call, if something did.
 fn failure(status: OrtStatusPtr) -> Option<(OrtErrorCode, String)> {
     let status = status.0;
@@ -488,4 +462,43 @@ pub(crate) fn trim() -> bool {
     }
     #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
     false
+}
+
+/// The bytes of a file, mapped and not read. Only for files that nobody else writes or cuts short: see `copies`.
+pub(crate) struct Map {
+    start: *mut c_void,
+    bytes: usize,
+}
+
+// SAFETY: nothing writes through it, and it stays where it is until it is dropped.
+unsafe impl Send for Map {}
+// SAFETY: as above.
+unsafe impl Sync for Map {}
+
+impl Map {
+    /// Maps the first `bytes` of a file, of which there must be some.
+    pub(crate) fn of(file: &File, bytes: usize) -> io::Result<Self> {
+        // SAFETY: a new mapping, at an address that the system chooses.
+        let start = unsafe { mmap(ptr::null_mut(), bytes, ProtFlags::READ, MapFlags::PRIVATE, file, 0)? };
+        Ok(Self { start, bytes })
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        // SAFETY: mapped and readable as long as `self`; the file is not written while it is (type doc).
+        unsafe { slice::from_raw_parts(self.start.cast(), self.bytes) }
+    }
+
+    /// Takes its pages out of this process; the file has them when they are read again.
+    pub(crate) fn rest(&self) {
+        // SAFETY: a private mapping of a file that was never written to reads the same after as before. That the system
+        // does not take the advice changes nothing.
+        let _ = unsafe { madvise(self.start, self.bytes, Advice::LinuxDontNeed) };
+    }
+}
+
+impl Drop for Map {
+    fn drop(&mut self) {
+        // SAFETY: mapped by `of`, unmapped once; who borrowed from `bytes` has ended.
+        let _ = unsafe { munmap(self.start, self.bytes) };
+    }
 }

@@ -28,6 +28,7 @@
 //! | [`overload`] | who is refused for want of room |
 //! | [`faults`] | faults on order, around a session's run |
 //! | [`facts`] | per-worker counters and histograms of each version |
+//! | `kept` | small files that outlive the process |
 //! | [`tally`] | answers of a door by word |
 //! | [`likeness`] | "did you mean …?" |
 
@@ -41,6 +42,7 @@ pub mod engines;
 pub mod facts;
 pub mod faults;
 pub mod features;
+mod kept;
 pub mod likeness;
 pub mod memory;
 pub mod oip;
@@ -69,7 +71,8 @@ pub use pipeline::{Call, Codec, InferRequest, Pipeline, PipelineSettings, Ran};
 pub use pool::Pending;
 pub use readiness::{Component, Readiness};
 pub use registry::{
-    IndexEntry, Lease, Meaning, Opened, ReadyVersion, Registry, RegistrySettings, Standing, VersionView,
+    FindingsSettings, IndexEntry, Lease, Meaning, Opened, ReadyVersion, Registry, RegistrySettings, Standing,
+    VersionView,
 };
 pub use repository::{Manifest, Repository, Role, VersionPolicy};
 pub use result_cache::{CacheNote, ResultCacheSettings, ResultCacheView};

@@ -6,6 +6,7 @@
 //! any more. Every call passes the breaker of its version. Knows no wire format and no status code.
 
 mod cold;
+mod describe;
 mod job;
 mod kept;
 mod passage;

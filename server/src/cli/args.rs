@@ -163,7 +163,7 @@ pub(super) fn with_tip(mut error: clap::Error) -> clap::Error {
 }
 
 /// Where a running server is, and who asks.
-#[derive(Args)]
+#[derive(Args, Default)]
 pub(super) struct TokenArgs {
     /// File that holds the token to send; without one, the variable CANDOR_TOKEN.
     #[arg(long, value_name = "FILE")]

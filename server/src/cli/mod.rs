@@ -110,7 +110,7 @@ SIGTERM: not ready, drain, stop. Another signal, a second later or more, ends at
     /// The process of one check of a plugin.
     #[command(hide = true)]
     PluginCheckChild(plugin::CheckChildArgs),
-    /// Try out what a choice would cost, without a server.
+    /// Try out what a choice would cost; measure what a start takes.
     Bench {
         #[command(subcommand)]
         command: bench::BenchCommand,

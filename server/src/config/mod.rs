@@ -12,13 +12,14 @@
 //! | `settings` | what the values mean and which are allowed |
 //! | `grpc`, `health` | the same for the gRPC door and the health listener |
 //! | `threads` | one budget of threads |
-//! | `residency`, `result_cache` | `[residency]`, `[result_cache]` |
+//! | `residency`, `result_cache`, `cold_start` | `[residency]`, `[result_cache]`, `[cold_start]` |
 //! | `plugins` | `[plugins]` |
 //! | `reach` | who may reach the doors without a token |
 //! | `reference` | docs/CONFIG.md and `candor config show` |
 
 mod batching;
 mod breaker;
+mod cold_start;
 mod grpc;
 mod health;
 mod layers;
@@ -31,6 +32,7 @@ mod result_cache;
 mod settings;
 mod threads;
 
+pub use cold_start::ColdStart;
 pub use grpc::GrpcSettings;
 pub use health::HealthSettings;
 pub use layers::{Layers, Problem, Report};

@@ -9,6 +9,7 @@ use candor_serving::{
 use toml::Value;
 
 use super::{
+    cold_start::{ColdStart, read_cold_start},
     result_cache::read_result_cache,
     settings::{DAY_MS, Reader, parse_bytes},
 };
@@ -29,11 +30,13 @@ pub struct Residency {
     pub lazy: bool,
     /// How many of their answers are kept.
     pub results: ResultCacheSettings,
+    /// What is kept so that they are loaded quickly.
+    pub cold_start: ColdStart,
 }
 
 pub(super) fn read_residency(read: &mut Reader<'_>) -> Residency {
     let lazy = read.text("repository.load_at_start") == "lazy";
-    Residency { bound: read_bound(read), lazy, results: read_result_cache(read) }
+    Residency { bound: read_bound(read), lazy, results: read_result_cache(read), cold_start: read_cold_start(read) }
 }
 
 fn read_bound(read: &mut Reader<'_>) -> Option<ResidencySettings> {

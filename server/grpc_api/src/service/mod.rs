@@ -87,7 +87,11 @@ impl GrpcInferenceService for Inference {
     async fn model_ready(&self, request: Request<ModelReadyRequest>) -> Result<Response<ModelReadyResponse>, Status> {
         let ModelReadyRequest { name, version: wanted } = request.get_ref();
         let (registry, wanted) = (&self.0.registry, version(wanted));
-        let answers = registry.lease(name, wanted).and_then(|lease| registry.check_breaker(&lease, wanted.is_some()));
+        let answers = self
+            .0
+            .pipeline
+            .answering(name, wanted)
+            .and_then(|lease| lease.map_or(Ok(()), |lease| registry.check_breaker(&lease, wanted.is_some())));
         answer(match answers {
             Ok(()) => Ok(ModelReadyResponse { ready: true }),
             // Clients of Triton expect an answer here and no error.
@@ -116,7 +120,7 @@ impl GrpcInferenceService for Inference {
         request: Request<ModelMetadataRequest>,
     ) -> Result<Response<ModelMetadataResponse>, Status> {
         let ModelMetadataRequest { name, version: wanted } = request.get_ref();
-        let lease = self.0.registry.lease(name, version(wanted));
+        let lease = self.0.pipeline.describe(name, version(wanted)).await;
         answer(lease.map(|lease| describe::metadata(&lease, &self.0.registry.ready_versions(name))))
     }
 
@@ -125,7 +129,7 @@ impl GrpcInferenceService for Inference {
         request: Request<ModelConfigRequest>,
     ) -> Result<Response<ModelConfigResponse>, Status> {
         let ModelConfigRequest { name, version: wanted } = request.get_ref();
-        let lease = self.0.registry.lease(name, version(wanted));
+        let lease = self.0.pipeline.describe(name, version(wanted)).await;
         answer(lease.map(|lease| ModelConfigResponse { config: Some(describe::config(&lease)) }))
     }
 

@@ -59,7 +59,7 @@ pub(crate) async fn models(request: HttpRequest, api: Data<Api>) -> Answer {
 pub(crate) async fn model(request: HttpRequest, api: Data<Api>) -> Answer {
     let media_type = native::accepted(&request)?;
     let (model, version) = target(&request);
-    let lease = api.registry.lease(model, version)?;
+    let lease = api.pipeline.describe(model, version).await?;
     let mut description = ModelDescription::new(&lease, &api.registry.ready_versions(model));
     description.breaker = api.registry.breaker_of(&lease).map(Into::into);
     Ok(HttpResponse::Ok().content_type(media_type).json(description))
@@ -115,7 +115,7 @@ pub(crate) async fn versions(request: HttpRequest, api: Data<Api>) -> Answer {
     responses((status = 200, description = "The document.", body = Object, example = json!({"openapi": "3.1.0"})),
         errors::Guarded, errors::OfModel, errors::OfNative))]
 pub(crate) async fn openapi(request: HttpRequest, api: Data<Api>) -> Answer {
-    Ok(HttpResponse::Ok().json(document(&request, &api)?))
+    Ok(HttpResponse::Ok().json(document(&request, &api).await?))
 }
 
 /// The API of one model, typed, as OpenAPI 3.0.
@@ -127,12 +127,12 @@ pub(crate) async fn openapi(request: HttpRequest, api: Data<Api>) -> Answer {
     responses((status = 200, description = "The twin.", body = Object, example = json!({"openapi": "3.0.3"})),
         errors::Guarded, errors::OfModel, errors::OfNative))]
 pub(crate) async fn openapi_30(request: HttpRequest, api: Data<Api>) -> Answer {
-    Ok(HttpResponse::Ok().json(openapi::twin(&document(&request, &api)?)))
+    Ok(HttpResponse::Ok().json(openapi::twin(&document(&request, &api).await?)))
 }
 
-fn document(request: &HttpRequest, api: &Api) -> Result<serde_json::Value> {
+async fn document(request: &HttpRequest, api: &Api) -> Result<serde_json::Value> {
     native::accepted(request)?;
-    let lease = api.registry.lease(target(request).0, None)?;
+    let lease = api.pipeline.describe(target(request).0, None).await?;
     Ok(native::document(&lease, openapi::document()))
 }
 

@@ -38,7 +38,7 @@ pub(crate) struct ModelReady {
         errors::Guarded, errors::OfModel))]
 pub(crate) async fn metadata(request: HttpRequest, api: Data<Api>) -> Answer {
     let (model, version) = target(&request);
-    let lease = api.registry.lease(model, version)?;
+    let lease = api.pipeline.describe(model, version).await?;
     let versions = api.registry.ready_versions(model);
     Ok(HttpResponse::Ok().json(ModelMetadata::new(&lease, &versions)))
 }
@@ -46,7 +46,8 @@ pub(crate) async fn metadata(request: HttpRequest, api: Data<Api>) -> Answer {
 /// Whether a model answers inferences.
 ///
 /// 200 if it does; 503 while it is loaded, when it failed or was unloaded, and while its circuit breaker lets nothing
-/// through and no other version stands in for it. The error says which.
+/// through and no other version stands in for it. The error says which. A model that the first inference for it will
+/// load (`repository.load_at_start = "lazy"`) answers, so 200, and is not loaded by this question.
 #[utoipa::path(get, path = "/v2/models/{model}/ready", tag = "health", operation_id = "model_ready",
     params(("model" = ModelText, Path, description = "Name of the model.", example = "iris")),
     responses(
@@ -54,7 +55,9 @@ pub(crate) async fn metadata(request: HttpRequest, api: Data<Api>) -> Answer {
         errors::Guarded, errors::OfModel))]
 pub(crate) async fn ready(request: HttpRequest, api: Data<Api>) -> Answer {
     let (model, version) = target(&request);
-    let lease = api.registry.lease(model, version)?;
+    let Some(lease) = api.pipeline.answering(model, version)? else {
+        return Ok(HttpResponse::Ok().json(ModelReady { name: model.to_owned(), ready: true, breaker: None }));
+    };
     api.registry.check_breaker(&lease, version.is_some())?;
     let breaker = api.registry.breaker_of(&lease).map(Into::into);
     Ok(HttpResponse::Ok().json(ModelReady { name: lease.model.to_string(), ready: true, breaker }))
@@ -70,6 +73,6 @@ pub(crate) async fn ready(request: HttpRequest, api: Data<Api>) -> Answer {
         errors::Guarded, errors::OfModel))]
 pub(crate) async fn config(request: HttpRequest, api: Data<Api>) -> Answer {
     let (model, version) = target(&request);
-    let lease = api.registry.lease(model, version)?;
+    let lease = api.pipeline.describe(model, version).await?;
     Ok(HttpResponse::Ok().json(ModelConfig::new(&lease)))
 }

@@ -73,8 +73,8 @@ pub(crate) async fn models(api: Data<Api>) -> HttpResponse {
 pub(crate) async fn model(request: HttpRequest, api: Data<Api>) -> Answer {
     let (model, version) = target(&request);
     if api.contracts.v1 == V1::Kserve {
-        let lease = api.registry.lease(model, version)?;
-        return Ok(HttpResponse::Ok().json(json!({"name": lease.model.as_str(), "ready": true})));
+        api.pipeline.answering(model, version)?;
+        return Ok(HttpResponse::Ok().json(json!({"name": model, "ready": true})));
     }
     let mut entries = api.registry.index_of_known();
     entries.retain(|entry| {
@@ -106,7 +106,7 @@ pub(crate) fn version() {}
     responses((status = 200, description = "`model_spec` and `metadata`.", body = serde_json::Value), errors::Guarded, errors::OfModel))]
 pub(crate) async fn metadata(request: HttpRequest, api: Data<Api>) -> Answer {
     let (model, version) = target(&request);
-    let lease = api.registry.lease(model, version)?;
+    let lease = api.pipeline.describe(model, version).await?;
     Ok(HttpResponse::Ok().json(contracts::metadata(&lease)))
 }
 

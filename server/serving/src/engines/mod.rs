@@ -7,10 +7,12 @@
 //! | module | what it does |
 //! |---|---|
 //! | `choice` | the words that narrow the roster |
+//! | `copies` | copies that engines keep of files, so that later loads are quick |
 //! | `panics` | panics of engines, caught and kept off the terminal |
 //! | `record` | which engine ran which file, kept over restarts |
 
 mod choice;
+mod copies;
 mod panics;
 mod record;
 
@@ -25,6 +27,7 @@ use serde::{Deserialize, Serialize};
 use crate::stages::ensemble::Source;
 
 pub use choice::EngineChoice;
+pub(crate) use copies::Looked;
 pub(crate) use panics::caught;
 pub use panics::keep_panics_off_the_terminal;
 pub use record::{EngineRecord, Remembered};

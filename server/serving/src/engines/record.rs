@@ -5,20 +5,16 @@
 //! loads, when somebody says that the round is over, and not at every version.
 
 use std::{
-    fs::{self, File},
-    io::{self, Read as _, Write as _},
+    io,
     path::{Path, PathBuf},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use candor_domain::{ModelName, Version};
-use rustix::{
-    fs::{Mode, OFlags},
-    io::Errno,
-};
 use serde::{Deserialize, Serialize};
 
 use super::EngineId;
+use crate::kept;
 
 /// Most entries; those that have not been loaded for longest go first.
 const ENTRIES_MAX: usize = 10_000;
@@ -123,42 +119,21 @@ impl Drop for EngineRecord {
 }
 
 fn read(path: &Path) -> io::Result<Vec<Entry>> {
-    // Never what a link points to, and no waiting for whoever writes a pipe.
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-    let file: File = match rustix::fs::open(path, flags, Mode::empty()) {
-        Ok(file) => file.into(),
-        Err(Errno::NOENT) => return Ok(Vec::new()),
-        Err(Errno::LOOP) => return Err(io::Error::other("it is a link")),
-        Err(error) => return Err(error.into()),
-    };
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::other("it is no file"));
-    }
-    let mut text = String::new();
-    file.take(FILE_BYTES_MAX + 1).read_to_string(&mut text)?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(io::Error::other(format!("it has more than {FILE_BYTES_MAX} bytes")));
-    }
+    let Some(text) = kept::read(path, FILE_BYTES_MAX)? else { return Ok(Vec::new()) };
     let Kept { mut engines } = serde_json::from_str(&text)?;
     // The newest stand last.
     engines.drain(..engines.len().saturating_sub(ENTRIES_MAX));
     Ok(engines)
 }
 
-/// Renamed into place, so that nobody reads half of it.
 fn write(path: &Path, entries: &[Entry]) -> io::Result<()> {
-    let text = serde_json::to_string_pretty(&serde_json::json!({ "engines": entries }))?;
-    let draft = path.with_extension("tmp");
-    // What a crash left behind goes first: a link in its place would be followed.
-    let _ = fs::remove_file(&draft);
-    let mut file = File::create_new(&draft)?;
-    file.write_all(text.as_bytes())?;
-    file.sync_all()?;
-    fs::rename(&draft, path)
+    kept::write(path, &serde_json::to_string_pretty(&serde_json::json!({ "engines": entries }))?)
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn engine(version: &str) -> EngineId {

@@ -25,6 +25,7 @@ impl Core {
         // The first round is saved as a whole.
         if self.started.load(Ordering::SeqCst) {
             self.record.save();
+            self.findings.save();
         }
         outcome
     }
@@ -82,7 +83,8 @@ impl Core {
                     for note in ready.origin.notes.iter().filter(|note| told.insert((*note).clone())) {
                         tracing::info!(model = %name, "{note}");
                     }
-                    tracing::info!(model = %name, %version, engine = ready.engine.name, load_ms = ready.load_ms, "ready");
+                    let from = if ready.is_copy { "copy" } else { "file" };
+                    tracing::info!(model = %name, %version, engine = ready.engine.name, from, load_ms = ready.load_ms, "ready");
                     let ready = Arc::new(ready);
                     ready.bind();
                     fresh.push((found_version, Arc::clone(&ready)));
@@ -98,7 +100,10 @@ impl Core {
             after.retain(|version, _| wanted.contains(version));
         }
         self.replace(name, &before, &after);
-        fresh.into_iter().for_each(|(found_version, ready)| self.check_later(found, found_version, &ready));
+        for (found_version, ready) in fresh {
+            self.check_later(found, found_version, &ready);
+            self.keep_later(found, found_version, &ready);
+        }
         if failures.is_empty() {
             return Ok(());
         }
@@ -193,6 +198,7 @@ impl Core {
             }
         }
         self.record.save();
+        self.findings.save();
         Ok(())
     }
 }

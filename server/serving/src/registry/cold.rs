@@ -16,12 +16,12 @@ use candor_domain::{Error, ErrorCode, Result};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use super::{
-    Core, Lease, Opened, ReadyVersion, Registry,
+    Core, Lease, ReadyVersion, Registry,
     version::{Retired, Seat},
 };
 use crate::{
     engines::EngineId,
-    repository::{FoundModel, FoundVersion},
+    repository::FoundModel,
     residency::{
         Body, Departure, Ended, Keeper, Place, ResidencyView, Seated,
         ledger::{Grant, Need},
@@ -77,6 +77,16 @@ impl Room {
     }
 }
 
+impl Room {
+    /// Gives its bytes back on this thread, so that they are free when this returns.
+    pub(super) fn give_back(mut self, core: &Core) {
+        self.settled = true;
+        let kept = self.kept.take();
+        let grant = kept.as_ref().map(|(_, grant)| *grant);
+        core.free(Departure { body: None, bytes: self.bytes, grant });
+    }
+}
+
 impl Drop for Room {
     fn drop(&mut self) {
         match self.kept.take() {
@@ -116,7 +126,14 @@ impl Core {
             None => self.weights.most(sha256),
         };
         let budget = self.keeper.as_ref().map_or(u64::MAX, |keeper| keeper.settings().budget);
-        known.map(|weight| weight.need()).unwrap_or_else(|| {
+        // Weights are measured without copies; what a mapped copy takes comes on top. The guess has room for it.
+        let beside = self.engines.beside_bytes(file_bytes);
+        let with_copy = |need: Need| Need {
+            load_bytes: need.load_bytes.saturating_add(beside),
+            steady_bytes: need.steady_bytes.saturating_add(beside),
+            ..need
+        };
+        known.map(|weight| with_copy(weight.need())).unwrap_or_else(|| {
             let guess = estimate(file_bytes);
             // A guess alone refuses nothing that may fit.
             let bytes = guess.load_bytes.min(budget.max(file_bytes));
@@ -124,28 +141,29 @@ impl Core {
         })
     }
 
-    /// Waits for room for a load whose file has been read. The bytes of the file are let go while it waits.
-    pub(super) fn room_for(&self, model: &FoundModel, found: &FoundVersion, bytes: Vec<u8>) -> Result<(Vec<u8>, Room)> {
-        let file_bytes = bytes.len() as u64;
+    /// Waits for room for a load of a file with this digest. What the caller holds for it is let go while it waits.
+    pub(super) fn room_for(
+        &self,
+        model: &FoundModel,
+        sha256: &str,
+        file_bytes: u64,
+        let_go: impl FnOnce(),
+    ) -> Result<Room> {
         let room = |bytes, kept| Room { bytes, kept, departures: self.departures.clone(), settled: false };
-        let Some(keeper) = &self.keeper else { return Ok((bytes, room(estimate(file_bytes).steady_bytes, None))) };
-        let sha256 = if self.weights.is_empty() { String::new() } else { super::load::sha256_of(&bytes) };
-        let need = self.need(&sha256, file_bytes, None, model);
+        let Some(keeper) = &self.keeper else { return Ok(room(estimate(file_bytes).steady_bytes, None)) };
+        let need = self.need(sha256, file_bytes, None, model);
         let place = keeper.place(need, model.manifest.residency.pin);
         let moving = Moving { place: Arc::clone(&place), keeper: Arc::clone(keeper) };
         let mut told = keeper.reserve(&place);
-        let (grant, bytes) = match told.try_recv() {
-            Ok(granted) => (granted?, bytes),
+        let grant = match told.try_recv() {
+            Ok(granted) => granted?,
             Err(_) => {
-                drop(bytes);
-                let granted =
-                    told.blocking_recv().map_err(|_| Error::new(ErrorCode::NotReady, "the load was given up"));
-                (granted??, Vec::new())
+                let_go();
+                let given_up = |_| Error::new(ErrorCode::NotReady, "the load was given up");
+                told.blocking_recv().map_err(given_up)??
             }
         };
-        let room = room(need.load_bytes, Some((moving, grant)));
-        let bytes = if bytes.is_empty() { self.repository.read_model(found)? } else { bytes };
-        Ok((bytes, room))
+        Ok(room(need.load_bytes, Some((moving, grant))))
     }
 
     /// Brings a session back.
@@ -174,14 +192,12 @@ impl Core {
         let found = model.versions.iter().find(|found| found.version == version.version).ok_or_else(lost)?;
         let what = || format!("model '{}' version {}", version.model, version.version);
         let not_ready = |error: Error| error.with_code(ErrorCode::NotReady);
-        let bytes = self.repository.read_model(found).map_err(not_ready)?;
-        let mut opened = Opened::open(&self.engines, &bytes, model, found).map_err(not_ready)?;
+        let mut opened = self.open_same(model, found, version).map_err(not_ready)?;
         if opened.files_sha256 != version.files_sha256 {
             let error =
                 Error::new(ErrorCode::NotReady, format!("the file of {} is another than when it was loaded", what()));
             return Err(error.hint(format!("load it anew: POST /v2/repository/models/{}/load", version.model)));
         }
-        drop(bytes);
         opened.read(model, found).map_err(not_ready)?;
         let engine = EngineId::from(&opened.engine);
         let need = self.need(&opened.files_sha256, opened.file_bytes, Some(&engine), model);

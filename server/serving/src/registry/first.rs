@@ -36,6 +36,11 @@ impl Drop for Ending<'_> {
 }
 
 impl Registry {
+    /// Whether the first request for a model would load it.
+    pub(crate) fn is_first_load(&self, name: &str) -> bool {
+        self.core.settings.lazy && ModelName::parse(name).is_ok_and(|name| self.core.book().is_untouched(&name))
+    }
+
     /// Loads a model that was never asked for, or waits for somebody else's load of it. Says whether there was anything
     /// to wait for; how the load ended is told by the next lease.
     ///

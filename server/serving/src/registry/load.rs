@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Core, RegistrySettings,
+    prove::Proof,
     version::{Leases, ReadyVersion},
 };
 use crate::{
@@ -35,7 +36,7 @@ use crate::{
 
 /// Runs that measure the cost of a row; stops early when they are slow.
 const WARM_UP_RUNS: usize = 5;
-const WARM_UP_NANOS_MAX: u64 = 200_000_000;
+const WARM_UP_NANOS_MAX: u64 = 50_000_000;
 
 /// A version whose graph is open, before it is verified and before anybody may lease it. The registry makes it
 /// ready; `candor model check` looks at it and lets it go.
@@ -52,6 +53,8 @@ pub struct Opened {
     pub engine: EngineInfo,
     /// Engines that come before that one, and why they do not run it.
     pub passed_over: Vec<PassedOver>,
+    /// Whether it was made of an engine's copy and not of the file.
+    pub(super) is_copy: bool,
     /// What it is made of, if that is more than a graph; known once it has been read.
     pub parts: Parts,
     /// The same as `sha256` without the libraries of plugins, which may be loaded anew.
@@ -134,6 +137,7 @@ impl Opened {
             passed_over,
             parts: Parts::default(),
             files_sha256,
+            is_copy: false,
             // A component that does not promise to be quick runs where nobody else waits.
             cost_depends_on_values: cost_depends_on_values || stages.iter().any(|stage| !stage.made.inline),
             random,
@@ -142,6 +146,29 @@ impl Opened {
             models: opener.models().cloned(),
             inner,
         })
+    }
+
+    /// Of a session of an engine's copy of a file with this digest and size, where a version is its graph alone.
+    pub(super) fn of_copy(chosen: Chosen, sha256: String, file_bytes: u64) -> Self {
+        let Chosen { loaded, engine, passed_over } = chosen;
+        let LoadedModel { session, signature, properties, cost_depends_on_values, random } = loaded;
+        Self {
+            signature,
+            properties,
+            files_sha256: sha256.clone(),
+            sha256,
+            file_bytes,
+            engine,
+            passed_over,
+            is_copy: true,
+            parts: Parts::default(),
+            cost_depends_on_values,
+            random,
+            session,
+            stages: Vec::new(),
+            models: None,
+            inner: Vec::new(),
+        }
     }
 
     /// Compares it with what the files of its model say, and reads what they mean together. From then on its
@@ -228,11 +255,22 @@ impl Opened {
     /// # Errors
     /// When the inputs to warm up with are wrong.
     pub fn warm_up(&self, manifest: &Manifest, golden: Option<&Golden>, clock: &dyn Clock) -> Result<Option<u64>> {
-        guarded(|| warm_up(&*self.session, &self.signature, manifest.rules(), golden, clock))
+        self.warm_up_at_most(WARM_UP_RUNS, manifest, golden, clock)
+    }
+
+    /// As [`Self::warm_up`], with so many runs at most.
+    pub(super) fn warm_up_at_most(
+        &self,
+        runs: usize,
+        manifest: &Manifest,
+        golden: Option<&Golden>,
+        clock: &dyn Clock,
+    ) -> Result<Option<u64>> {
+        guarded(|| warm_up(&*self.session, &self.signature, manifest.rules(), golden, (runs, clock)))
     }
 
     /// Runs rows alone and together, unless nobody would put them together.
-    fn probe(
+    pub(super) fn probe(
         &self,
         manifest: &Manifest,
         (golden, features): (Option<&Golden>, Option<&FeatureSet>),
@@ -259,16 +297,11 @@ impl Core {
     /// Makes one version ready.
     pub(super) fn make_ready(&self, model: &FoundModel, found: &FoundVersion) -> Result<ReadyVersion> {
         let began = self.clock.now();
-        let bytes = self.repository.read_model(found)?;
-        let (bytes, room) = self.room_for(model, found, bytes)?;
         let golden = self.repository.read_golden(found)?;
-        let mut opened = Opened::open(&self.engines, &bytes, model, found)?;
-        drop(bytes);
+        let (mut opened, room) = self.open(model, found)?;
         let Meaning { manifest, origin, features, answers } = opened.read(model, found)?;
-        if let Some(golden) = &golden {
-            golden.cases.iter().try_for_each(|case| opened.verify(&manifest, golden, case))?;
-        }
-        let per_row = opened.warm_up(&manifest, golden.as_ref(), &*self.clock)?;
+        let Proof { row_nanos: per_row, probe } =
+            self.prove(&opened, &manifest, golden.as_ref(), features.as_ref().ok())?;
         let facts = self.book().facts_of(&model.name, &found.version, self.settings.inference_threads);
         if let Some(per_row) = per_row {
             facts.start_cost(per_row);
@@ -279,7 +312,6 @@ impl Core {
         let work = per_row.map(Duration::from_nanos);
         let places = Places::new(self.settings.inflight_max, overload.0, overload.1, work, self.settings.pool_threads);
         let cross_check = self.cross_check(model, found, &opened);
-        let probe = opened.probe(&manifest, (golden.as_ref(), features.as_ref().ok()), &self.settings, &*self.clock);
         let plan = Plan::new(&self.settings.batching, &manifest, &opened.signature, probe);
         let notes = &manifest.result_cache;
         let keeping = notes.is_on().then(|| self.results.keeping(&opened.sha256, notes.time_to_live())).flatten();
@@ -301,6 +333,7 @@ impl Core {
             engine_was,
             engine: opened.engine,
             passed_over: opened.passed_over,
+            is_copy: opened.is_copy,
             load_ms,
             cost_is_per_row: !opened.cost_depends_on_values && opened.signature.rows_tell_size(),
             signature: opened.signature,
@@ -400,6 +433,7 @@ fn check(outbox: &Outbox, subject: Subject) {
     outbox.version(move || subject.check(|| for_check.is_ending()));
 }
 
+/// sha256 in hex.
 pub(crate) fn sha256_of(bytes: &[u8]) -> String {
     Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
@@ -415,7 +449,7 @@ fn warm_up(
     signature: &Signature,
     rules: RequestRules,
     golden: Option<&Golden>,
-    clock: &dyn Clock,
+    (runs, clock): (usize, &dyn Clock),
 ) -> Result<Option<u64>> {
     let first_case = golden.and_then(|golden| golden.cases.first());
     let inputs = match first_case {
@@ -425,7 +459,7 @@ fn warm_up(
     let rows = signature.check(&inputs, rules)?.max(1);
     let wanted: Vec<usize> = (0..signature.outputs.len()).collect();
     let (began, mut fastest) = (clock.now(), None::<u64>);
-    for _ in 0..WARM_UP_RUNS {
+    for _ in 0..runs {
         let start = clock.now();
         // Zeros need not be valid input for every graph, so failing on them says nothing.
         if let Err(error) = session.run(&inputs, &wanted, None) {

@@ -9,7 +9,10 @@
 //! | module | what it does |
 //! |---|---|
 //! | `version` | a ready version and its leases |
-//! | `load` | from files to ready: read, open, verify, warm up, measure |
+//! | `start` | the first round of loads |
+//! | `load` | from files to ready: open, prove, publish |
+//! | `open` | from a copy or a file to an open session; copies are made |
+//! | `prove` | golden pairs, warm-up, measurements; `findings` remembers what they came to |
 //! | `change` | load, unload, poll: what a model's versions become |
 //! | `cold` | room for a session before it is loaded; bringing back one that had to leave |
 //! | `first` | models that are loaded when they are first asked for |
@@ -21,9 +24,13 @@ mod book;
 mod breakers;
 mod change;
 mod cold;
+mod findings;
 mod first;
 mod load;
 mod members;
+mod open;
+mod prove;
+mod start;
 mod version;
 
 use std::{
@@ -42,6 +49,7 @@ use crossbeam_channel::{Sender, bounded, unbounded};
 
 pub use book::{IndexEntry, Standing};
 pub(crate) use cold::Came;
+pub use findings::FindingsSettings;
 pub(crate) use load::sha256_of;
 pub use load::{Meaning, Opened};
 pub use version::{Lease, ReadyVersion};
@@ -61,8 +69,10 @@ use crate::{
     scheduler::Lane,
 };
 use book::{Book, OpenBook};
+use findings::Findings;
 use first::FirstLoads;
 use members::Members;
+use open::CopiesWanted;
 use version::Retired;
 
 /// How the registry behaves.
@@ -100,6 +110,8 @@ pub struct RegistrySettings {
     pub lazy: bool,
     /// Gives free memory back to the system, after sessions have been freed.
     pub trim: Option<fn() -> bool>,
+    /// Where it is kept what loads find out that takes long; without that it is found out at each load.
+    pub findings: Option<FindingsSettings>,
 }
 
 impl Default for RegistrySettings {
@@ -122,6 +134,7 @@ impl Default for RegistrySettings {
             result_cache: ResultCacheSettings::default(),
             lazy: false,
             trim: None,
+            findings: None,
         }
     }
 }
@@ -146,6 +159,10 @@ struct Core {
     turns: Mutex<HashMap<ModelName, Arc<Mutex<()>>>>,
     engines: Arc<Engines>,
     record: EngineRecord,
+    findings: Findings,
+    copies_wanted: CopiesWanted,
+    /// Copies that are to be made when the first round of loads is over.
+    copies_postponed: Mutex<Vec<open::Wanted>>,
     checks: Option<Outbox>,
     /// Versions that were loaded before the first round of loads was over.
     postponed: Mutex<Vec<Subject>>,
@@ -220,6 +237,7 @@ impl Registry {
             .clone()
             .map(|residency| Arc::new(Keeper::new(residency, Arc::clone(&clock), reloads, departures.clone())));
         let (ticker, stop) = bounded::<()>(0);
+        let (copies_wanted, wanted_copies) = bounded(open::COPIES_QUEUED_MAX);
         let weights = settings.residency.as_ref().and_then(|residency| residency.weights.clone());
         let core = Arc::new(Core {
             snapshot: ArcSwap::default(),
@@ -231,6 +249,9 @@ impl Registry {
             postponed: Mutex::default(),
             record: EngineRecord::open(settings.engine_record.clone()),
             results: Arc::new(ResultCache::new(settings.result_cache.clone(), Arc::clone(&clock))),
+            findings: Findings::open(settings.findings.clone()),
+            copies_wanted,
+            copies_postponed: Mutex::default(),
             repository,
             clock,
             settings,
@@ -245,36 +266,8 @@ impl Registry {
         });
         core.engines.set_members(Arc::new(Members::new(&core)));
         cold::start_threads(&core, leaving, departing, wanted, stop)?;
+        open::start_thread(&core, wanted_copies)?;
         Ok(Self { core, loads, _checker: checker })
-    }
-
-    /// Loads every model of the repository, and reports when all have been tried. A model that fails
-    /// stops no other.
-    ///
-    /// # Errors
-    /// When the repository cannot be read.
-    pub async fn load_all(&self) -> Result<()> {
-        let (names, ignored) = self.core.names()?;
-        for reason in ignored {
-            tracing::warn!("ignored in the model repository: {reason}");
-        }
-        let pending: Vec<_> = names.into_iter().map(|name| self.load(name, None)).collect();
-        for load in pending.into_iter().flatten() {
-            // Each failure has been logged and booked where it happened.
-            let _ = load.wait().await;
-        }
-        self.start_empty();
-        Ok(())
-    }
-
-    /// Declares the first round of loads over without having loaded anything.
-    pub fn start_empty(&self) {
-        if let Err(error) = self.core.names() {
-            tracing::warn!("{error}");
-        }
-        self.core.started.store(true, Ordering::SeqCst);
-        self.core.record.save();
-        self.core.check_postponed();
     }
 
     /// Loads a model as it lies on disk now: new and changed versions first, then those that the policy

@@ -3,11 +3,13 @@
 //! | module | what it tests |
 //! |---|---|
 //! | `beside` | what lies beside the graph, on its way into a ready version |
+//! | `copies` | copies of files that engines keep, and what is not proved twice |
 //! | `loading` | what a load, an unload and a poll make of a folder, and what they say when they cannot |
 //! | `residency` | sessions that come and go within a budget |
 //! | `leasing` | leases through swaps and drains, with one thread, with several, and at random |
 
 mod beside;
+mod copies;
 mod leasing;
 mod loading;
 mod residency;

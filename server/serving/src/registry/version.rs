@@ -67,6 +67,8 @@ pub struct ReadyVersion {
     pub sha256: String,
     /// Size of its file.
     pub file_bytes: u64,
+    /// Whether it was loaded from a copy of its file that its engine keeps.
+    pub is_copy: bool,
     /// How long it took to load, verify and warm up, in milliseconds.
     pub load_ms: u64,
     /// Whether a run's time can be told from the number of its rows.

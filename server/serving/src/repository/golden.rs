@@ -7,7 +7,10 @@ use candor_domain::{Datatype, Error, RequestRules, Result, Session, Shape, Signa
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::compare::{Apart, compare};
+use crate::{
+    compare::{Apart, compare},
+    registry::sha256_of,
+};
 
 /// Golden pairs of one version.
 #[derive(Debug)]
@@ -18,6 +21,8 @@ pub struct Golden {
     pub tolerance: f64,
     /// The pairs.
     pub cases: Vec<GoldenCase>,
+    /// sha256 of the file, in hex.
+    pub sha256: String,
 }
 
 /// One pair of inputs and outputs, by name.
@@ -112,7 +117,12 @@ impl Golden {
             let outputs = read(case.outputs).map_err(|error| error.at(format!("case '{}'", case.name)))?;
             Ok(GoldenCase { name: case.name, inputs, outputs })
         });
-        Ok(Self { made_by: raw.made_by, tolerance: raw.tolerance, cases: cases.collect::<Result<_>>()? })
+        Ok(Self {
+            made_by: raw.made_by,
+            tolerance: raw.tolerance,
+            cases: cases.collect::<Result<_>>()?,
+            sha256: sha256_of(text.as_bytes()),
+        })
     }
 }
 

@@ -15,12 +15,14 @@
 //! | `triton`, `pbtxt` | `config.pbtxt`, and the language that it is written in |
 //! | `mlflow` | `MLmodel` |
 //! | `fit` | a graph against all that its folder says of it |
+//! | `files` | the bytes of graphs: read, measured, hashed |
 //! | `layout` | files, folders and links told apart; the graph among them |
 //! | `look` | one model told from a folder of models |
 //! | `foreign` | model files of other kinds, and how to get an ONNX file out of them |
 
 mod batching;
 mod breaker;
+mod files;
 mod fit;
 mod foreign;
 mod golden;
@@ -36,8 +38,6 @@ mod triton;
 
 use std::{
     collections::BTreeSet,
-    fs,
-    io::{self, Read as _},
     path::{Path, PathBuf},
 };
 
@@ -334,31 +334,31 @@ impl Repository {
         if !found.has_graph() {
             return Ok(Vec::new());
         }
-        let path = found.folder.join(&found.file);
-        let shown = found.file.to_string_lossy();
-        let unreadable = |error: io::Error| Error::model(format!("cannot read {shown}: {error}"));
-        let metadata = fs::symlink_metadata(&path).map_err(unreadable)?;
-        // It was a file when it was found.
-        if !metadata.is_file() {
-            return Err(Error::model(format!("{shown} has become a link or something else; it is not followed")));
+        files::read_model(found, self.model_bytes_max)
+    }
+
+    /// The size of the graph's file now.
+    ///
+    /// # Errors
+    /// As [`Self::read_model`].
+    pub fn model_bytes(&self, found: &FoundVersion) -> Result<u64> {
+        if !found.has_graph() {
+            return Ok(0);
         }
-        let too_large = |bytes: u64| {
-            Error::model(format!("{shown} is too large"))
-                .expected(format!("at most {} bytes (limits.model_bytes_max)", self.model_bytes_max))
-                .got(format!("{bytes} bytes"))
-        };
-        if metadata.len() > self.model_bytes_max {
-            return Err(too_large(metadata.len()));
-        }
-        let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0));
-        // A file that grows while it is read ends at the limit too.
-        let file = fs::File::open(&path).map_err(unreadable)?;
-        file.take(self.model_bytes_max.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
-        match bytes.len() as u64 {
-            0 => Err(Error::model(format!("{shown} is empty"))),
-            read if read > self.model_bytes_max => Err(too_large(read)),
-            _ => Ok(bytes),
-        }
+        files::open_model(found, self.model_bytes_max).map(|(_, bytes)| bytes)
+    }
+
+    /// sha256 of the graph's bytes, in hex; they are read and not kept.
+    ///
+    /// # Errors
+    /// As [`Self::read_model`].
+    pub fn model_sha256(&self, found: &FoundVersion) -> Result<String> {
+        files::model_sha256(found, self.model_bytes_max)
+    }
+
+    /// How much lies in the folder of a model, roughly: what stands directly in its versions' folders.
+    pub(crate) fn bytes_in(&self, name: &ModelName) -> u64 {
+        files::bytes_in(&self.root.join(name.as_str()))
     }
 
     /// Reads the golden pairs of a version, if it has any.

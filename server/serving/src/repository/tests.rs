@@ -2,6 +2,8 @@
 
 mod layouts;
 
+use std::fs;
+
 use super::*;
 
 struct Scene(tempfile::TempDir);

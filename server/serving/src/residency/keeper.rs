@@ -132,6 +132,12 @@ impl Keeper {
         &self.settings
     }
 
+    /// Whether so many bytes are free now, and nobody waits for some.
+    pub(crate) fn has_room(&self, bytes: u64) -> bool {
+        let totals = self.lock().ledger.totals();
+        totals.waiting == 0 && bytes <= self.settings.budget.saturating_sub(totals.reserved_bytes)
+    }
+
     /// A new place for a session.
     pub(crate) fn place(&self, need: Need, pinned: bool) -> Arc<Place> {
         let mut inner = self.lock();

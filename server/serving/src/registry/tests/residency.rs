@@ -283,11 +283,26 @@ fn a_lazy_model_is_loaded_once_by_the_first_who_ask_and_not_after_an_unload() {
         Scheduler::start("pool", SchedulerSettings { threads: 1, ..Default::default() }, house.clock.clone()).unwrap();
     let pipeline_settings = house.pipeline.settings().clone();
     house.pipeline = Pipeline::new(registry, sessions, house.clock.clone(), pipeline_settings);
+    assert!(house.pipeline.answering("a", None).unwrap().is_none(), "it will be loaded when it is asked");
+    assert_eq!(house.pipeline.answering("a", Some("1")).unwrap_err().code(), ErrorCode::NotReady);
+    assert_eq!(house.pipeline.answering("nobody", None).unwrap_err().code(), ErrorCode::NotFound);
+    assert_eq!(house.world.hooks.loads("a"), 0, "asking whether it answers loads nothing");
     run(async {
         let told = futures_join((0..8).map(|_| Box::pin(house.ask("a"))).collect()).await;
         assert!(told.into_iter().all(|told| told.unwrap() == 1));
     });
     assert_eq!(house.world.hooks.loads("a"), 1);
+    assert!(house.pipeline.answering("a", None).unwrap().is_some());
+    house.world.put("c/1", "c", 3);
+    house.registry().index().unwrap();
+    let described = run(async { house.pipeline.describe("c", None).await }).unwrap();
+    assert_eq!(
+        (described.version.as_str(), described.signature.inputs.len()),
+        ("1", 1),
+        "to describe it, it is loaded"
+    );
+    assert_eq!((house.world.hooks.loads("c"), run(house.ask("c")).unwrap()), (1, 3));
+    assert_eq!(run(async { house.pipeline.describe("nobody", None).await }).unwrap_err().code(), ErrorCode::NotFound);
     let error = run(house.ask("b")).unwrap_err();
     assert!(error.to_string().contains("could not be loaded"), "{error}");
     assert_eq!(run(house.ask("nobody")).unwrap_err().code(), ErrorCode::NotFound);
