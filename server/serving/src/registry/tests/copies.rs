@@ -5,7 +5,10 @@ use std::{collections::BTreeMap, path::Path, sync::Mutex, time::Duration};
 use candor_domain::{Cancel, Copies, Engine, EngineInfo, FoundCopy, LoadedModel, ModelSource, Session, Tensor};
 
 use super::*;
-use crate::{registry::findings::FindingsSettings, residency::ResidencySettings};
+use crate::{
+    registry::findings::FindingsSettings,
+    residency::{ResidencySettings, policy::Policy},
+};
 
 /// The null engine, with copies that are what they copy. They outlive it, as files would.
 struct Copying {
@@ -158,8 +161,13 @@ fn a_session_that_had_to_leave_comes_back_from_its_copy() {
         den.world.put(&format!("{model}/1"), model, place + 1);
         den.world.write(&format!("{model}/model.toml"), "[residency]\nbytes = 50\n");
     }
-    let residency =
-        ResidencySettings { budget: 100, idle_ttl: None, load_wait_max: Duration::from_secs(20), weights: None };
+    let residency = ResidencySettings {
+        budget: 100,
+        policy: Policy::Gdsf,
+        idle_ttl: None,
+        load_wait_max: Duration::from_secs(20),
+        weights: None,
+    };
     let registry = den.registry(Some(residency.clone()));
     Den::load_all(&registry);
     // Both take all the room that there is, and nobody has to leave for a copy.
