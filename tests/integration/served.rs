@@ -28,10 +28,7 @@ fn serve(folder: &Path) -> (TestServer, Value) {
 }
 
 fn numbers(value: &Value) -> Vec<f64> {
-    match value {
-        Value::Array(all) => all.iter().flat_map(numbers).collect(),
-        one => vec![one.as_f64().unwrap()],
-    }
+    value.as_array().map_or_else(|| vec![value.as_f64().unwrap()], |all| all.iter().flat_map(numbers).collect())
 }
 
 fn close(got: &Value, expected: &Value, tolerance: f64, what: &str) {
