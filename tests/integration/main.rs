@@ -22,6 +22,7 @@
 //! | `swaps` | one version swapped again and again under load |
 //! | `memory` | what loads, failed loads and unloads leave behind |
 //! | `residency` | more models than memory |
+//! | `stages` | models of several parts: what answers, descriptions, metrics and errors say of their parts |
 //! | `served` | models with first-party plugins around them, as in Python |
 //! | `cold_start` | copies over restarts, lazy models, what a start takes |
 //! | `cli_probe` | what models take; what policies make of a trace |
@@ -95,6 +96,7 @@ mod residency;
 mod result_cache;
 mod served;
 mod slow;
+mod stages;
 mod swaps;
 mod threads;
 mod wrong_requests;

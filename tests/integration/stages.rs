@@ -1,0 +1,164 @@
+//! Models of several parts over HTTP, with the plugins that are built in: stages around an engine, ensembles, what
+//! answers, descriptions, metrics and errors say of their parts.
+
+use candor_tests::{Models, Plan, Reply, TestServer, infer::outputs};
+use serde_json::{Value, json};
+
+/// Takes what a tokenizer gives, and gives it back as if it were embeddings of one column.
+const ENCODER: &str = r#"
+[[inputs]]
+name = "input_ids"
+datatype = "INT64"
+dims = ["rows", "tokens"]
+[[inputs]]
+name = "attention_mask"
+datatype = "INT64"
+dims = ["rows", "tokens"]
+[[outputs]]
+name = "ids"
+datatype = "INT64"
+dims = ["rows", "tokens"]
+echo = "input_ids"
+[[outputs]]
+name = "mask"
+datatype = "INT64"
+dims = ["rows", "tokens"]
+echo = "attention_mask"
+"#;
+
+const SENTENCES: &str = r#"
+[[stage]]
+component = "candor.tokenizer"
+config = { tokenizer = { file = "tokenizer.json" }, outputs = ["input_ids", "attention_mask"] }
+inputs = { text = "sentence" }
+"#;
+
+/// Words are numbers, by a table.
+fn tokenizer() -> Value {
+    json!({"version": "1.0", "truncation": null, "padding": null, "added_tokens": [], "normalizer": null,
+        "pre_tokenizer": {"type": "WhitespaceSplit"}, "post_processor": null, "decoder": null,
+        "model": {"type": "WordLevel", "vocab": {"[UNK]": 0, "[PAD]": 1, "good": 2, "morning": 3, "night": 4},
+                  "unk_token": "[UNK]"}})
+}
+
+fn encoder(manifest: &str) -> TestServer {
+    let models = Models::none()
+        .with_file("encoder/model.toml", manifest)
+        .with_file("encoder/1/model.onnx", ENCODER)
+        .with_file("encoder/1/tokenizer.json", tokenizer().to_string());
+    Plan::with(models).with_null_engines(&[("null", "1")]).start()
+}
+
+fn texts(sentences: &[&str]) -> Value {
+    json!({"inputs": [{"name": "sentence", "datatype": "BYTES", "shape": [sentences.len()], "data": sentences}]})
+}
+
+fn infer(server: &TestServer, model: &str, body: &Value) -> Reply {
+    server.post(&format!("/v2/models/{model}/infer"), body)
+}
+
+#[test]
+fn a_model_takes_text_where_a_tokenizer_stands_before_it() {
+    let server = encoder(SENTENCES);
+    let reply = infer(&server, "encoder", &texts(&["good morning", "night"]));
+    let reply = outputs(&reply);
+    assert_eq!(reply[0].elements(), json!([2, 3, 4, 1]).as_array().unwrap().as_slice());
+    assert_eq!(reply[1].elements(), json!([1, 1, 1, 0]).as_array().unwrap().as_slice());
+    let metadata = server.get("/v2/models/encoder").expect(200).json();
+    let inputs = json!([{"name": "sentence", "datatype": "BYTES", "shape": [-1]}]);
+    assert_eq!(metadata["inputs"], inputs);
+    let stages = metadata["properties"]["stages"].as_str().unwrap();
+    assert!(stages.starts_with("tokenizer (candor.tokenizer, ") && stages.ends_with(" → engine"), "{stages}");
+    let shown = server.get("/api/v1/models/encoder").expect(200).json();
+    assert_eq!(shown["stages"][0]["role"], "before");
+    assert_eq!(shown["stages"][0]["inputs"], json!(["sentence"]));
+    assert_eq!(shown["stages"][0]["outputs"], json!(["input_ids", "attention_mask"]));
+    assert_eq!(shown["stages"][1]["name"], "engine");
+    let body = json!({"rows": [{"sentence": "good night"}]});
+    let reply = server.post("/api/v1/models/encoder/predict", &body).expect(200).json();
+    let stages = reply["timings_ms"]["stages"].as_object().unwrap();
+    assert_eq!(stages.keys().collect::<Vec<_>>(), ["tokenizer", "engine"]);
+    let metrics = server.get("/metrics").expect(200).text();
+    for line in [
+        "candor_stage_seconds_count{model=\"encoder\",version=\"1\",stage=\"tokenizer\"} 2",
+        "candor_stage_seconds_count{model=\"encoder\",version=\"1\",stage=\"engine\"} 2",
+        "candor_stage_failures_total{model=\"encoder\",version=\"1\",stage=\"tokenizer\"} 0",
+    ] {
+        assert!(metrics.contains(line), "no {line}");
+    }
+}
+
+#[test]
+fn what_a_stage_refuses_is_the_callers_fault_and_says_which_stage() {
+    let manifest = SENTENCES.replace("outputs = [\"input", "text_bytes_max = 12, outputs = [\"input");
+    let server = encoder(&manifest);
+    infer(&server, "encoder", &texts(&["good night"])).expect(200);
+    let reply = infer(&server, "encoder", &texts(&["good night", "good morning, good night"])).expect(400).json();
+    let error = reply["error"].as_str().unwrap();
+    assert!(error.contains("stage 1 'tokenizer': ") && error.contains("row 1 of `text`"), "{error}");
+}
+
+#[test]
+fn a_model_whose_parts_do_not_fit_is_not_served_and_says_why() {
+    for (manifest, wanted) in [
+        (SENTENCES.replace("candor.tokenizer", "candor.tokeniser"), "no plugin offers it"),
+        (SENTENCES.replace("candor.tokenizer", "candor.vote"), "stage 1 'vote'"),
+        (SENTENCES.replace("tokenizer.json", "vocab.json"), "vocab.json"),
+        (SENTENCES.replace("{ text =", "{ texts ="), "it has no input 'texts'; expected text"),
+        (SENTENCES.replace("outputs = [\"input_ids\", \"attention_mask\"]", "padding = \"longest\""), "token_type_ids"),
+    ] {
+        let models = Models::none()
+            .with_file("encoder/model.toml", &manifest)
+            .with_file("encoder/1/model.onnx", ENCODER)
+            .with_file("encoder/1/tokenizer.json", tokenizer().to_string());
+        let server = Plan::with(models).with_null_engines(&[("null", "1")]).start();
+        let reply = infer(&server, "encoder", &texts(&["good"])).expect(503).json();
+        let error = reply["error"].as_str().unwrap();
+        assert!(error.contains("stage 1") && error.contains(wanted), "{error}");
+    }
+}
+
+const VOTE: &str = r#"
+[ensemble]
+members = [
+    { model = "iris", version = "1", output = "probabilities" },
+    { model = "iris", version = "2", output = "probabilities" },
+]
+combiner = { component = "candor.vote", config = { voting = "soft", weights = [3, 1] } }
+"#;
+
+fn flower() -> Value {
+    json!({"inputs": [{"name": "features", "datatype": "FP32", "shape": [2, 4],
+        "data": [6.0, 3.0, 5.0, 1.8, 5.1, 3.5, 1.4, 0.2]}]})
+}
+
+fn numbers(reply: &Reply, output: &str) -> Vec<f64> {
+    let outputs = outputs(reply);
+    let found = outputs.iter().find(|one| one.name == output).unwrap();
+    found.elements().iter().map(|value| value.as_f64().unwrap()).collect()
+}
+
+#[test]
+fn an_ensemble_of_two_versions_answers_their_weighted_mean() {
+    let models = Models::copies(&["iris"]).with_file("both/model.toml", VOTE);
+    let server = Plan::with(models).start();
+    let of = |version: &str| {
+        let reply = server.post(&format!("/v2/models/iris/versions/{version}/infer"), &flower()).expect(200);
+        numbers(&reply, "probabilities")
+    };
+    let got = numbers(&infer(&server, "both", &flower()).expect(200), "probabilities");
+    assert_eq!(got.len(), 6);
+    for ((first, second), got) in of("1").into_iter().zip(of("2")).zip(got) {
+        let want = (3.0 * first + second) / 4.0;
+        assert!((want - got).abs() < 1e-6, "{got}, wanted {want}");
+    }
+    let shown = server.get("/api/v1/models/both").expect(200).json();
+    let names: Vec<&str> =
+        shown["stages"].as_array().unwrap().iter().map(|part| part["name"].as_str().unwrap()).collect();
+    assert_eq!(names, ["iris:1", "iris:2", "combiner"]);
+    assert_eq!(shown["engine"]["name"], "ensemble");
+    // A member that is gone is named.
+    server.post("/v2/repository/models/iris/unload", &json!({})).expect(200);
+    let error = infer(&server, "both", &flower()).expect(503).json()["error"].as_str().unwrap().to_owned();
+    assert!(error.contains("member 'iris:1'") && error.contains("not loaded"), "{error}");
+}
