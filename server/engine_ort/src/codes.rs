@@ -8,6 +8,25 @@ use ort::{
     value::{TensorElementType, ValueType},
 };
 
+/// A side of a graph.
+#[derive(Clone, Copy)]
+pub(crate) enum Side {
+    /// What goes in.
+    Input,
+    /// What comes out.
+    Output,
+}
+
+impl Side {
+    /// The side as a word.
+    pub(crate) const fn word(self) -> &'static str {
+        match self {
+            Self::Input => "input",
+            Self::Output => "output",
+        }
+    }
+}
+
 /// What a value is that may be no tensor.
 pub(crate) fn kind(value: &ValueType) -> &'static str {
     match value {

@@ -21,11 +21,11 @@ use ort::{
 };
 
 use crate::{
-    codes::{datatype, kind},
+    codes::{Side, datatype, kind},
     copies::{CopySettings, Store},
     library,
     maker::Maker,
-    raw::{Runner, Side},
+    raw::Runner,
 };
 
 /// ONNX Runtime, loaded.

@@ -34,7 +34,7 @@ use ort::{
 };
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
 
-use crate::codes::{code_of_run, element};
+use crate::codes::{Side, code_of_run, element};
 
 /// A session with everything that a run needs, prepared once.
 pub(crate) struct Runner {
@@ -359,24 +359,7 @@ impl Drop for Options {
     }
 }
 
-/// A side of a graph.
-#[derive(Clone, Copy)]
-pub(crate) enum Side {
-    /// What goes in.
-    Input,
-    /// What comes out.
-    Output,
-}
-
 impl Side {
-    /// The side as a word.
-    pub(crate) const fn word(self) -> &'static str {
-        match self {
-            Self::Input => "input",
-            Self::Output => "output",
-        }
-    }
-
     /// Whether the graph declares a shape, and be it a scalar's, for the tensor at `index`. The `ort`
     /// crate gives the same empty shape for both.
     pub(crate) fn declares_shape(self, session: &Session, index: usize) -> Result<bool> {

@@ -10,10 +10,23 @@ use std::{
 
 use candor_domain::{Error, ErrorCode, Lifecycle, ModelName, Result, Version};
 
-use super::{Core, Versions};
+use super::{Core, Snapshot, Versions};
 use crate::repository::{Fingerprint, FoundModel, VersionPolicy};
 
 impl Core {
+    /// Publishes a change of one model's ready versions; an empty map takes the model out.
+    pub(super) fn publish(&self, model: &ModelName, versions: &Versions) {
+        self.snapshot.rcu(|before| {
+            let mut models = before.models.clone();
+            if versions.is_empty() {
+                models.remove(model);
+            } else {
+                models.insert(model.clone(), versions.clone());
+            }
+            Arc::new(Snapshot { models })
+        });
+    }
+
     /// The right to change one model.
     fn turn(&self, name: &ModelName) -> Arc<Mutex<()>> {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);

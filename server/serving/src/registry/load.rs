@@ -9,8 +9,8 @@ use std::{
 };
 
 use candor_domain::{
-    Clock, EngineInfo, Error, ErrorCode, LoadedModel, ModelName, ModelSource, RequestRules, Result, Session, Shape,
-    Signature, Tensor, TensorData, TensorSpec,
+    Clock, EngineInfo, Error, ErrorCode, LoadedModel, ModelSource, RequestRules, Result, Session, Shape, Signature,
+    Tensor, TensorData, TensorSpec,
 };
 use sha2::{Digest as _, Sha256};
 
@@ -483,19 +483,4 @@ fn zeros(signature: &Signature) -> Result<Vec<Tensor>> {
         Tensor::new(shape, TensorData::zeros(spec.datatype, shape.elements()))
     };
     signature.inputs.iter().map(one).collect()
-}
-
-impl Core {
-    /// Publishes a change of one model's ready versions; an empty map takes the model out.
-    pub(super) fn publish(&self, model: &ModelName, versions: &super::Versions) {
-        self.snapshot.rcu(|before| {
-            let mut models = before.models.clone();
-            if versions.is_empty() {
-                models.remove(model);
-            } else {
-                models.insert(model.clone(), versions.clone());
-            }
-            Arc::new(super::Snapshot { models })
-        });
-    }
 }
