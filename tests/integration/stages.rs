@@ -92,7 +92,7 @@ fn a_model_takes_text_where_a_tokenizer_stands_before_it() {
 fn what_a_stage_refuses_is_the_callers_fault_and_says_which_stage() {
     let manifest = SENTENCES.replace("outputs = [\"input", "text_bytes_max = 12, outputs = [\"input");
     let server = encoder(&manifest);
-    infer(&server, "encoder", &texts(&["good night"])).expect(200);
+    let _ = infer(&server, "encoder", &texts(&["good night"])).expect(200);
     let reply = infer(&server, "encoder", &texts(&["good night", "good morning, good night"])).expect(400).json();
     let error = reply["error"].as_str().unwrap();
     assert!(error.contains("stage 1 'tokenizer': ") && error.contains("row 1 of `text`"), "{error}");
@@ -158,7 +158,7 @@ fn an_ensemble_of_two_versions_answers_their_weighted_mean() {
     assert_eq!(names, ["iris:1", "iris:2", "combiner"]);
     assert_eq!(shown["engine"]["name"], "ensemble");
     // A member that is gone is named.
-    server.post("/v2/repository/models/iris/unload", &json!({})).expect(200);
+    let _ = server.post("/v2/repository/models/iris/unload", &json!({})).expect(200);
     let error = infer(&server, "both", &flower()).expect(503).json()["error"].as_str().unwrap().to_owned();
     assert!(error.contains("member 'iris:1'") && error.contains("not loaded"), "{error}");
 }
