@@ -86,10 +86,15 @@ fn no_request_fails_while_a_version_is_swapped() {
     swap_under_load(&server, SWAPS, |server, swap| {
         let _ = server.load("iris").expect(200);
         // Once the load has answered, only the new file does.
-        let got = outputs(&server.post(&path("iris"), &iris()))[1].elements();
+        let probabilities = || -> Vec<f64> {
+            let elements = outputs(&server.post(&path("iris"), &iris()))[1].elements();
+            elements.iter().map(|one| one.as_f64().unwrap()).collect()
+        };
+        let got = probabilities();
         let sha = server.get("/v2/models/iris").json()["properties"]["sha256"].clone();
-        let again = outputs(&server.post(&path("iris"), &iris()))[1].elements();
-        assert_eq!(got, again, "swap {swap}, {sha}");
+        // A run that was shared with others' rows may differ in its last digits; the two files differ by far more.
+        let differs = got.iter().zip(probabilities()).any(|(got, again)| (got - again).abs() > 1e-5);
+        assert!(!differs, "swap {swap}, {sha}: {got:?}");
     });
     // The old sessions are gone, not only hidden.
     until("nothing drains", || server.index_of("iris").iter().all(|row| row["state"] == "READY").then_some(()));

@@ -26,12 +26,16 @@ fn nice_values() -> BTreeMap<String, Vec<i64>> {
 }
 
 #[test]
-fn threads_that_load_step_back_and_none_that_serve() {
+fn threads_that_load_step_back_behind_dear_runs_and_those_behind_all_others() {
     let base = nice_values().into_values().flatten().max().unwrap();
     let server = Plan::with(Models::copies(&["iris", "digits", "simple"])).start();
     for (name, values) in nice_values() {
-        let loads = name == "candor-load";
-        assert!(!values.is_empty() && values.iter().all(|&nice| (nice > base) == loads), "{name}: {values:?}");
+        let wanted = match name.as_str() {
+            "candor-load" | "candor-keep" | "candor-twin" => base.max(10),
+            "candor-infer" => base.max(5),
+            _ => base,
+        };
+        assert!(!values.is_empty() && values.iter().all(|&nice| nice == wanted), "{name}: {values:?}");
     }
     server.stop_and_expect_clean();
 }
