@@ -26,7 +26,7 @@ use candor_health_api::HealthDoor;
 use candor_http_api::{Api, ApiParts, Gate};
 use candor_plugin_host::Catalog;
 use candor_serving::{
-    Bodies, Callers, EngineChoice, Engines, Faults, FindingsSettings, Pipeline, PipelineSettings, Quota, Readiness,
+    Bodies, Callers, CrossCheckSettings, EngineChoice, Engines, Faults, FindingsSettings, Pipeline, PipelineSettings, Quota, Readiness,
     Registry, RegistrySettings, Repository, Scheduler, SchedulerSettings, Tally, Tokens, residency::ResidencySettings,
 };
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
@@ -246,10 +246,34 @@ fn engines_with(settings: &Settings, copies: Option<CopySettings>) -> Result<Eng
     Ok(engines)
 }
 
-/// The same with the plugins, as a server would load them, for who looks at models on the command line.
-pub(crate) fn engines_with_plugins(settings: &Settings) -> Result<Engines> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
-    Ok(engines(settings)?.with_components(Arc::new(plugins::start(settings, &clock))))
+/// For who looks at models on the command line: engines with all that models may be made of, components of plugins and
+/// other models of the repository, which are loaded when somebody wants them.
+pub(crate) struct Workshop<'a> {
+    settings: &'a Settings,
+    clock: Arc<dyn Clock>,
+    plugins: Arc<Catalog>,
+}
+
+impl<'a> Workshop<'a> {
+    /// With the plugins, as a server would load them.
+    pub(crate) fn open(settings: &'a Settings) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::start());
+        Self { settings, plugins: Arc::new(plugins::start(settings, &clock)), clock }
+    }
+
+    /// Over a repository. Nothing but members is loaded, and nothing is kept beyond it.
+    pub(crate) fn over(&self, repository: &Repository) -> Result<Registry> {
+        let components: Arc<dyn Components> = Arc::<Catalog>::clone(&self.plugins);
+        let engines = engines(self.settings)?.with_components(components);
+        let settings = RegistrySettings {
+            engine_record: None,
+            findings: None,
+            residency: None,
+            cross_check: CrossCheckSettings::default(),
+            ..registry_settings(self.settings, None)
+        };
+        Registry::start(engines, repository.clone(), Arc::clone(&self.clock), settings).map_err(no_thread)
+    }
 }
 
 /// Whether this build has the engine tract.
