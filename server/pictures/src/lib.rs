@@ -1,0 +1,24 @@
+//! Explanations drawn as SVG and told as self-contained HTML, for people who were never told what an attribution is.
+//!
+//! | module | what is there |
+//! |---|---|
+//! | [`data`] | what can be drawn: plain values, to be filled in by whoever has an explanation |
+//! | [`pictures`] | one function for each picture, from those values and a [`Style`] to a whole SVG |
+//! | [`style`] | width, theme, limits, colours |
+//!
+//! It does not know models, explainers, routes or files. The same values give the same bytes. Nothing in a picture needs
+//! a script, a font or an address from elsewhere, and no name can become markup.
+
+pub mod data;
+pub mod pictures;
+pub mod style;
+
+mod canvas;
+mod markup;
+mod number;
+mod rank;
+mod scale;
+mod text;
+mod words;
+
+pub use style::{Style, Theme};
