@@ -95,7 +95,7 @@ impl<'a> Canvas<'a> {
         let value = label.value.map(|value| format!(" = {}", text::isolated(&text::clip(value, room * 0.45, SIZE, false))));
         let value = value.unwrap_or_default();
         let name = text::clip(label.name, room - text::width(&value, SIZE, false), SIZE, false);
-        let attributes = attributes! { "x" => x, "y" => y, "text-anchor" => anchor.word() };
+        let attributes = attributes! { "x" => x, "y" => y, "text-anchor" => anchor.word(), "class" => "halo" };
         self.body.open("text", attributes);
         self.body.text(&text::isolated(&name));
         if !value.is_empty() {
@@ -189,11 +189,7 @@ impl<'a> Canvas<'a> {
             Sign::Down => self.path("down", &arrow(x + 17.0, x, middle, 10.0)),
             Sign::Neutral => self.rect((x, middle - 5.0), (17.0, 10.0), "neutral"),
             Sign::Bars => self.rect((x, middle - 5.0), (17.0, 10.0), "bars"),
-            Sign::Whisker => {
-                self.straight((x, middle), (x + 17.0, middle), "inked");
-                self.straight((x, middle - 4.0), (x, middle + 4.0), "inked");
-                self.straight((x + 17.0, middle - 4.0), (x + 17.0, middle + 4.0), "inked");
-            }
+            Sign::Whisker => self.whisker((x, x + 17.0), middle),
             Sign::Line => self.stroke(x, middle, "line", 3.0),
             Sign::Thin => self.stroke(x, middle, "axis pale", 1.5),
             Sign::Dash => self.straight((x, middle), (x + 17.0, middle), "inked dash"),
@@ -201,6 +197,18 @@ impl<'a> Canvas<'a> {
                 for at in [2.0, 6.0, 8.0, 13.0] {
                     self.straight((x + at, middle - 4.0), (x + at, middle + 4.0), "inked");
                 }
+            }
+            Sign::Ring => {
+                let d = format!("M{} {}h0", x + 9.0, middle);
+                self.dots("none", 7.0, &d);
+                self.dots("hole", 4.0, &d);
+            }
+            Sign::Mean => {
+                let attributes = attributes! {
+                    "x1" => x + 9.0, "x2" => x + 9.0, "y1" => middle - 6.0, "y2" => middle + 6.0, "class" => "line",
+                    "stroke-width" => 4.0,
+                };
+                self.body.leaf("line", attributes);
             }
             Sign::Dot(class) => self.dots(class, 7.0, &format!("M{} {}h0", x + 9.0, middle)),
         }
@@ -246,6 +254,13 @@ impl<'a> Canvas<'a> {
             x += 12.0;
         }
         self.text(x, y, Anchor::Start, "soft", &high);
+    }
+
+    /// A picture that says why there is nothing to see.
+    pub fn nothing(style: &Style, title: &str, why: &str) -> String {
+        let mut canvas = Canvas::new(style, title, "");
+        canvas.note(why);
+        canvas.finish(why)
     }
 
     /// The whole picture; `description` is what it shows, in words.
@@ -296,6 +311,8 @@ pub(crate) enum Sign {
     Thin,
     Dash,
     Data,
+    Ring,
+    Mean,
     Dot(&'static str),
 }
 
@@ -306,12 +323,4 @@ pub(crate) fn arrow(from: f64, to: f64, middle: f64, height: f64) -> String {
     let [from, neck, to, top, middle, bottom] =
         [from, to - head, to, top, middle, bottom].map(crate::markup::coordinate);
     format!("M{from} {top}L{neck} {top}L{to} {middle}L{neck} {bottom}L{from} {bottom}Z")
-}
-
-/// A tick's label and where it stands, for axes that are drawn upwards.
-pub(crate) fn ticks_up(canvas: &mut Canvas<'_>, ticks: &[Tick], ends: (f64, f64)) {
-    for tick in ticks {
-        canvas.straight((ends.0, tick.x), (ends.1, tick.x), "grid");
-        canvas.text(ends.0 - 6.0, tick.x + 4.5, Anchor::End, "soft", &tick.label);
-    }
 }

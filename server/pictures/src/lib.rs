@@ -13,12 +13,17 @@ pub mod data;
 pub mod pictures;
 pub mod style;
 
+mod bars;
 mod canvas;
 mod markup;
 mod number;
+mod plane;
+mod points;
 mod rank;
 mod scale;
+mod strips;
 mod text;
+mod tint;
 mod words;
 
 pub use style::{Style, Theme};

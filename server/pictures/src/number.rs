@@ -39,7 +39,13 @@ pub(crate) fn fixed(value: f64, decimals: usize) -> String {
     let text = format!("{:.decimals$}", value.abs());
     let is_zero = !text.bytes().any(|byte| (b'1'..=b'9').contains(&byte));
     let sign = if value < 0.0 && !is_zero { "−" } else { "" };
-    format!("{sign}{}", grouped(&text))
+    format!("{sign}{}", grouped(&text, 5))
+}
+
+/// The same with a comma in 1,000 too, where it cannot be a year.
+pub(crate) fn with_commas(told: &str) -> String {
+    let (sign, digits) = told.find(|char: char| char.is_ascii_digit()).map_or(("", told), |at| told.split_at(at));
+    if told.contains([',', '×', 'a']) { told.to_owned() } else { format!("{sign}{}", grouped(digits, 4)) }
 }
 
 /// [`fixed`] with a plus sign where it is one.
@@ -51,7 +57,7 @@ pub(crate) fn signed(value: f64, decimals: usize) -> String {
 
 /// A whole number.
 pub(crate) fn count(value: u64) -> String {
-    grouped(&value.to_string())
+    grouped(&value.to_string(), 4)
 }
 
 /// "1 row", "2 rows".
@@ -110,10 +116,10 @@ fn trimmed(text: &str) -> &str {
     if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
 }
 
-/// Commas between thousands, from five digits on: 2024 may be a year.
-fn grouped(text: &str) -> String {
+/// Commas between thousands, from so many digits on: 2024 may be a year.
+fn grouped(text: &str, digits_min: usize) -> String {
     let (whole, rest) = text.find('.').map_or((text, ""), |at| text.split_at(at));
-    if whole.len() < 5 {
+    if whole.len() < digits_min {
         return text.to_owned();
     }
     let mut grouped = String::with_capacity(text.len() + whole.len() / 3);
@@ -158,14 +164,14 @@ impl Format {
     /// A value where the axis says that it is in per cent.
     pub fn number(&self, value: f64) -> String {
         let value = value * self.factor;
-        if self.is_scientific { plain(value, 3) } else { fixed(value, self.decimals) }
+        if self.is_scientific { plain(value, 3) } else { with_commas(&fixed(value, self.decimals)) }
     }
 
     /// A share with its sign: "+12.3".
     pub fn share(&self, share: f64) -> String {
         let share = share * self.factor;
         if !self.is_scientific {
-            return signed(share, self.decimals);
+            return with_commas(&signed(share, self.decimals));
         }
         let sign = if share > 0.0 && share.is_finite() { "+" } else { "" };
         format!("{sign}{}", plain(share, 3))
@@ -211,6 +217,8 @@ mod tests {
         assert!((format.half_digit() - 0.0005).abs() < 1e-15);
         let tiny = Format::of(&raw, [3.3e-12].into_iter());
         assert_eq!(tiny.share(3.3e-12), "+3.3 × 10⁻¹²");
+        let price = Format::of(&raw, [38_900.0].into_iter());
+        assert_eq!((price.share(-8300.0), price.value(f64::NAN)), ("−8,300".to_owned(), "not a number".to_owned()));
         let large = Format::of(&raw, [3.3e20, 1.0].into_iter());
         assert_eq!(large.share(-3.3e20), "−3.3 × 10²⁰");
     }

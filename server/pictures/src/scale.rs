@@ -62,9 +62,9 @@ impl Scale {
     /// are multiplied by.
     pub fn ticks(&self, most: usize, factor: f64) -> Vec<Tick> {
         let span = (self.high - self.low) * factor;
-        let rough = span / number::real(most.max(2));
-        let power = 10_f64.powi(exponent(rough));
-        let step = [1.0, 2.0, 5.0, 10.0].map(|step| step * power).into_iter().find(|step| *step >= rough);
+        let most = number::real(most.max(2)) + 0.9;
+        let power = 10_f64.powi(exponent(span / most));
+        let step = [1.0, 2.0, 5.0, 10.0].map(|step| step * power).into_iter().find(|step| span / *step <= most);
         let step = step.unwrap_or(10.0 * power);
         if !(step.is_finite() && step > 0.0) {
             return Vec::new();
@@ -80,7 +80,11 @@ impl Scale {
             .into_iter()
             .map(|place| Tick {
                 x: self.at(place / factor),
-                label: if is_plain { number::fixed(place, decimals) } else { number::plain(place, 3) },
+                label: match (is_plain, largest >= 1e4) {
+                    (true, true) => number::with_commas(&number::fixed(place, decimals)),
+                    (true, false) => number::fixed(place, decimals),
+                    (false, _) => number::plain(place, 3),
+                },
             })
             .collect()
     }

@@ -125,7 +125,7 @@ pub(crate) const LIGHT: Palette = Palette {
     neutral: "#6e7781",
     line: "#00695c",
     steps: [
-        "#084c94", "#1a66b0", "#3f7cb8", "#6a86ad", "#86808c", "#a3785f", "#b96a30", "#b85a10", "#a84300",
+        "#0b5cad", "#3a5db8", "#5d5bb8", "#7a57b0", "#9355a0", "#a75287", "#b4526a", "#b9544a", "#b85a1a",
     ],
 };
 
@@ -142,7 +142,7 @@ pub(crate) const DARK: Palette = Palette {
     neutral: "#8b96a2",
     line: "#4fd1b5",
     steps: [
-        "#4a9eff", "#64a9f5", "#84b2e2", "#a1b6cc", "#b9b4b0", "#d1b08f", "#e5a76b", "#f39b48", "#ff8c1f",
+        "#4a9eff", "#7197ff", "#9190fb", "#ab89ee", "#c283d8", "#d480bb", "#e2819a", "#eb8776", "#f2994a",
     ],
 };
 
@@ -179,7 +179,7 @@ fn rules(palette: &Palette) -> String {
          .candor .neutral{{fill:{neutral};stroke:{neutral}}}.candor .on{{fill:{on}}}\
          .candor .up-ink{{fill:{up}}}.candor .down-ink{{fill:{down}}}\
          .candor .line{{stroke:{line};fill:none}}.candor .line-ink{{fill:{line}}}.candor .bars{{fill:{grid}}}\
-         .candor .none{{stroke:{neutral}}}.candor .edge{{stroke:{ground}}}"
+         .candor .none{{stroke:{neutral}}}.candor .hole{{stroke:{ground}}}.candor .edge{{stroke:{ground}}}"
     );
     for (at, step) in steps.iter().enumerate() {
         let _ = write!(css, ".candor .v{at}{{stroke:{step}}}");

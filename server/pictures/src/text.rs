@@ -37,7 +37,7 @@ pub(crate) fn clean(text: &str) -> String {
         });
     }
     let cleaned = cleaned.trim();
-    if cleaned.is_empty() { "(no name)".to_owned() } else { cleaned.to_owned() }
+    if cleaned.is_empty() { "(empty)".to_owned() } else { cleaned.to_owned() }
 }
 
 /// The character, or a sign that one was taken out: controls, marks that reorder text, invisible characters, and
@@ -167,7 +167,7 @@ mod tests {
     #[test]
     fn what_hides_or_reorders_is_shown_as_taken_out() {
         assert_eq!(clean("a\u{202e}b\u{0}c\u{200b}\nd"), "a\u{fffd}b\u{fffd}c\u{fffd} d");
-        assert_eq!(clean(" \t "), "(no name)");
+        assert_eq!(clean(" \t "), "(empty)");
         assert_eq!(clean("\u{2068}x"), "\u{fffd}x");
         // What Persian and emoji need stays.
         assert_eq!(clean("می\u{200c}خواهم"), "می\u{200c}خواهم");

@@ -14,7 +14,7 @@ pub(crate) fn axis(quantity: &Quantity) -> String {
     match (quantity.space, &quantity.unit) {
         (Space::Probability, _) => format!("{name} (%)"),
         (Space::Raw | Space::Margin, Some(unit)) => format!("{name} ({})", text::clean(unit)),
-        (Space::Margin, None) => format!("{name} (the model's own score, before it becomes a probability)"),
+        (Space::Margin, None) => format!("{name} (score)"),
         (Space::Raw, None) => name,
     }
 }
@@ -62,4 +62,14 @@ pub(crate) fn decision(quantity: &Quantity, ranked: &Ranked) -> String {
         told.push_str(&format!(" Not explained: {}.", ranked.format.share(ranked.residual)));
     }
     told
+}
+
+/// The axis of shares.
+pub(crate) fn share_axis(quantity: &Quantity) -> String {
+    let name = text::clean(&quantity.name);
+    match (quantity.space, &quantity.unit) {
+        (Space::Probability, _) => format!("share in {name} (percentage points)"),
+        (Space::Raw | Space::Margin, Some(unit)) => format!("share in {name} ({})", text::clean(unit)),
+        (Space::Raw | Space::Margin, None) => format!("share in {name}"),
+    }
 }

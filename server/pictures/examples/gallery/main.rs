@@ -14,11 +14,23 @@ fn main() -> std::io::Result<()> {
     fs::create_dir_all(&folder)?;
     for (width, end) in [(720, ""), (340, "-narrow")] {
         let style = Style { width, ..Style::default() };
+        let write = |name: &str, text: String| fs::write(folder.join(format!("{name}{end}.svg")), text);
         for (name, decision) in
             [("credit", samples::credit()), ("house", samples::house()), ("hostile", samples::hostile())]
         {
-            fs::write(folder.join(format!("waterfall-{name}{end}.svg")), pictures::waterfall(&decision, &style))?;
+            write(&format!("waterfall-{name}"), pictures::waterfall(&decision, &style))?;
+            write(&format!("bar-{name}"), pictures::bar(&decision, &style))?;
+            write(&format!("force-{name}"), pictures::force(&decision, &style))?;
         }
+        let sample = samples::credits(600);
+        write("importance", pictures::importance(&samples::weights(), &style))?;
+        write("beeswarm", pictures::beeswarm(&sample, &style))?;
+        write("dependence", pictures::dependence(&sample, 0, Some(2), &style))?;
+        write("dependence-missing", pictures::dependence(&sample, 2, None, &style))?;
+        write("dependence-text", pictures::dependence(&sample, 4, Some(0), &style))?;
+        write("effect", pictures::effect(&samples::ratio_effect(), &style))?;
+        write("effect-text", pictures::effect(&samples::employment_effect(), &style))?;
+        write("local-effects", pictures::local_effects(&samples::age_effects(), &style))?;
     }
     Ok(())
 }

@@ -2,7 +2,9 @@
 //!
 //! Used by the gallery and by the tests. The numbers are made up, the sums are right.
 
-use candor_pictures::data::{Cell, Column, Decision, Quantity, Sample, Share, Space};
+use candor_pictures::data::{
+    Cell, Column, Decision, Effect, Importance, LocalEffects, Quantity, Sample, Share, Space, Weight,
+};
 
 /// What a model that grants credit says.
 pub fn credit_quantity() -> Quantity {
@@ -178,4 +180,74 @@ pub fn credits(rows: usize) -> Sample {
         }
     }
     Sample { quantity: credit_quantity(), columns }
+}
+
+/// Partial dependence of a model on a ratio, with single rows.
+pub fn ratio_effect() -> Effect {
+    let mut draws = Draws::new(11);
+    let grid: Vec<f64> = (0..25).map(|at| f64::from(at) / 20.0).collect();
+    let rows: Vec<Vec<f64>> = (0..60)
+        .map(|_| {
+            let (lift, knee, steep) = (0.09 * draws.normal(), 0.45 + 0.05 * draws.normal(), 3.0 + 4.0 * draws.even());
+            grid.iter().map(|x| (0.55 + lift - 0.27 * (steep * (x - knee)).tanh()).clamp(0.01, 0.99)).collect()
+        })
+        .collect();
+    let mean = (0..grid.len()).map(|at| rows.iter().map(|row| row[at]).sum::<f64>() / rows.len() as f64).collect();
+    Effect {
+        quantity: credit_quantity(),
+        feature: "debt ratio".into(),
+        grid: grid.into_iter().map(Cell::Number).collect(),
+        mean,
+        rows,
+        is_centred: false,
+        data: vec![0.11, 0.19, 0.25, 0.31, 0.35, 0.4, 0.45, 0.51, 0.6],
+        here: Some(0.61),
+    }
+}
+
+/// Partial dependence on a category.
+pub fn employment_effect() -> Effect {
+    let mut draws = Draws::new(3);
+    let means = [("permanent", 0.61), ("retired", 0.585), ("self-employed", 0.55), ("temporary", 0.512)];
+    let rows = (0..40)
+        .map(|_| {
+            let lift = 0.08 * draws.normal();
+            means.iter().map(|(_, mean)| (mean + lift + 0.01 * draws.normal()).clamp(0.0, 1.0)).collect()
+        })
+        .collect();
+    Effect {
+        quantity: credit_quantity(),
+        feature: "employment".into(),
+        grid: means.iter().map(|(name, _)| Cell::Text((*name).into())).collect(),
+        mean: means.iter().map(|(_, mean)| *mean).collect(),
+        rows,
+        ..Effect::default()
+    }
+}
+
+/// Accumulated local effects.
+pub fn age_effects() -> LocalEffects {
+    LocalEffects {
+        quantity: credit_quantity(),
+        feature: "age of oldest account".into(),
+        edges: vec![0.0, 1.5, 3.0, 5.0, 7.5, 10.0, 13.0, 17.0, 24.0],
+        effects: vec![-0.081, -0.068, -0.049, -0.022, 0.004, 0.021, 0.038, 0.051, 0.054],
+        counts: vec![41, 52, 77, 102, 96, 61, 44, 27],
+    }
+}
+
+/// Shares of features as a whole.
+pub fn weights() -> Importance {
+    let sample = credits(400);
+    let features = sample
+        .columns
+        .iter()
+        .map(|column| Weight {
+            name: column.name.clone(),
+            weight: column.shares.iter().map(|share| share.abs()).sum::<f64>() / column.shares.len() as f64 * 100.0,
+            standard_error: None,
+        })
+        .collect();
+    let measure = "mean absolute share in probability of granted (percentage points)";
+    Importance { measure: measure.into(), rows: Some(400), features }
 }

@@ -4,6 +4,7 @@
 //! step of its own.
 
 use crate::{
+    bars::Spot,
     canvas::{Anchor, Canvas, LINE, Label, PAD, Sign, arrow},
     data::Decision,
     rank::{Ranked, Row},
@@ -151,33 +152,24 @@ impl<'a> Plan<'a> {
 
     fn step(&self, canvas: &mut Canvas<'_>, ranked: &Ranked, step: &Step<'_>, middle: f64, way: (f64, f64)) {
         let (from, to) = (self.scale.at(way.0), self.scale.at(way.1));
-        let is_up = step.row.share >= 0.0;
-        let class = if step.is_gap { "neutral" } else if is_up { "up" } else { "down" };
-        self.name(canvas, middle, "", &Label { name: &step.row.name, value: step.row.value.as_deref() });
+        let class = match (step.is_gap, step.row.share >= 0.0) {
+            (true, _) => "neutral",
+            (false, true) => "up",
+            (false, false) => "down",
+        };
         // From the end of the step before.
         let above = middle - self.row + BAR / 2.0;
         canvas.straight((from, above), (from, middle - BAR / 2.0), "axis");
+        self.name(canvas, middle, "", &Label { name: &step.row.name, value: step.row.value.as_deref() });
         canvas.path(class, &arrow(from, to, middle, BAR));
-        let mut right = from.max(to);
-        let mut left = from.min(to);
+        let mut taken = (from.min(to), from.max(to));
         if let Some(error) = step.row.standard_error {
             let ends = (self.scale.at(way.1 - 2.0 * error), self.scale.at(way.1 + 2.0 * error));
-            canvas.straight((ends.0, middle), (ends.1, middle), "inked");
-            for x in [ends.0, ends.1] {
-                canvas.straight((x, middle - 4.0), (x, middle + 4.0), "inked");
-            }
-            (left, right) = (left.min(ends.0), right.max(ends.1));
+            canvas.whisker(ends, middle);
+            taken = (taken.0.min(ends.0), taken.1.max(ends.1));
         }
-        let told = ranked.format.share(step.row.share);
-        let wide = text::width(&told, SIZE, true);
-        let ink = if step.is_gap { "bold halo soft" } else if is_up { "bold halo up-ink" } else { "bold halo down-ink" };
-        if (to - from).abs() > wide + 16.0 && step.row.standard_error.is_none() {
-            canvas.text(f64::midpoint(from, to), middle + 4.5, Anchor::Middle, "bold on", &told);
-        } else if is_up && right + 6.0 + wide <= self.ends.1 || left - 6.0 - wide < self.ends.0 {
-            canvas.text(right + 6.0, middle + 4.5, Anchor::Start, ink, &told);
-        } else {
-            canvas.text(left - 6.0, middle + 4.5, Anchor::End, ink, &told);
-        }
+        let spot = Spot { bar: (from, to), taken, ends: self.ends, middle, class };
+        canvas.told(&spot, &ranked.format.share(step.row.share));
     }
 }
 
