@@ -1,0 +1,36 @@
+//! Writes every picture and both reports, to be looked at: `cargo run -p candor-pictures --example gallery [FOLDER]`.
+//!
+//! Without a FOLDER into target/pictures. With `--docs` it writes the small pictures of docs/PICTURES.md instead.
+
+mod samples;
+
+use std::{fs, path::Path};
+
+use candor_pictures::{Style, pictures};
+
+fn main() -> std::io::Result<()> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let folder = std::env::args().nth(1).map_or_else(|| root.join("target/pictures"), Into::into);
+    fs::create_dir_all(&folder)?;
+    for (width, end) in [(720, ""), (340, "-narrow")] {
+        let style = Style { width, ..Style::default() };
+        let write = |name: &str, text: String| fs::write(folder.join(format!("{name}{end}.svg")), text);
+        for (name, decision) in
+            [("credit", samples::credit()), ("house", samples::house()), ("hostile", samples::hostile())]
+        {
+            write(&format!("waterfall-{name}"), pictures::waterfall(&decision, &style))?;
+            write(&format!("bar-{name}"), pictures::bar(&decision, &style))?;
+            write(&format!("force-{name}"), pictures::force(&decision, &style))?;
+        }
+        let sample = samples::credits(600);
+        write("importance", pictures::importance(&samples::weights(), &style))?;
+        write("beeswarm", pictures::beeswarm(&sample, &style))?;
+        write("dependence", pictures::dependence(&sample, 0, Some(2), &style))?;
+        write("dependence-missing", pictures::dependence(&sample, 2, None, &style))?;
+        write("dependence-text", pictures::dependence(&sample, 4, Some(0), &style))?;
+        write("effect", pictures::effect(&samples::ratio_effect(), &style))?;
+        write("effect-text", pictures::effect(&samples::employment_effect(), &style))?;
+        write("local-effects", pictures::local_effects(&samples::age_effects(), &style))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,29 @@
+//! Explanations drawn as SVG and told as self-contained HTML, for people who were never told what an attribution is.
+//!
+//! | module | what is there |
+//! |---|---|
+//! | [`data`] | what can be drawn: plain values, to be filled in by whoever has an explanation |
+//! | [`pictures`] | one function for each picture, from those values and a [`Style`] to a whole SVG |
+//! | [`style`] | width, theme, limits, colours |
+//!
+//! It does not know models, explainers, routes or files. The same values give the same bytes. Nothing in a picture needs
+//! a script, a font or an address from elsewhere, and no name can become markup.
+
+pub mod data;
+pub mod pictures;
+pub mod style;
+
+mod bars;
+mod canvas;
+mod markup;
+mod number;
+mod plane;
+mod points;
+mod rank;
+mod scale;
+mod strips;
+mod text;
+mod tint;
+mod words;
+
+pub use style::{Style, Theme};
