@@ -3,6 +3,7 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `support` | models, questions, Shapley values by definition |
+//! | `originals`, `trees` | `shap` and `lime`, by fixtures |
 //! | `properties` | what holds for every game |
 //! | `errors` | standard errors against what they tell |
 //! | `refused` | questions that are wrong |
@@ -17,6 +18,8 @@
 )]
 
 mod errors;
+mod originals;
 mod properties;
 mod refused;
 mod support;
+mod trees;
