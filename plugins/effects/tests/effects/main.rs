@@ -7,6 +7,9 @@
     reason = "helpers of tests fail loudly too"
 )]
 
+mod local;
+mod occlusion;
 mod partial;
+mod path;
 mod permutation;
 mod support;
