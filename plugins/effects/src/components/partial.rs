@@ -7,38 +7,28 @@ use candor_plugin_sdk::{
 };
 use serde::Deserialize;
 
-use super::question::{Limits, Question, batch_rows_max, evaluations_max, told, write, write_evaluations};
+use super::question::{Limits, Question, told, write, write_evaluations};
 use crate::{Grid, Partial, partial_dependence};
 
 /// How many values an axis may have.
 const AXIS_MAX: usize = 1000;
 
 /// The configuration; `pdp.json` says the same to the host.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct PartialDependenceConfig {
-    #[serde(default = "percentiles")]
     percentiles: (f64, f64),
-    #[serde(default = "grid_resolution")]
     grid_resolution: usize,
-    #[serde(default = "individual")]
     individual: bool,
-    #[serde(default = "batch_rows_max")]
     batch_rows_max: usize,
-    #[serde(default = "evaluations_max")]
     evaluations_max: u64,
 }
 
-fn percentiles() -> (f64, f64) {
-    (0.05, 0.95)
-}
-
-fn grid_resolution() -> usize {
-    100
-}
-
-fn individual() -> bool {
-    true
+impl Default for PartialDependenceConfig {
+    fn default() -> Self {
+        let Limits { batch_rows_max, evaluations_max } = Limits::default();
+        Self { percentiles: (0.05, 0.95), grid_resolution: 100, individual: true, batch_rows_max, evaluations_max }
+    }
 }
 
 /// How answers change with one or two features, on average and for each row.

@@ -7,34 +7,28 @@ use candor_plugin_sdk::{
 };
 use serde::Deserialize;
 
-use super::question::{Limits, Question, batch_rows_max, evaluations_max, told, write, write_evaluations};
+use super::question::{Limits, Question, told, write, write_evaluations};
 use crate::{Random, Scorer, Truth, importance};
 
 /// The configuration; `permutation_importance.json` says the same to the host.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct PermutationConfig {
-    #[serde(default)]
     scorer: Scorer,
-    #[serde(default = "repeats")]
     repeats: usize,
-    #[serde(default = "threshold")]
     threshold: f64,
-    #[serde(default = "batch_rows_max")]
     batch_rows_max: usize,
-    #[serde(default = "evaluations_max")]
     evaluations_max: u64,
 }
 
+impl Default for PermutationConfig {
+    fn default() -> Self {
+        let Limits { batch_rows_max, evaluations_max } = Limits::default();
+        Self { scorer: Scorer::Auto, repeats: 5, threshold: 0.5, batch_rows_max, evaluations_max }
+    }
+}
+
 const REPEATS_MAX: usize = 1000;
-
-fn repeats() -> usize {
-    5
-}
-
-fn threshold() -> f64 {
-    0.5
-}
 
 /// How much a score falls when a feature is permuted.
 pub struct PermutationImportance {

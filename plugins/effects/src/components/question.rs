@@ -3,28 +3,22 @@
 //! It does not know which component asks.
 
 use candor_plugin_sdk::{Call, Error, Inputs, Model as Lent, Question as Asked, Result, Status, TensorView};
-use serde::Deserialize;
 
 use crate::{Fault, Matrix, Model, Players};
 
 /// Limits that every component's configuration has.
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Limits {
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Limits {
     /// Rows of one call of the model.
-    #[serde(default = "batch_rows_max")]
     pub(crate) batch_rows_max: usize,
     /// Rows of all calls of the model for one question.
-    #[serde(default = "evaluations_max")]
     pub(crate) evaluations_max: u64,
 }
 
-pub(crate) fn batch_rows_max() -> usize {
-    1024
-}
-
-pub(crate) fn evaluations_max() -> u64 {
-    5_000_000
+impl Default for Limits {
+    fn default() -> Self {
+        Self { batch_rows_max: 1024, evaluations_max: 5_000_000 }
+    }
 }
 
 impl Limits {
