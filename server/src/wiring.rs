@@ -26,8 +26,9 @@ use candor_health_api::HealthDoor;
 use candor_http_api::{Api, ApiParts, Gate};
 use candor_plugin_host::Catalog;
 use candor_serving::{
-    Bodies, Callers, CrossCheckSettings, EngineChoice, Engines, Faults, FindingsSettings, Pipeline, PipelineSettings, Quota, Readiness,
-    Registry, RegistrySettings, Repository, Scheduler, SchedulerSettings, Tally, Tokens, residency::ResidencySettings,
+    Bodies, Callers, CrossCheckSettings, EngineChoice, Engines, Faults, FindingsSettings, Pipeline, PipelineSettings,
+    Quota, Readiness, Registry, RegistrySettings, Repository, Scheduler, SchedulerSettings, Tally, Tokens,
+    residency::ResidencySettings,
 };
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 

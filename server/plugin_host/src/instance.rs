@@ -102,7 +102,7 @@ impl Instance {
         check_config(&component.info, config_json)?;
         let refuse = |what: String| Refusal::new(Reason::Failed, what).at(format!("component {}", component.info.id));
         let create = component.table.create.ok_or_else(|| refuse("it has no `create`".to_owned()))?;
-        let (mut raw, mut call) = (ptr::null_mut(), CallContext::new(CallLimits::default()));
+        let (mut raw, mut call) = (ptr::null_mut(), CallContext::new_as(CallLimits::default(), host.age()));
         let out = &raw mut raw;
         // SAFETY: a checked table; host and configuration live during the call, and the host for ever.
         let made = call.make(|call| unsafe { create(host.raw(), call, abi::Str::of(config_json), out) });

@@ -39,6 +39,28 @@ pub(super) static FNS: abi::CallFns = abi::CallFns {
     artifact: Some(artifact),
 };
 
+/// Bytes of an oldest host's table of a call: everything but the request's name and parameters.
+pub(super) const OLDEST_CALL_BYTES: u32 = 32;
+
+/// The same of an oldest host: outputs and errors.
+pub(super) static OLDEST_FNS: abi::CallFns = abi::CallFns {
+    struct_size: 32,
+    reserved: 0,
+    output: Some(output),
+    output_strings: Some(output_strings),
+    set_error: Some(set_error),
+    progress: Some(poisoned_progress),
+    artifact: Some(poisoned_artifact),
+};
+
+unsafe extern "C" fn poisoned_progress(_call: *mut abi::Call, _fraction: f64, _note: abi::Str) {
+    std::process::abort()
+}
+
+unsafe extern "C" fn poisoned_artifact(_: *mut abi::Call, _: abi::Str, _: *const c_void, _: usize) -> i32 {
+    std::process::abort()
+}
+
 /// The name and the dimensions of an output, checked; they are kept at `kept`.
 struct Claim<'p> {
     name: &'p str,

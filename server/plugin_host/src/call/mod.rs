@@ -25,7 +25,11 @@ use candor_domain::{
 };
 use candor_plugin_abi as abi;
 
-use crate::{arena::Arena, services::LentModel, values::Values};
+use crate::{
+    arena::Arena,
+    services::{Age, LentModel},
+    values::Values,
+};
 pub(crate) use functions::predict;
 pub use outputs::{Output, Outputs};
 
@@ -90,17 +94,28 @@ impl CallContext {
     /// A call with these limits.
     #[must_use]
     pub fn new(limits: CallLimits) -> Self {
+        Self::new_as(limits, Age::Today)
+    }
+
+    /// As [`Self::new`], of a host of this age.
+    #[must_use]
+    pub fn new_as(limits: CallLimits, age: Age) -> Self {
         let cancel = Arc::new(AtomicU32::new(0));
+        let poison = abi::Str { ptr: std::ptr::without_provenance(usize::MAX / 3), len: usize::MAX / 3 };
+        #[allow(clippy::cast_possible_truncation, reason = "some dozens of bytes")]
+        let (struct_size, fns, request_id, params_json) = match age {
+            Age::Today => (size_of::<abi::Call>() as u32, &functions::FNS, abi::Str::EMPTY, abi::Str::of("{}")),
+            Age::Oldest => (functions::OLDEST_CALL_BYTES, &functions::OLDEST_FNS, poison, poison),
+        };
         Self(Box::into_raw(Box::new(Inner {
             call: abi::Call {
-                #[allow(clippy::cast_possible_truncation, reason = "some dozens of bytes")]
-                struct_size: size_of::<abi::Call>() as u32,
+                struct_size,
                 flags: 0,
-                fns: &raw const functions::FNS,
+                fns: std::ptr::from_ref(fns),
                 cancel: cancel.as_ptr().cast_const(),
                 deadline_ns: 0,
-                request_id: abi::Str::EMPTY,
-                params_json: abi::Str::of("{}"),
+                request_id,
+                params_json,
             },
             limits,
             arena: Arena::new(limits.kept_bytes_max),
@@ -141,6 +156,9 @@ impl CallContext {
     /// The request's name and its parameters as a JSON object.
     pub fn set_request(&mut self, request_id: &str, params_json: &str) {
         let inner = self.inner();
+        if inner.call.struct_size == functions::OLDEST_CALL_BYTES {
+            return;
+        }
         request_id.clone_into(&mut inner.request_id);
         params_json.clone_into(&mut inner.params_json);
         inner.call.request_id = abi::Str::of(&inner.request_id);

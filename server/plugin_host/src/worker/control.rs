@@ -21,7 +21,7 @@ use rustix::{
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{manifest::Manifest, tables::ComponentInfo};
+use crate::{manifest::Manifest, services::Age, tables::ComponentInfo};
 
 /// What a worker says is short.
 const FRAME_BYTES_MAX: usize = 1024 * 1024;
@@ -49,6 +49,8 @@ pub struct Order {
     pub region_bytes: usize,
     /// Bytes of address space.
     pub memory_bytes: u64,
+    /// How old a host the plugin is to see.
+    pub age: Age,
 }
 
 /// What a worker is for.

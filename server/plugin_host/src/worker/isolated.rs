@@ -28,7 +28,7 @@ use super::{
 use crate::{
     host::Verified,
     refusal::Verdict,
-    services::{LogLevel, Services},
+    services::{Age, LogLevel, Services},
 };
 
 /// How a worker is kept.
@@ -44,6 +44,8 @@ pub struct WorkerSettings {
     pub region_bytes: usize,
     /// Bytes of its address space.
     pub memory_bytes: u64,
+    /// How old a host the plugin is to see.
+    pub age: Age,
     /// Lines and numbers that one worker may send; what is more is dropped.
     pub frames_max: u64,
     /// Processes of one component in use, each for one call at a time.
@@ -60,6 +62,7 @@ impl Default for WorkerSettings {
             start: Duration::from_secs(10),
             region_bytes: 16 << 20,
             memory_bytes: 1 << 30,
+            age: Age::Today,
             frames_max: 100_000,
             workers_max: 1,
             // Three deaths in a minute.
@@ -134,6 +137,7 @@ pub(crate) fn order(verified: &Verified, library: PathBuf, task: Task, settings:
         task,
         region_bytes: settings.region_bytes,
         memory_bytes: settings.memory_bytes,
+        age: settings.age,
     }
 }
 

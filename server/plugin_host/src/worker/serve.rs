@@ -29,7 +29,7 @@ use crate::{
     live::Live,
     negotiate::{self, Isolation},
     refusal::{Reason, Refusal, Verdict},
-    services::{HostTable, LogLevel, MetricKind, Services},
+    services::{Age, HostTable, LogLevel, MetricKind, Services},
     tables::{self, CheckedModule, Component},
     values::{self, Values},
 };
@@ -90,15 +90,16 @@ pub fn serve(socket: OwnedFd) -> Result<()> {
         Task::Look => {
             let components = module.components.iter().map(|component| component.info.clone()).collect();
             // `init` belongs to the first contact too.
-            match crate::host::init(&order.manifest.name, &module, HostTable::leak(Box::new(services))) {
+            match crate::host::init(&order.manifest.name, &module, HostTable::leak_as(Box::new(services), order.age)) {
                 Ok(()) => control::send(&socket, &Frame::Found(Offer { components, build_info: module.build_info })),
                 Err(refusal) => refused(&refusal),
             }
         }
-        Task::Serve(component, config_json) => match open(&module, component, config_json, services) {
+        Task::Serve(component, config_json) => match open(&module, (component, config_json), services, order.age) {
             Ok(live) => {
-                control::send(&socket, &Frame::Ready(described(&live)))?;
-                answer(&live, &memory, &Bell::of(request), &Bell::of(reply), &socket)
+                control::send(&socket, &Frame::Ready(described(&live, order.age)))?;
+                let mut call = CallContext::new_as(CallLimits::default(), order.age);
+                answer(&live, &mut call, &memory, (&Bell::of(request), &Bell::of(reply)), &socket)
             }
             Err(refusal) => refused(&refusal),
         },
@@ -106,8 +107,8 @@ pub fn serve(socket: OwnedFd) -> Result<()> {
 }
 
 /// Its inputs and outputs, if it tells them in as many words as anybody reads.
-fn described(live: &Live) -> Option<String> {
-    let mut call = CallContext::new(CallLimits::default());
+fn described(live: &Live, age: Age) -> Option<String> {
+    let mut call = CallContext::new_as(CallLimits::default(), age);
     let json = live.healthy().ok()?.describe(&mut call).ok()??;
     String::from_utf8(json).ok().filter(|json| json.len() <= DESCRIPTION_BYTES_MAX)
 }
@@ -144,8 +145,8 @@ fn load(order: &Order) -> Verdict<CheckedModule> {
     Ok(module)
 }
 
-fn open(module: &CheckedModule, id: &str, config_json: &str, services: Voice) -> Verdict<Live> {
-    let host = HostTable::leak(Box::new(services));
+fn open(module: &CheckedModule, (id, config_json): (&str, &str), services: Voice, age: Age) -> Verdict<Live> {
+    let host = HostTable::leak_as(Box::new(services), age);
     crate::host::init(id, module, host)?;
     let find = |component: &&Component| component.info.id == id;
     let component = module.components.iter().find(find);
@@ -154,8 +155,13 @@ fn open(module: &CheckedModule, id: &str, config_json: &str, services: Voice) ->
 }
 
 /// Answers until the server is gone.
-fn answer(live: &Live, memory: &Memory, request: &Bell, reply: &Bell, socket: &UnixStream) -> Result<()> {
-    let mut call = CallContext::new(CallLimits::default());
+fn answer(
+    live: &Live,
+    call: &mut CallContext,
+    memory: &Memory,
+    (request, reply): (&Bell, &Bell),
+    socket: &UnixStream,
+) -> Result<()> {
     let clock = Voice(Arc::new(Mutex::new(socket.try_clone()?)));
     loop {
         let (rings, gone) = control::either(request.file(), &socket.as_fd(), None)?;
@@ -164,7 +170,7 @@ fn answer(live: &Live, memory: &Memory, request: &Bell, reply: &Bell, socket: &U
         }
         if rings {
             request.hear();
-            one(live, memory, &mut call, &clock);
+            one(live, memory, call, &clock);
             reply.ring()?;
         }
     }
