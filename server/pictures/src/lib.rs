@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`data`] | what can be drawn: plain values, to be filled in by whoever has an explanation |
 //! | [`pictures`] | one function for each picture, from those values and a [`Style`] to a whole SVG |
+//! | [`tables`] | the same as text: a table for each picture |
 //! | [`style`] | width, theme, limits, colours |
 //!
 //! It does not know models, explainers, routes or files. The same values give the same bytes. Nothing in a picture needs
@@ -12,12 +13,14 @@
 pub mod data;
 pub mod pictures;
 pub mod style;
+pub mod tables;
 
 mod bars;
 mod canvas;
 mod markup;
 mod number;
 mod plane;
+mod png;
 mod points;
 mod rank;
 mod scale;

@@ -30,6 +30,8 @@ fn main() -> std::io::Result<()> {
         write("dependence-text", pictures::dependence(&sample, 4, Some(0), &style))?;
         write("effect", pictures::effect(&samples::ratio_effect(), &style))?;
         write("effect-text", pictures::effect(&samples::employment_effect(), &style))?;
+        write("heat-map", pictures::heat_map(&samples::digit(), &style))?;
+        write("counterfactuals", pictures::counterfactuals(&samples::ways(), &style))?;
         write("local-effects", pictures::local_effects(&samples::age_effects(), &style))?;
     }
     Ok(())
