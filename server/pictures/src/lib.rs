@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`data`] | what can be drawn: plain values, to be filled in by whoever has an explanation |
 //! | [`pictures`] | one function for each picture, from those values and a [`Style`] to a whole SVG |
+//! | [`report`] | whole pages: one decision, one model |
 //! | [`tables`] | the same as text: a table for each picture |
 //! | [`style`] | width, theme, limits, colours |
 //!
@@ -12,6 +13,7 @@
 
 pub mod data;
 pub mod pictures;
+pub mod report;
 pub mod style;
 pub mod tables;
 
@@ -19,6 +21,7 @@ mod bars;
 mod canvas;
 mod markup;
 mod number;
+mod partner;
 mod plane;
 mod png;
 mod points;

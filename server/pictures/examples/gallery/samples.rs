@@ -311,3 +311,22 @@ pub fn digit() -> HeatMap {
     let quantity = Quantity { name: "probability of zero".into(), unit: None, space: Space::Probability };
     HeatMap { quantity, image: Image::Rgb { width, height, bytes }, rows: 14, columns: 14, shares }
 }
+
+/// Another measure of importance, with errors.
+pub fn shuffled() -> Importance {
+    let features = [
+        ("debt ratio", 0.091, 0.006),
+        ("late payments, last 24 months", 0.074, 0.005),
+        ("income", 0.048, 0.006),
+        ("age of oldest account", 0.031, 0.004),
+        ("employment", 0.012, 0.003),
+        ("savings", 0.004, 0.003),
+        ("region", -0.001, 0.002),
+    ]
+    .map(|(name, weight, error)| Weight { name: name.into(), weight, standard_error: Some(error) });
+    Importance {
+        measure: "accuracy lost when the feature is shuffled".into(),
+        rows: Some(2000),
+        features: features.into(),
+    }
+}
