@@ -5,7 +5,7 @@
 
 use crate::{
     markup::{Markup, attributes},
-    scale::{Scale, Tick},
+    scale::Scale,
     style::{self, SIZE, STEPS, Style, TITLE},
     text,
 };
@@ -123,8 +123,8 @@ impl<'a> Canvas<'a> {
     /// A horizontal axis at `self.y`: ticks with labels, and its title below.
     pub fn axis_below(&mut self, scale: &Scale, factor: f64, ends: (f64, f64), title: &str) {
         let bottom = self.y;
-        let fits = ((ends.1 - ends.0) / 74.0).clamp(2.0, 9.0);
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 2 and 9")]
+        let fits = ((ends.1 - ends.0) / 66.0).clamp(3.0, 9.0);
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 3 and 9")]
         let ticks = scale.ticks(fits as usize, factor);
         self.straight((ends.0, bottom), (ends.1, bottom), "axis");
         let mut free_from = f64::NEG_INFINITY;
@@ -142,8 +142,8 @@ impl<'a> Canvas<'a> {
 
     /// Vertical lines at the ticks, to be drawn before what stands on them.
     pub fn grid_up(&mut self, scale: &Scale, factor: f64, top: f64, bottom: f64, ends: (f64, f64)) {
-        let fits = ((ends.1 - ends.0) / 74.0).clamp(2.0, 9.0);
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 2 and 9")]
+        let fits = ((ends.1 - ends.0) / 66.0).clamp(3.0, 9.0);
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 3 and 9")]
         for tick in scale.ticks(fits as usize, factor) {
             self.straight((tick.x, top), (tick.x, bottom), "grid");
         }
@@ -198,6 +198,8 @@ impl<'a> Canvas<'a> {
                     self.straight((x + at, middle - 4.0), (x + at, middle + 4.0), "inked");
                 }
             }
+            Sign::WarmCell => self.rect((x, middle - 5.0), (17.0, 10.0), "warm"),
+            Sign::ColdCell => self.rect((x, middle - 5.0), (17.0, 10.0), "cold"),
             Sign::Ring => {
                 let d = format!("M{} {}h0", x + 9.0, middle);
                 self.dots("none", 7.0, &d);
@@ -311,6 +313,8 @@ pub(crate) enum Sign {
     Thin,
     Dash,
     Data,
+    WarmCell,
+    ColdCell,
     Ring,
     Mean,
     Dot(&'static str),

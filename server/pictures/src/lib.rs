@@ -4,6 +4,8 @@
 //! |---|---|
 //! | [`data`] | what can be drawn: plain values, to be filled in by whoever has an explanation |
 //! | [`pictures`] | one function for each picture, from those values and a [`Style`] to a whole SVG |
+//! | [`report`] | whole pages: one decision, one model |
+//! | [`tables`] | the same as text: a table for each picture |
 //! | [`style`] | width, theme, limits, colours |
 //!
 //! It does not know models, explainers, routes or files. The same values give the same bytes. Nothing in a picture needs
@@ -11,13 +13,17 @@
 
 pub mod data;
 pub mod pictures;
+pub mod report;
 pub mod style;
+pub mod tables;
 
 mod bars;
 mod canvas;
 mod markup;
 mod number;
+mod partner;
 mod plane;
+mod png;
 mod points;
 mod rank;
 mod scale;

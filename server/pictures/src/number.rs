@@ -177,6 +177,15 @@ impl Format {
         format!("{sign}{}", plain(share, 3))
     }
 
+    /// [`Self::share`], but a small one that would read as zero keeps its first digit.
+    pub fn fine(&self, share: f64) -> String {
+        if !self.is_scientific && share != 0.0 && share.is_finite() && share.abs() < self.half_digit() {
+            let sign = if share > 0.0 { "+" } else { "" };
+            return format!("{sign}{}", plain(share * self.factor, 1));
+        }
+        self.share(share)
+    }
+
     /// Half of the last digit that is shown.
     pub fn half_digit(&self) -> f64 {
         let decimals = i32::try_from(self.decimals).unwrap_or(0);

@@ -6,13 +6,20 @@ use std::collections::BTreeMap;
 
 use crate::{canvas::Canvas, markup::coordinate, tint::Tint};
 
-/// Points by colour.
+/// So many times all colours are drawn one over the other, so that none hides the rest.
+const LAYERS: usize = 8;
+
+/// Points by layer and colour.
 #[derive(Debug, Default)]
-pub(crate) struct Points(BTreeMap<Tint, String>);
+pub(crate) struct Points {
+    paths: BTreeMap<(usize, Tint), String>,
+    added: usize,
+}
 
 impl Points {
     pub fn add(&mut self, x: f64, y: f64, tint: Tint) {
-        let path = self.0.entry(tint).or_default();
+        let path = self.paths.entry((self.added % LAYERS, tint)).or_default();
+        self.added += 1;
         path.push('M');
         path.push_str(&coordinate(x));
         path.push(' ');
@@ -21,11 +28,11 @@ impl Points {
     }
 
     pub fn has(&self, tint: Tint) -> bool {
-        self.0.contains_key(&tint)
+        self.paths.keys().any(|(_, own)| *own == tint)
     }
 
     pub fn draw(&self, canvas: &mut Canvas<'_>, size: f64) {
-        for (tint, path) in &self.0 {
+        for ((_, tint), path) in &self.paths {
             match tint {
                 Tint::Step(step) => canvas.dots(&format!("v{step}"), size, path),
                 Tint::Plain => canvas.dots("none", size, path),

@@ -41,12 +41,6 @@ impl Scale {
         Self { low: low - span * margin, high: high + span * margin, from, to }
     }
 
-    /// Exactly from `low` to `high`.
-    pub fn exact(low: f64, high: f64, from: f64, to: f64) -> Self {
-        let (low, high) = (bounded(low), bounded(high));
-        if high > low { Self { low, high, from, to } } else { Self::around([low].into_iter(), 0.0, from, to) }
-    }
-
     /// Where a value stands; outside of the axis at its end.
     pub fn at(&self, value: f64) -> f64 {
         let share = (bounded(value) - self.low) / (self.high - self.low);
@@ -108,7 +102,7 @@ mod tests {
     use super::*;
 
     fn labels(low: f64, high: f64, factor: f64) -> Vec<String> {
-        let ticks = Scale::exact(low, high, 0.0, 100.0).ticks(6, factor);
+        let ticks = Scale::around([low, high].into_iter(), 0.0, 0.0, 100.0).ticks(6, factor);
         ticks.into_iter().map(|tick| tick.label).collect()
     }
 
@@ -123,7 +117,7 @@ mod tests {
 
     #[test]
     fn places_follow_values() {
-        let scale = Scale::exact(0.0, 10.0, 100.0, 0.0);
+        let scale = Scale::around([0.0, 10.0].into_iter(), 0.0, 100.0, 0.0);
         assert!((scale.at(2.5) - 75.0).abs() < 1e-12 && (scale.at(99.0) - 0.0).abs() < 1e-12);
         assert!(scale.holds(10.0) && !scale.holds(10.1));
     }

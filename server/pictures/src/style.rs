@@ -152,10 +152,14 @@ const FONT: &str =
 /// The rules that pictures without a style sheet of their own need on the page around them.
 pub fn style_sheet(theme: Theme) -> String {
     let shape = format!(
-        ".candor{{font-family:{FONT};font-size:{SIZE}px}}.candor .bold{{font-weight:bold}}\
+        ".candor .warm{{fill:{warm}}}.candor .cold{{fill:{cold}}}\
+         .candor{{font-family:{FONT};font-size:{SIZE}px}}.candor .bold{{font-weight:bold}}\
          .candor .halo{{paint-order:stroke;stroke-width:4px;stroke-linejoin:round}}\
          .candor .dot{{fill:none;stroke-linecap:round}}.candor .thin{{fill:none;stroke-width:1}}\
-         .candor .pale{{opacity:.35}}.candor .dash{{stroke-dasharray:4 3}}.candor .grey{{filter:grayscale(1)}}"
+         .candor .pale{{opacity:.35}}.candor .dash{{stroke-dasharray:4 3}}.candor .grey{{filter:grayscale(1)}}",
+        // Upon images the colours are the same on every ground.
+        warm = DARK.up,
+        cold = DARK.down,
     );
     match theme {
         Theme::Light => shape + &rules(&LIGHT),

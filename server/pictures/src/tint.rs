@@ -55,14 +55,6 @@ impl Ramp {
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and STEPS − 1")]
         Tint::Step((share * number::real(STEPS - 1)).round() as usize)
     }
-
-    pub const fn low(&self) -> f64 {
-        self.low
-    }
-
-    pub const fn high(&self) -> f64 {
-        self.high
-    }
 }
 
 /// The numbers among values.
@@ -81,7 +73,7 @@ mod tests {
     fn small_and_large_are_the_ends_and_odd_values_have_their_own() {
         let values: Vec<Cell> = (0..=100).map(|value| Cell::Number(f64::from(value))).collect();
         let ramp = Ramp::of(&values).unwrap();
-        assert_eq!((ramp.low(), ramp.high()), (5.0, 95.0));
+        assert_eq!((ramp.low, ramp.high), (5.0, 95.0));
         let tint = |value: Cell| Ramp::tint(Some(&ramp), Some(&value));
         assert_eq!(tint(Cell::Number(-1e9)), Tint::Step(0));
         assert_eq!(tint(Cell::Number(50.0)), Tint::Step(4));

@@ -73,3 +73,12 @@ pub(crate) fn share_axis(quantity: &Quantity) -> String {
         (Space::Raw | Space::Margin, None) => format!("share in {name}"),
     }
 }
+
+/// "a", "a and b", "a, b and c".
+pub(crate) fn listed(parts: &[String]) -> String {
+    match parts.split_last() {
+        None => String::new(),
+        Some((last, [])) => last.clone(),
+        Some((last, before)) => format!("{} and {last}", before.join(", ")),
+    }
+}

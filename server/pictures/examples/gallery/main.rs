@@ -2,11 +2,12 @@
 //!
 //! Without a FOLDER into target/pictures. With `--docs` it writes the small pictures of docs/PICTURES.md instead.
 
+mod reports;
 mod samples;
 
 use std::{fs, path::Path};
 
-use candor_pictures::{Style, pictures};
+use candor_pictures::{Style, pictures, report};
 
 fn main() -> std::io::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
@@ -30,7 +31,15 @@ fn main() -> std::io::Result<()> {
         write("dependence-text", pictures::dependence(&sample, 4, Some(0), &style))?;
         write("effect", pictures::effect(&samples::ratio_effect(), &style))?;
         write("effect-text", pictures::effect(&samples::employment_effect(), &style))?;
+        write("heat-map", pictures::heat_map(&samples::digit(), &style))?;
+        write("counterfactuals", pictures::counterfactuals(&samples::ways(), &style))?;
         write("local-effects", pictures::local_effects(&samples::age_effects(), &style))?;
     }
+    let style = Style::default();
+    let write = |name: &str, text: String| fs::write(folder.join(format!("report-{name}.html")), text);
+    write("credit", report::decision_report(&reports::credit(), &style))?;
+    write("house", report::decision_report(&reports::house(), &style))?;
+    write("hostile", report::decision_report(&reports::hostile(), &style))?;
+    write("model", report::model_report(&reports::model(), &style))?;
     Ok(())
 }

@@ -3,7 +3,8 @@
 //! Used by the gallery and by the tests. The numbers are made up, the sums are right.
 
 use candor_pictures::data::{
-    Cell, Column, Decision, Effect, Importance, LocalEffects, Quantity, Sample, Share, Space, Weight,
+    Cell, Change, Column, Counterfactual, Counterfactuals, Decision, Effect, HeatMap, Image, Importance, LocalEffects,
+    Quantity, Sample, Share, Space, Weight,
 };
 
 /// What a model that grants credit says.
@@ -250,4 +251,82 @@ pub fn weights() -> Importance {
         .collect();
     let measure = "mean absolute share in probability of granted (percentage points)";
     Importance { measure: measure.into(), rows: Some(400), features }
+}
+
+/// Ways to another answer.
+pub fn ways() -> Counterfactuals {
+    let change = |name: &str, from: &str, to: &str| Change { name: name.into(), from: from.into(), to: to.into() };
+    Counterfactuals {
+        now: "refused".into(),
+        quantity: Some(credit_quantity()),
+        output: Some(0.286),
+        found: vec![
+            Counterfactual {
+                then: "granted".into(),
+                output: Some(0.532),
+                changes: vec![change("debt ratio", "0.61", "0.34")],
+            },
+            Counterfactual {
+                then: "granted".into(),
+                output: Some(0.514),
+                changes: vec![
+                    change("late payments, last 24 months", "2", "0"),
+                    change("requested amount", "14,000 €", "9,500 €"),
+                ],
+            },
+            Counterfactual {
+                then: "granted".into(),
+                output: Some(0.508),
+                changes: vec![
+                    change("debt ratio", "0.61", "0.48"),
+                    change("savings", "1,200 €", "6,000 €"),
+                    change("term", "48 months", "60 months"),
+                ],
+            },
+        ],
+    }
+}
+
+/// A drawn image of a "digit" with the shares of a grid upon it.
+pub fn digit() -> HeatMap {
+    let (width, height) = (112_u32, 112_u32);
+    let mut bytes = Vec::new();
+    for y in 0..height {
+        for x in 0..width {
+            let (dx, dy) = ((f64::from(x) - 56.0) / 30.0, (f64::from(y) - 56.0) / 42.0);
+            let ring = (dx * dx + dy * dy).sqrt();
+            let ink = (1.0 - (ring - 0.8).abs() * 4.0).clamp(0.0, 1.0);
+            let level = 30.0 + 215.0 * ink;
+            bytes.extend([level as u8, (level * 0.92) as u8, (level * 0.75) as u8]);
+        }
+    }
+    let shares = (0..14 * 14)
+        .map(|at| {
+            let (row, column) = (f64::from(at / 14), f64::from(at % 14));
+            let (dx, dy) = ((column - 6.5) / 3.75, (row - 6.5) / 5.25);
+            let ring = (dx * dx + dy * dy).sqrt();
+            0.031 * (1.0 - (ring - 0.8).abs() * 2.5).max(0.0) * (1.2 + dy) - 0.02 * (0.35 - ring).max(0.0)
+        })
+        .collect();
+    let quantity = Quantity { name: "probability of zero".into(), unit: None, space: Space::Probability };
+    HeatMap { quantity, image: Image::Rgb { width, height, bytes }, rows: 14, columns: 14, shares }
+}
+
+/// Another measure of importance, with errors.
+pub fn shuffled() -> Importance {
+    let features = [
+        ("debt ratio", 0.091, 0.006),
+        ("late payments, last 24 months", 0.074, 0.005),
+        ("income", 0.048, 0.006),
+        ("age of oldest account", 0.031, 0.004),
+        ("employment", 0.012, 0.003),
+        ("savings", 0.004, 0.003),
+        ("region", -0.001, 0.002),
+    ]
+    .map(|(name, weight, error)| Weight { name: name.into(), weight, standard_error: Some(error) });
+    Importance {
+        measure: "accuracy lost when the feature is shuffled".into(),
+        rows: Some(2000),
+        features: features.into(),
+    }
 }

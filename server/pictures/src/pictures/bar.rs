@@ -56,7 +56,7 @@ pub fn importance(importance: &Importance, style: &Style) -> String {
     let neutral = Quantity { space: Space::Raw, ..Quantity::default() };
     let format = Format::of(&neutral, importance.features.iter().map(|feature| feature.weight));
     let rows_told = importance.rows.map(|rows| format!("Over {} rows.", crate::number::count(rows)));
-    let title = "What matters to this model";
+    let title = "What matters most to this model";
     let mut canvas = Canvas::new(style, title, &rows_told.unwrap_or_default());
     let names: Vec<String> = shown.iter().map(|weight| text::clean(&weight.name)).collect();
     let mut bars: Vec<Bar<'_>> = shown
@@ -80,14 +80,14 @@ pub fn importance(importance: &Importance, style: &Style) -> String {
         return Canvas::nothing(style, title, "There is no feature to show.");
     }
     rows(&mut canvas, &bars, 1.0, &text::clean(&importance.measure));
-    let mut legend = vec![(Sign::Line, "a feature")];
+    let mut legend = Vec::new();
     if !rest.is_empty() {
         legend.push((Sign::Neutral, "others, summed"));
     }
     if bars.iter().any(|bar| bar.error.is_some()) {
         legend.push((Sign::Whisker, "± 2 standard errors"));
     }
-    if legend.len() > 1 {
+    if !legend.is_empty() {
         canvas.legend(&legend);
     }
     let told: Vec<String> =
@@ -130,7 +130,6 @@ fn rows(canvas: &mut Canvas<'_>, bars: &[Bar<'_>], factor: f64, axis: &str) {
     let top = canvas.y;
     let bottom = top + row * real(bars.len());
     canvas.grid_up(&scale, factor, top, bottom, (from, to));
-    canvas.straight((scale.at(0.0), top), (scale.at(0.0), bottom), "inked");
     for (at, bar) in bars.iter().enumerate() {
         let middle = top + row * real(at) + above + (row - above) / 2.0;
         let (x, y, anchor, room) = if is_narrow {
@@ -140,6 +139,9 @@ fn rows(canvas: &mut Canvas<'_>, bars: &[Bar<'_>], factor: f64, axis: &str) {
         };
         canvas.label(x, y, anchor, room, &bar.label);
         let (zero, end) = (scale.at(0.0), scale.at(bar.value));
+        // Between labels that stand above bars the line would run through words.
+        let beyond = if is_narrow { 3.0 } else { 5.0 };
+        canvas.straight((zero, middle - BAR / 2.0 - beyond), (zero, middle + BAR / 2.0 + beyond), "inked");
         match bar.class {
             "up" | "down" => canvas.path(bar.class, &arrow(zero, end, middle, BAR)),
             class => canvas.rect((zero.min(end), middle - BAR / 2.0), ((end - zero).abs(), BAR), class),

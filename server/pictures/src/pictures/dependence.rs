@@ -26,7 +26,7 @@ pub fn dependence(sample: &Sample, feature: usize, colour_by: Option<usize>, sty
         return Canvas::nothing(style, "Dependence", "There is no such feature.");
     };
     let name = text::clean(&column.name);
-    let title = format!("What “{}” does to this model", text::isolated(&name));
+    let title = format!("How “{}” moves this model", text::isolated(&name));
     let rows = column.shares.len().min(column.values.len());
     let drawn = sampled(rows, style.points_max);
     if rows == 0 {
@@ -122,7 +122,7 @@ fn by_category(
     let factor = Format::of(&sample.quantity, std::iter::empty()).factor;
     let title = format!("{}: left lowers, right raises", words::share_axis(&sample.quantity));
     let points = strips::draw(canvas, &strips, true, factor, &title);
-    canvas.legend(&[(Sign::Mean, "mean of the rows of a category (their number is in brackets)")]);
+    canvas.legend(&[(Sign::Mean, "mean of a category (its rows in brackets)")]);
     points
 }
 

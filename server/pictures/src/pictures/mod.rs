@@ -2,16 +2,20 @@
 //!
 //! Every picture names itself for who does not see it (`role="img"`, `<title>`, `<desc>`). They do not know each other.
 
-mod bar;
-mod beeswarm;
-mod dependence;
-mod effect;
+pub(crate) mod bar;
+pub(crate) mod beeswarm;
+pub(crate) mod counterfactuals;
+pub(crate) mod dependence;
+pub(crate) mod effect;
 mod force;
+pub(crate) mod heat;
 mod waterfall;
 
 pub use bar::{bar, importance};
 pub use beeswarm::beeswarm;
 pub use dependence::dependence;
 pub use effect::{effect, local_effects};
+pub use counterfactuals::counterfactuals;
 pub use force::force;
+pub use heat::heat_map;
 pub use waterfall::waterfall;
