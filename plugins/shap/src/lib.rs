@@ -1,0 +1,5 @@
+//! temp
+
+pub mod matrix;
+pub mod refusal;
+pub mod trees;
