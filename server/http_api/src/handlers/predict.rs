@@ -75,7 +75,7 @@ pub(crate) async fn predict(request: HttpRequest, payload: Payload, api: Data<Ap
 pub(crate) fn predict_version() {}
 
 /// How the media type says that the table is written.
-fn form(request: &HttpRequest) -> Result<Form> {
+pub(super) fn form(request: &HttpRequest) -> Result<Form> {
     let media_type = body::header_text(request, &header::CONTENT_TYPE)?.unwrap_or_default();
     let mut parts = media_type.split(';').map(str::trim);
     let essence = parts.next().unwrap_or_default().to_ascii_lowercase();

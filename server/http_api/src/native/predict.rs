@@ -1,16 +1,15 @@
 //! One prediction's way in and out: the body in one of its forms to tensors, tensors to the reply.
 
-use std::{cell::Cell as Slot, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use actix_web::web::Bytes;
 use candor_domain::{Phase, Result, Version};
-use candor_serving::{BatchNote, CacheNote, Codec, InferRequest, Ran, ReadyVersion, features::Table};
+use candor_serving::{BatchNote, CacheNote, Codec, InferRequest, Ran, ReadyVersion};
 use uuid::{NoContext, Timestamp, Uuid};
 
 use super::{
-    body::{self, Layout, Reading},
-    lines::{self, Lines},
     reply::{self, Reply},
+    table::{ReadTable, read_table},
 };
 use crate::{limits::HttpLimits, wire::ReplyEncoding};
 
@@ -64,40 +63,10 @@ impl Codec for PredictCodec {
     }
 
     fn decode(&mut self, version: &ReadyVersion) -> Result<InferRequest> {
-        let set = version.features.as_ref().map_err(Clone::clone)?;
-        let layout = Slot::new(match self.form {
-            Form::Json => Layout::Objects,
-            Form::JsonLines => Layout::Lines,
-            Form::Csv { .. } => Layout::Csv,
-        });
-        let lines = Lines::default();
-        let locate = |spot: candor_serving::features::Spot<'_>| body::locate(layout.get(), set, &lines, spot);
-        let new_table = || Table::new(set, self.limits.tensors.elements_max, &locate);
-        let is_csv = matches!(self.form, Form::Csv { .. });
-        let mut table = if is_csv { new_table().with_gaps_called("an empty cell") } else { new_table() };
-        let reading = Reading::new(&layout, &self.limits);
-        let (mut timeout, mut priority) = (None, 0);
-        match self.form {
-            Form::Json => {
-                let head = match body::read_quickly(&self.body, &mut table, &reading) {
-                    Some(head) => head,
-                    None => {
-                        layout.set(Layout::Objects);
-                        table = new_table();
-                        body::read(&self.body, &mut table, &Reading::new(&layout, &self.limits))?
-                    }
-                };
-                self.id = head.id;
-                timeout = head.timeout_ms.map(Duration::from_millis);
-                priority = head.priority.unwrap_or(0);
-            }
-            Form::JsonLines => lines::read_json_lines(&self.body, &mut table, &reading, &lines)?,
-            Form::Csv { header } => lines::read_csv(&self.body, header, &mut table, &lines)?,
-        }
-        self.rows = table.rows();
-        let (inputs, gaps) = table.finish()?;
-        self.filled_count = gaps.count;
-        self.filled = gaps.first.iter().map(|gap| body::filled_at(layout.get(), set, &lines, *gap)).collect();
+        let read = read_table(version, (&self.body, self.form), &self.limits, &[])?;
+        let ReadTable { inputs, rows, head, filled, filled_count } = read;
+        (self.id, self.rows, self.filled, self.filled_count) = (head.id, rows, filled, filled_count);
+        let (timeout, priority) = (head.timeout_ms.map(Duration::from_millis), head.priority.unwrap_or(0));
         Ok(InferRequest { inputs, outputs: (0..version.signature.outputs.len()).collect(), timeout, priority })
     }
 

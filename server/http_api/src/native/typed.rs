@@ -11,7 +11,7 @@ use candor_serving::{
 };
 use serde_json::{Map, Value, json};
 
-use super::body::{ID_CHARS_MAX, PRIORITY_MAX, TIMEOUT_MS_MAX};
+use super::head::{ID_CHARS_MAX, PRIORITY_MAX, TIMEOUT_MS_MAX};
 use super::catalog::filler_value;
 use crate::openapi::errors;
 
