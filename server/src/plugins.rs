@@ -18,6 +18,7 @@ const BUILT_IN: &[BuiltIn] = &[
     BuiltIn { name: "ensemble", module: &candor_plugin_ensemble::MODULE },
     BuiltIn { name: "image", module: &candor_plugin_image::MODULE },
     BuiltIn { name: "pooling", module: &candor_plugin_pooling::MODULE },
+    BuiltIn { name: "sampled", module: &candor_plugin_sampled::MODULE },
     BuiltIn { name: "tokenizer", module: &candor_plugin_tokenizer::MODULE },
 ];
 
