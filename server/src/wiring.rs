@@ -141,8 +141,20 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
     let poller =
         settings.poll.map(|every| Poller::start(Arc::clone(&registry), every)).transpose().map_err(no_thread)?;
     let (handle, drain_delay, grace) = (server.handle(), settings.drain_delay, settings.grace);
-    let running =
-        RunningServer { addrs, readiness, registry, plugins, explanations, handle, grpc, health, drain_delay, grace, data, poller };
+    let running = RunningServer {
+        addrs,
+        readiness,
+        registry,
+        plugins,
+        explanations,
+        handle,
+        grpc,
+        health,
+        drain_delay,
+        grace,
+        data,
+        poller,
+    };
     Ok((running, server))
 }
 

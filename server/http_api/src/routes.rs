@@ -13,8 +13,8 @@ use candor_domain::Access;
 use crate::{
     contracts::{Contract, Contracts},
     handlers::{
-        batching, breaker, catalog, docs, explain, fallback, health, infer, invocations, metrics, models, plugins, predict,
-        problems, repository, server, statistics, v1,
+        batching, breaker, catalog, docs, explain, fallback, health, infer, invocations, metrics, models, plugins,
+        predict, problems, repository, server, statistics, v1,
     },
 };
 

@@ -62,9 +62,10 @@ pub(crate) fn of_query(pairs: &[(String, String)], others: &[&str]) -> Result<Qu
             },
             "output" => Value::Array(text.split(',').map(|one| Value::String(one.to_owned())).collect()),
             "summary" => {
-                question.background.summary = Some(summary(&Value::from(text.parse::<u64>().unwrap_or(0))).map_err(
-                    |error| error.at(at()).got(quoted(text)),
-                )?);
+                question.background.summary = Some(
+                    summary(&Value::from(text.parse::<u64>().unwrap_or(0)))
+                        .map_err(|error| error.at(at()).got(quoted(text)))?,
+                );
                 continue;
             }
             "method" | "space" | "background" | "groups" => Value::String(text.clone()),
@@ -105,8 +106,7 @@ fn read(question: &mut Question, member: &str, value: &Value) -> Result<()> {
         "groups" => question.groups = groups(value)?,
         "interactions" => {
             let wanted = value.as_bool();
-            question.interactions =
-                wanted.ok_or_else(|| Error::invalid("not a choice").expected("true or false"))?;
+            question.interactions = wanted.ok_or_else(|| Error::invalid("not a choice").expected("true or false"))?;
         }
         _ => {
             let options = value.as_object().cloned();
@@ -146,7 +146,8 @@ fn outputs(value: &Value) -> Result<Vec<OutputPick>> {
 
 fn background(value: &Value) -> Result<BackgroundChoice> {
     let wrong = || {
-        Error::invalid("this names no background").expected("an id, or {\"id\": \"…\", \"summary\": 10}; both may be left out")
+        Error::invalid("this names no background")
+            .expected("an id, or {\"id\": \"…\", \"summary\": 10}; both may be left out")
     };
     match value {
         Value::String(id) => Ok(BackgroundChoice { id: Some(id.clone()), summary: None }),

@@ -45,20 +45,20 @@ pub use batching::BatchingBody;
 pub(crate) use body::{ColumnsSeed, Layout, Reading, RowSeed, RowsSeed, locate};
 pub use breaker::BreakerBody;
 pub use catalog::{Described, ModelDescription};
-pub use parts::OriginBody;
 pub(crate) use catalog::{Listing, ModelList, ModelSummary, VersionList, VersionSummary, summaries};
 pub(crate) use cells::ValueSeed;
 pub(crate) use faults::{FaultList, FaultOrders, FaultState, read as read_faults};
+pub(crate) use head::{Head, shown};
 pub(crate) use lines::{Lines, first_line, read_csv, read_json_lines};
 pub(crate) use negotiate::{MEDIA_TYPE, accepted};
 pub(crate) use paging::Page;
+pub use parts::OriginBody;
 pub(crate) use plugins::{PluginBody, PluginList, PluginListing};
 pub(crate) use predict::{Form, PredictCodec, PredictReply};
 pub(crate) use reply::write_predictions;
-pub(crate) use head::{Head, shown};
 pub(crate) use schema::EngineBody;
-pub(crate) use table::{ReadTable, read_table};
 pub use schema::{PredictBody, PredictReplyBody};
+pub(crate) use table::{ReadTable, read_table};
 pub(crate) use typed::document;
 
 #[cfg(test)]

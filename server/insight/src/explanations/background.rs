@@ -157,9 +157,9 @@ impl Backgrounds {
             let place = of.uploaded.iter().position(|stored| stored.view.id == id)?;
             Some(of.uploaded.remove(place))
         });
-        found.map(drop).ok_or_else(|| {
-            Error::new(ErrorCode::NotFound, format!("this version has no background {}", quoted(id)))
-        })
+        found
+            .map(drop)
+            .ok_or_else(|| Error::new(ErrorCode::NotFound, format!("this version has no background {}", quoted(id))))
     }
 
     /// Forgets what belongs to versions that have gone.

@@ -8,9 +8,7 @@ use std::sync::{
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
-use candor_domain::{
-    Component, ComponentCall, Error, ErrorCode, Result, Shape, Tensor, TensorData, names::quoted,
-};
+use candor_domain::{Component, ComponentCall, Error, ErrorCode, Result, Shape, Tensor, TensorData, names::quoted};
 use serde_json::{Map, Value};
 
 use super::{
@@ -86,8 +84,7 @@ impl Core {
         let chosen = self.choose(subject, question, &players)?;
         let traits = chosen.method.traits();
         let space = question.space.or(traits.space.filter(|_| has_link(subject)));
-        let target =
-            Target::choose(about, (&question.outputs, space), (&outputs, x.rows), traits.reads_graph)?;
+        let target = Target::choose(about, (&question.outputs, space), (&outputs, x.rows), traits.reads_graph)?;
         let lent = Lent {
             subject,
             layout: &layout,
@@ -216,8 +213,11 @@ impl Core {
             format!("{} features are too many to try every coalition", players.len())
         };
         let reason = format!("{rest} ({})", against.join("; "));
-        let order: &[Method] =
-            if few { &[Method::Exact, Method::Kernel, Method::Permutation] } else { &[Method::Kernel, Method::Permutation] };
+        let order: &[Method] = if few {
+            &[Method::Exact, Method::Kernel, Method::Permutation]
+        } else {
+            &[Method::Kernel, Method::Permutation]
+        };
         let mut last = None;
         for method in order {
             match open(method.clone(), Some(reason.clone())) {
@@ -238,14 +238,19 @@ fn has_link(subject: &dyn Subject) -> bool {
 /// The configuration of a method's component: the caller's choices, and what is not theirs to choose.
 fn config(subject: &dyn Subject, question: &Question, method: &Method) -> Result<Map<String, Value>> {
     let mut config = question.options.clone();
-    if let Some(taken) = ["file", "space"].iter().find(|key| config.contains_key(**key)) {
+    if let Some(taken) = ["file", "space", "link"].iter().find(|key| config.contains_key(**key)) {
         let error = Error::invalid(format!("\"{taken}\" is no option of a caller")).at(format!("options/{taken}"));
-        return Err(if *taken == "space" { error.hint("it stands beside the options") } else { error });
+        return Err(if *taken == "file" {
+            error
+        } else {
+            error.hint("\"space\", beside the options, says on which scale shares add up")
+        });
     }
     let traits = method.traits();
     if traits.reads_graph {
         let graph = subject.about().graph.as_deref().ok_or_else(|| {
-            let what = "the answers of this version are not made by one graph alone, so that its graph does not explain";
+            let what =
+                "the answers of this version are not made by one graph alone, so that its graph does not explain";
             Error::new(ErrorCode::Unsupported, what).at("method")
         })?;
         config.insert("file".to_owned(), graph.into());

@@ -59,13 +59,8 @@ impl Explainers {
         }
         // Opened without the lock: others explain meanwhile. Two who are first at the same time both open it.
         let files = subject.files();
-        let wanted = ComponentRequest {
-            id,
-            kind: ComponentKind::Explainer,
-            config_json: &key.2,
-            files: &files,
-            given: &[],
-        };
+        let wanted =
+            ComponentRequest { id, kind: ComponentKind::Explainer, config_json: &key.2, files: &files, given: &[] };
         let opened = components.open(wanted).map(|opened| opened.component);
         // What may be otherwise in a moment is not kept.
         let is_final = match &opened {

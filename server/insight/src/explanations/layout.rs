@@ -84,7 +84,8 @@ impl Layout {
         let mut laid = Vec::with_capacity(inputs.len());
         for (spec, tensor) in about.signature.inputs.iter().zip(inputs) {
             let dims = tensor.shape().dims().get(1..).unwrap_or_default().to_vec();
-            let elements = dims.iter().fold(1, |all: usize, &dim| all.saturating_mul(usize::try_from(dim).unwrap_or(0)));
+            let elements =
+                dims.iter().fold(1, |all: usize, &dim| all.saturating_mul(usize::try_from(dim).unwrap_or(0)));
             let (name, datatype) = (spec.name.to_string(), tensor.datatype());
             laid.push(Laid { name, datatype, dims, first: columns, elements });
             columns = columns.saturating_add(elements);
@@ -204,7 +205,11 @@ pub(crate) fn numbers(data: &TensorData, words: &mut Words) -> Vec<f64> {
 }
 
 /// Numbers as elements of a datatype; whole numbers are rounded to the nearest that there is.
-#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "casts of floats saturate, as is wanted here")]
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "casts of floats saturate, as is wanted here"
+)]
 fn elements(datatype: Datatype, values: &[f64], words: &Words) -> Result<TensorData, &'static str> {
     macro_rules! whole {
         ($variant:ident, $type:ty) => {{

@@ -45,9 +45,9 @@ impl Lent<'_> {
             let padded = if let RowsAtOnce::Exactly(rows) = self.subject.about().rows_at_once { rows } else { own };
             let inputs = self.layout.decode(part, padded, self.words)?;
             let outputs = self.subject.run(inputs, &[self.target.output], self.turn)?;
-            let tensor = outputs.first().ok_or_else(|| {
-                Error::new(ErrorCode::EngineFailed, "the model gave no answer to who explains it")
-            })?;
+            let tensor = outputs
+                .first()
+                .ok_or_else(|| Error::new(ErrorCode::EngineFailed, "the model gave no answer to who explains it"))?;
             answers.extend(self.target.read(tensor, own)?);
         }
         Ok(answers)
@@ -72,7 +72,8 @@ impl Models for Lent<'_> {
         let [(_, x)] = inputs else {
             return Err(Error::invalid("the model that is explained takes one tensor").expected("x: rows × features"));
         };
-        if x.datatype() == candor_domain::Datatype::Bytes || !x.data().len().is_multiple_of(self.layout.columns.max(1)) {
+        if x.datatype() == candor_domain::Datatype::Bytes || !x.data().len().is_multiple_of(self.layout.columns.max(1))
+        {
             let error = Error::invalid("these are no rows of numbers such as the model takes");
             let error = error.expected(format!("[rows, {}]", self.layout.columns));
             return Err(error.got(format!("{} {}", x.datatype(), x.shape())));

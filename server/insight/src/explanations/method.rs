@@ -115,8 +115,15 @@ impl Method {
     pub(crate) fn component(&self) -> &str {
         match self {
             Self::Component(id) => id,
-            Self::Auto | Self::Linear | Self::Tree | Self::Exact | Self::Kernel | Self::Permutation | Self::Lime
-            | Self::Occlusion | Self::IntegratedGradients => self.traits().id,
+            Self::Auto
+            | Self::Linear
+            | Self::Tree
+            | Self::Exact
+            | Self::Kernel
+            | Self::Permutation
+            | Self::Lime
+            | Self::Occlusion
+            | Self::IntegratedGradients => self.traits().id,
         }
     }
 }

@@ -193,12 +193,7 @@ impl Explanations {
     /// # Errors
     /// `InvalidInput` with the member of the question; `Overloaded` when there is no room; `Unsupported` for what cannot
     /// be explained; the model's own.
-    pub async fn explain(
-        &self,
-        subject: Arc<dyn Subject>,
-        question: Question,
-        rows: Rows,
-    ) -> Result<Explanation> {
+    pub async fn explain(&self, subject: Arc<dyn Subject>, question: Question, rows: Rows) -> Result<Explanation> {
         let method = question.method.clone();
         let began = self.core.clock.now();
         let time = question.time_max.map_or(self.core.settings.time_max, |own| own.min(self.core.settings.time_max));

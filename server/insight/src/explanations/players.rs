@@ -45,12 +45,8 @@ impl Players {
             Groups::Declared => declared(about)?,
             Groups::Named(groups) => read(about, groups)?,
         };
-        let mut players = Self {
-            names: Vec::new(),
-            features: Vec::new(),
-            columns: Vec::new(),
-            of_column: vec![0; layout.columns],
-        };
+        let mut players =
+            Self { names: Vec::new(), features: Vec::new(), columns: Vec::new(), of_column: vec![0; layout.columns] };
         let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
         let is_alone = about.features.len() == 1;
         for (index, feature) in about.features.iter().enumerate() {

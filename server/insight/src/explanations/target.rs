@@ -182,12 +182,12 @@ impl Target {
         let all = self.served(tensor, rows)?;
         let mut picked = Vec::with_capacity(rows.saturating_mul(self.elements.len()));
         for row in all.chunks_exact(self.all.max(1)) {
-            picked.extend(self.elements.iter().filter_map(|element| row.get(*element)).map(|served| {
-                match self.transform {
+            picked.extend(self.elements.iter().filter_map(|element| row.get(*element)).map(
+                |served| match self.transform {
                     Transform::Same | Transform::Unknown => *served,
                     Transform::Logit => logit(*served),
-                }
-            }));
+                },
+            ));
         }
         Ok(picked)
     }

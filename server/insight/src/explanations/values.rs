@@ -6,13 +6,7 @@ use half::{bf16, f16};
 use super::{About, Shown, ShownCell, layout::Layout, players::Players};
 
 /// Row by row, the value of each player.
-pub(crate) fn of(
-    about: &About,
-    layout: &Layout,
-    players: &Players,
-    inputs: &[Tensor],
-    rows: usize,
-) -> Vec<Vec<Shown>> {
+pub(crate) fn of(about: &About, layout: &Layout, players: &Players, inputs: &[Tensor], rows: usize) -> Vec<Vec<Shown>> {
     // Where each column is: an input, and a place among its elements.
     let mut places = Vec::with_capacity(layout.columns);
     for (input, tensor) in inputs.iter().enumerate() {
@@ -20,9 +14,9 @@ pub(crate) fn of(
         places.extend((0..each).map(|element| (input, each, element)));
     }
     let cell = |row: usize, column: usize| {
-        let place = places.get(column).and_then(|(input, each, element)| {
-            Some(shown(inputs.get(*input)?.data(), row * each + element))
-        });
+        let place = places
+            .get(column)
+            .and_then(|(input, each, element)| Some(shown(inputs.get(*input)?.data(), row * each + element)));
         place.unwrap_or(ShownCell::Gap)
     };
     let of_player = |row: usize, player: usize| {
@@ -69,9 +63,9 @@ pub(crate) fn shown(data: &TensorData, index: usize) -> ShownCell {
         TensorData::Fp16(bits) => bits.get(index).map(|bits| single(f16::from_bits(*bits).to_f32())),
         TensorData::Bf16(bits) => bits.get(index).map(|bits| single(bf16::from_bits(*bits).to_f32())),
         TensorData::Fp32(values) => values.get(index).map(|value| single(*value)),
-        TensorData::Fp64(values) => values.get(index).map(|value| {
-            if value.is_finite() { ShownCell::Double(*value) } else { ShownCell::Gap }
-        }),
+        TensorData::Fp64(values) => {
+            values.get(index).map(|value| if value.is_finite() { ShownCell::Double(*value) } else { ShownCell::Gap })
+        }
         TensorData::Bytes(texts) => {
             texts.get(index).map(|text| ShownCell::Text(String::from_utf8_lossy(text).into_owned()))
         }
