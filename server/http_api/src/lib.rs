@@ -40,6 +40,7 @@ use candor_insight::explanations::Explanations;
 use candor_serving::{Bodies, Callers, Faults, Pipeline, Readiness, Registry, Tally};
 
 pub use contracts::{Contracts, V1};
+pub use explain::ExplanationBody;
 pub use gate::Gate;
 pub use limits::HttpLimits;
 pub use native::{Described, ModelDescription};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use candor_domain::{Error, Result, names::quoted};
 use candor_insight::explanations::{BackgroundChoice, Groups, Method, OutputPick, Question, Space};
-use serde_json::Value;
+use serde_json::{Map, Value, value::RawValue};
 
 use crate::native::{self, Head};
 
@@ -40,6 +40,27 @@ pub(crate) fn of_body(head: &Head) -> Result<Question> {
         })?;
     }
     Ok(question)
+}
+
+/// Reads the member `explain` of a prediction: an object of what is asked.
+///
+/// # Errors
+/// `InvalidInput` with the pointer to the member.
+pub(crate) fn of_object(question: &mut Question, raw: &RawValue) -> Result<()> {
+    let wrong = |error: Error| error.at("/explain").expected(format!("an object of {}", MEMBERS.join(", ")));
+    if raw.get().len() > BYTES_MAX {
+        return Err(wrong(Error::invalid("what is asked is too long")));
+    }
+    let Ok(members) = serde_json::from_str::<Map<String, Value>>(raw.get()) else {
+        return Err(wrong(Error::invalid("this asks nothing")).got(native::shown(raw)));
+    };
+    for (member, value) in &members {
+        if !MEMBERS.contains(&member.as_str()) {
+            return Err(wrong(Error::invalid(format!("there is no member {} here", quoted(member)))));
+        }
+        read(question, member, value).map_err(|error| error.at(format!("/explain/{member}")))?;
+    }
+    Ok(())
 }
 
 /// Reads a question from the query string; names that are none of it are left to who else reads there.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 use serde_json::Value;
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 /// Rows to explain: `rows` or `columns`, not both; and what is asked of them.
 #[derive(Debug, Default, Serialize, ToSchema)]
@@ -73,4 +73,42 @@ pub struct QuestionBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Object)]
     pub options: Option<Value>,
+}
+
+/// What a prediction may be asked in its query string.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "read by the derive only")]
+pub(crate) struct PredictParameters {
+    /// `true` for a prediction with its explanation, of the same version. The parameters below then say how, and so may
+    /// a member `explain` of a JSON body, an object with the members that `explain` has.
+    #[param(required = false, nullable = false)]
+    explain: Option<bool>,
+    /// As for `explain`.
+    #[param(required = false, nullable = false, example = "auto")]
+    method: Option<String>,
+    /// Classes by label or number, or outputs by name, separated by commas.
+    #[param(required = false, nullable = false)]
+    output: Option<String>,
+    /// `probability`, `margin` or `raw`.
+    #[param(required = false, nullable = false)]
+    space: Option<String>,
+    /// Evaluations of the model per row at most, for sampled methods.
+    #[param(required = false, nullable = false, minimum = 1)]
+    budget: Option<u64>,
+    /// Seed of sampled methods.
+    #[param(required = false, nullable = false, minimum = 0)]
+    seed: Option<u64>,
+    /// Id of the rows that stand for "absent".
+    #[param(required = false, nullable = false)]
+    background: Option<String>,
+    /// So many centres in the place of those rows.
+    #[param(required = false, nullable = false, minimum = 1)]
+    summary: Option<u64>,
+    /// `declared` for the groups of features that the model's manifest has.
+    #[param(required = false, nullable = false)]
+    groups: Option<String>,
+    /// Whether the shares of pairs are wanted too.
+    #[param(required = false, nullable = false)]
+    interactions: Option<bool>,
 }

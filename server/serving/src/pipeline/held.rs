@@ -4,10 +4,10 @@
 //! runs are no requests: they count in no statistics of the version, teach nothing about its costs and tell its breaker
 //! nothing. A version whose breaker is open is not explained either.
 
-use candor_domain::{Result, Run, Tensor, Version};
+use candor_domain::{Error, ErrorCode, Result, Run, Tensor, Version};
 
 use super::{Call, Passage, Pipeline, caught};
-use crate::registry::Lease;
+use crate::registry::{Came, Lease};
 
 impl Pipeline {
     /// A lease on the version that would answer now, with its session in memory; and the version that it stands in for.
@@ -27,6 +27,23 @@ impl Pipeline {
         let Passage { lease, permit, fallback_from } = passage;
         drop(permit);
         Ok((lease, fallback_from))
+    }
+
+    /// Has the session of a lease in memory: an answer that was kept is given without it.
+    ///
+    /// # Errors
+    /// What kept it from coming.
+    pub async fn sit(&self, lease: &mut Lease) -> Result<()> {
+        if lease.sit() {
+            return Ok(());
+        }
+        match self.registry.seat(lease, self.settings.inference_max).await? {
+            Came::Seated => Ok(()),
+            Came::Gone => {
+                let what = format!("version {} of model '{}' has left memory meanwhile", lease.version, lease.model);
+                Err(Error::new(ErrorCode::NotReady, what).retry_after_s(1))
+            }
+        }
     }
 }
 
