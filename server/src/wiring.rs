@@ -24,6 +24,7 @@ use candor_engine_ort::{CopySettings, OrtEngine};
 use candor_grpc_api::{GrpcDoor, GrpcParts};
 use candor_health_api::HealthDoor;
 use candor_http_api::{Api, ApiParts, Gate};
+use candor_insight::explanations::Explanations;
 use candor_plugin_host::Catalog;
 use candor_serving::{
     Bodies, Callers, CrossCheckSettings, EngineChoice, Engines, Faults, FindingsSettings, Pipeline, PipelineSettings,
@@ -49,6 +50,7 @@ pub struct RunningServer {
     readiness: Arc<Readiness>,
     registry: Arc<Registry>,
     plugins: Arc<Catalog>,
+    explanations: Arc<Explanations>,
     handle: ServerHandle,
     grpc: SideDoor<GrpcDoor>,
     health: SideDoor<HealthDoor>,
@@ -96,6 +98,9 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
         inline_run_max: settings.inline_run_max,
         inference_max: settings.inference_max,
     };
+    let components: Arc<dyn Components> = Arc::<Catalog>::clone(&plugins);
+    let explanations = Explanations::start(components, Arc::clone(&clock), settings.explanations.clone());
+    let explanations = Arc::new(explanations.map_err(no_thread)?);
     let pipeline = Pipeline::new(Arc::clone(&registry), sessions.map_err(no_thread)?, clock, pipeline_settings);
     let pipeline = Arc::new(pipeline);
     let readiness = Arc::new(Readiness::new(Arc::clone(&registry), settings.strict_readiness));
@@ -113,6 +118,7 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
         contracts: settings.contracts.clone(),
         faults,
         plugins: Arc::clone(&plugins) as _,
+        explanations: Arc::clone(&explanations),
         grpc_answers: Arc::clone(&grpc_answers),
         grpc_cuts: Arc::clone(&grpc_cuts),
     }));
@@ -136,8 +142,20 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
     let poller =
         settings.poll.map(|every| Poller::start(Arc::clone(&registry), every)).transpose().map_err(no_thread)?;
     let (handle, drain_delay, grace) = (server.handle(), settings.drain_delay, settings.grace);
-    let running =
-        RunningServer { addrs, readiness, registry, plugins, handle, grpc, health, drain_delay, grace, data, poller };
+    let running = RunningServer {
+        addrs,
+        readiness,
+        registry,
+        plugins,
+        explanations,
+        handle,
+        grpc,
+        health,
+        drain_delay,
+        grace,
+        data,
+        poller,
+    };
     Ok((running, server))
 }
 
@@ -425,6 +443,7 @@ impl RunningServer {
         self.readiness.begin_stopping();
         self.poller = None;
         tokio::time::sleep(self.drain_delay).await;
+        self.explanations.close();
         let grpc = async {
             if let SideDoor::Open(door) = self.grpc {
                 door.close(self.grace).await;

@@ -149,7 +149,7 @@ pub trait Component: Send + Sync {
 
 /// Opens components. Wiring hands it to serving.
 pub trait Components: Send + Sync {
-    /// Makes a component for one version. May take seconds; called on the load pool only.
+    /// Makes a component for one version. May take seconds; called on the load pool, and on threads that explain.
     ///
     /// # Errors
     /// `NotFound` for a name that no plugin offers, with those that there are; `Unsupported` for one of another kind;

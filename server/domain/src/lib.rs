@@ -10,6 +10,7 @@
 //! | [`signature`] | what a version takes and gives, and the check of a request against it |
 //! | [`engine`] | [`Engine`] turns a file into a [`Session`]; [`Cancel`] stops a run |
 //! | [`components`] | [`Components`] opens what a model is made of beside its engine |
+//! | [`jobs`] | [`Job`]: work that takes longer than a request waits; [`Jobs`] runs it |
 //! | [`lifecycle`] | the states of a version and the written transitions between them |
 //! | [`plugins`] | [`Plugins`]: which there are, and how one is loaded anew |
 //! | [`observation`] | what is remembered of one inference: outcome, phases, rows |
@@ -26,6 +27,7 @@ pub mod components;
 pub mod concurrency;
 pub mod engine;
 pub mod error;
+pub mod jobs;
 pub mod lifecycle;
 pub mod names;
 pub mod observation;
@@ -43,6 +45,7 @@ pub use components::{
 pub use concurrency::{ConcurrencyLimit, ConcurrencyReading, ConcurrencySettings, Full, Slot};
 pub use engine::{Cancel, Copies, Engine, EngineInfo, FoundCopy, LoadedModel, ModelSource, Run, Session};
 pub use error::{Details, Error, ErrorCode, Reason, Result};
+pub use jobs::{Job, JobOrder, JobResult, JobState, JobStep, JobTotals, JobView, Jobs};
 pub use lifecycle::Lifecycle;
 pub use names::{ModelName, Version};
 pub use observation::{Observation, Outcome, Phase};

@@ -11,6 +11,7 @@
 //! | [`wire`] | the Open Inference Protocol: tensors in and out of JSON and bytes |
 //! | [`contracts`] | what clients of other servers say and expect, each optional |
 //! | `native` | the native API: named features, predictions, typed documents |
+//! | `explain` | explanations: versions as insight sees them, questions in, answers out |
 //! | `handlers` | one file per noun |
 //! | `error`, `problem` | error codes to status codes, once; RFC 9457 problems and their pages |
 //! | [`metrics`], `responses` | Prometheus text; what each worker has had |
@@ -19,6 +20,7 @@
 mod body;
 pub mod contracts;
 mod error;
+mod explain;
 pub mod gate;
 mod handlers;
 pub mod limits;
@@ -34,9 +36,11 @@ use std::sync::Arc;
 
 use actix_web::web::{self, ServiceConfig};
 use candor_domain::Plugins;
+use candor_insight::explanations::Explanations;
 use candor_serving::{Bodies, Callers, Faults, Pipeline, Readiness, Registry, Tally};
 
 pub use contracts::{Contracts, V1};
+pub use explain::ExplanationBody;
 pub use gate::Gate;
 pub use limits::HttpLimits;
 pub use native::{Described, ModelDescription};
@@ -53,6 +57,7 @@ pub struct Api {
     contracts: Contracts,
     faults: Option<Arc<Faults>>,
     plugins: Arc<dyn Plugins>,
+    explanations: Arc<Explanations>,
     responses: responses::Responses,
     grpc_answers: Arc<Tally>,
     grpc_cuts: Arc<Tally>,
@@ -79,6 +84,8 @@ pub struct ApiParts {
     pub faults: Option<Arc<Faults>>,
     /// The plugins.
     pub plugins: Arc<dyn Plugins>,
+    /// Who explains.
+    pub explanations: Arc<Explanations>,
     /// Answers of the gRPC door by code, for the metrics.
     pub grpc_answers: Arc<Tally>,
     /// What the gRPC door has cut off, for the metrics.
@@ -99,6 +106,7 @@ impl Api {
             contracts,
             faults,
             plugins,
+            explanations,
             grpc_answers,
             grpc_cuts,
         } = parts;
@@ -114,6 +122,7 @@ impl Api {
             contracts,
             faults,
             plugins,
+            explanations,
             responses,
             grpc_answers,
             grpc_cuts,

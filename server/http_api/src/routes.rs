@@ -13,8 +13,8 @@ use candor_domain::Access;
 use crate::{
     contracts::{Contract, Contracts},
     handlers::{
-        batching, breaker, catalog, docs, fallback, health, infer, invocations, metrics, models, plugins, predict,
-        problems, repository, server, statistics, v1,
+        batching, breaker, catalog, docs, explain, fallback, health, infer, invocations, metrics, models, plugins,
+        predict, problems, repository, server, statistics, v1,
     },
 };
 
@@ -56,6 +56,10 @@ routes! {
     POST "/v2/models/{model}/versions/{version}/infer"    Infer   infer::infer;
     POST "/api/v1/models/{model}/predict"                 Infer   predict::predict;
     POST "/api/v1/models/{model}/versions/{version}/predict" Infer predict::predict;
+
+    // Why a version answers as it does.
+    POST "/api/v1/models/{model}/explain"                 Infer   explain::explain;
+    POST "/api/v1/models/{model}/versions/{version}/explain" Infer explain::explain;
 
     // Inference in the words of others. Vertex's paths can be configured, and so come before those of others.
     POST "/vertex/predict"                                Infer   invocations::vertex, if Vertex;
@@ -194,9 +198,10 @@ mod tests {
 
     #[test]
     fn changing_the_world_asks_for_more_than_reading_it() {
-        const READING: [&str; 10] = [
+        const READING: [&str; 11] = [
             "/infer",
             "/predict",
+            "/explain",
             "/index",
             ":predict",
             ":classify",

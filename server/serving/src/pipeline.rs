@@ -7,6 +7,7 @@
 
 mod cold;
 mod describe;
+mod held;
 mod job;
 mod kept;
 mod passage;
@@ -92,7 +93,7 @@ pub trait Codec: Send + 'static {
 /// What a run gave.
 pub struct Ran<'a> {
     /// The version that ran.
-    pub version: &'a ReadyVersion,
+    pub version: &'a Lease,
     /// The version that would have answered if its breaker were not open.
     pub fallback_from: Option<&'a Version>,
     /// Its outputs, which stand at the positions that [`Codec::decode`] asked for.
@@ -429,7 +430,7 @@ impl<C: Codec> Work<C> {
     fn encode(&mut self, outputs: Vec<Tensor>) -> Result<C::Reply> {
         let Some(codec) = self.codec.take() else { return Err(lost()) };
         let fallback_from = self.fallback_from.as_ref();
-        let (version, nanos, clock) = (&*self.lease, self.nanos, &*self.clock);
+        let (version, nanos, clock) = (&self.lease, self.nanos, &*self.clock);
         let (laps, batch, cache) = (self.laps.as_slice(), self.batch, self.cache);
         let ran = Ran { version, fallback_from, outputs, nanos, laps, batch, cache, clock };
         let reply = caught(|| codec.encode(ran))?;

@@ -9,6 +9,8 @@
 //! | `layers` | where each value comes from |
 //! | `batching`, `breaker` | `[batching]` and what the scheduler needs, `[breaker]` |
 //! | `overload` | `[overload]`, and the memory of all bodies |
+//! | `contracts` | `[contracts]` |
+//! | `explanations` | `[explanations]` |
 //! | `settings` | what the values mean and which are allowed |
 //! | `grpc`, `health` | the same for the gRPC door and the health listener |
 //! | `threads` | one budget of threads |
@@ -20,6 +22,8 @@
 mod batching;
 mod breaker;
 mod cold_start;
+mod contracts;
+mod explanations;
 mod grpc;
 mod health;
 mod layers;

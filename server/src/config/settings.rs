@@ -10,11 +10,9 @@ use std::{
     time::Duration,
 };
 
-use candor_domain::{ModelName, tensor::RANK_MAX};
-use candor_http_api::{
-    Contracts, HttpLimits, V1,
-    contracts::{VertexPaths, fault_of_health_path, fault_of_path},
-};
+use candor_domain::tensor::RANK_MAX;
+use candor_http_api::{Contracts, HttpLimits};
+use candor_insight::explanations::ExplanationSettings;
 use candor_serving::{
     BatchingSettings, BreakerDefaults, CrossCheckSettings, EngineChoice, OverloadDefaults, SchedulerSettings,
     VersionPolicy, oip::TensorLimits,
@@ -24,6 +22,8 @@ use toml::Value;
 use super::{
     batching::{read_batching, read_scheduling},
     breaker::read_breaker,
+    contracts::read_contracts,
+    explanations::read_explanations,
     grpc::GrpcSettings,
     health::HealthSettings,
     layers::{Layers, Report, Source},
@@ -75,6 +75,7 @@ pub struct Settings {
     pub bodies_bytes_max: u64,
     pub residency: Residency,
     pub plugins: super::PluginSettings,
+    pub explanations: ExplanationSettings,
     pub faults_enabled: bool,
     pub tokens_file: Option<PathBuf>,
     pub strict_readiness: bool,
@@ -143,6 +144,7 @@ impl Settings {
             bodies_bytes_max: read_bodies(&mut read, &http_limits, &grpc),
             residency: read_residency(&mut read),
             plugins: super::PluginSettings::read(&mut read),
+            explanations: read_explanations(&mut read, &threads),
             faults_enabled,
             strict_readiness: read.boolean("health.strict"),
             health: HealthSettings::read(&mut read),
@@ -177,38 +179,6 @@ fn read_http_limits(read: &mut Reader<'_>) -> HttpLimits {
         },
         compress_bytes_min: read.size("http.compress_bytes_min", 0..=64 * GIB),
     }
-}
-
-fn read_contracts(read: &mut Reader<'_>) -> Contracts {
-    let default_model = Some(read.text("contracts.default_model")).filter(|name| !name.is_empty());
-    if let Some(Err(error)) = default_model.as_deref().map(ModelName::parse) {
-        read.complain("contracts.default_model", error);
-    }
-    Contracts {
-        v1: read.word("contracts.v1", &[("off", V1::Off), ("tf_serving", V1::TfServing), ("kserve", V1::Kserve)]),
-        invocations: read.boolean("contracts.invocations"),
-        default_model,
-        // While it is off, what variables of the same names say is meant for others.
-        vertex: read.boolean("contracts.vertex").then(|| read_vertex_paths(read)),
-    }
-}
-
-fn read_vertex_paths(read: &mut Reader<'_>) -> VertexPaths {
-    let mut path = |key: &str, fault: fn(&str) -> Option<&'static str>| {
-        let path = read.text(key);
-        if let Some(fault) = fault(&path) {
-            read.complain(key, fault);
-        }
-        path
-    };
-    let (health, predict) = (
-        path("contracts.vertex_health_route", fault_of_health_path),
-        path("contracts.vertex_predict_route", fault_of_path),
-    );
-    if health == predict {
-        read.complain("contracts.vertex_predict_route", "must not be contracts.vertex_health_route");
-    }
-    VertexPaths { health, predict }
 }
 
 /// Reads values and collects complaints; gives a harmless value after each complaint.

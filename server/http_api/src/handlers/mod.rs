@@ -5,6 +5,7 @@ pub(crate) mod batching;
 pub(crate) mod breaker;
 pub(crate) mod catalog;
 pub(crate) mod docs;
+pub(crate) mod explain;
 pub(crate) mod fallback;
 pub(crate) mod health;
 pub(crate) mod infer;

@@ -7,13 +7,15 @@ use actix_web::{
     http::header::{self, HeaderValue},
     web::{Data, Payload},
 };
-use candor_domain::Result;
+use candor_domain::{Error, ErrorCode, Result, names::quoted};
+use candor_insight::explanations::Question;
 use candor_serving::Call;
 
-use super::{mark_batch, mark_cache, mark_fallback, target};
+use super::{explain::pairs, mark_batch, mark_cache, mark_fallback, target};
 use crate::{
     Api,
     body::{self, PREDICTION},
+    explain::{self, Beside, ExplainedCodec, ExplanationBody, Held, PredictParameters, Predicted},
     native::{self, Form, PredictBody, PredictCodec, PredictReply, PredictReplyBody},
     openapi::{
         errors,
@@ -29,8 +31,9 @@ use crate::{
 /// also come by `columns`, as CSV (`text/csv`; `text/csv; header=absent` without a line of names) or as JSON Lines
 /// (`application/jsonl`). Features that are missing, unknown, of the wrong type, out of their declared range or
 /// not a number are refused by name; gaps are filled only where the model's manifest says so, and `filled` tells.
+/// With `explain=true` the reply has a member `explanation`, by the same version.
 #[utoipa::path(post, path = "/api/v1/models/{model}/predict", tag = "predictions", operation_id = "predict",
-    params(("model" = ModelText, Path, description = "Name of the model.", example = "iris")),
+    params(("model" = ModelText, Path, description = "Name of the model.", example = "iris"), PredictParameters),
     request_body(description = "The rows.", content(
         (PredictBody = "application/json"),
         (String = "text/csv", example = "sepal_length,sepal_width,petal_length,petal_width\n5.1,3.5,1.4,0.2\n"),
@@ -43,9 +46,18 @@ pub(crate) async fn predict(request: HttpRequest, payload: Payload, api: Data<Ap
     let form = form(&request)?;
     let (body, _held) = body::read(&request, payload, &api, &PREDICTION).await?;
     let encoding = ReplyEncoding::accepted(request.headers().get(header::ACCEPT_ENCODING));
-    let codec = PredictCodec::new(body, form, encoding, Arc::clone(&api.limits));
     let (model, version) = target(&request);
+    if let Some(question) = wanted_explanation(&request)? {
+        let codec = PredictCodec::new(body, form, ReplyEncoding::Identity, Arc::clone(&api.limits));
+        let reply = explained(&api, Call { model, version }, codec, question).await?;
+        return Ok(response(reply.encoded(encoding, &api.limits)?, media_type));
+    }
+    let codec = PredictCodec::new(body, form, encoding, Arc::clone(&api.limits));
     let reply = api.pipeline.infer(Call { model, version }, codec).await?;
+    Ok(response(reply, media_type))
+}
+
+fn response(reply: PredictReply, media_type: &'static str) -> HttpResponse {
     let PredictReply { bytes, coding, fallback_from, batch, cache } = reply;
     let mut response = HttpResponse::Ok();
     response
@@ -57,7 +69,42 @@ pub(crate) async fn predict(request: HttpRequest, payload: Payload, api: Data<Ap
     mark_fallback(&mut response, fallback_from.as_ref());
     mark_batch(&mut response, batch);
     mark_cache(&mut response, cache);
-    Ok(response.body(bytes))
+    response.body(bytes)
+}
+
+/// How to explain, if the query string wants that.
+fn wanted_explanation(request: &HttpRequest) -> Result<Option<Question>> {
+    // Who asks nothing pays nothing.
+    if !request.query_string().contains("explain") {
+        return Ok(None);
+    }
+    let pairs = pairs(request)?;
+    match pairs.iter().find(|(name, _)| name == "explain").map(|(_, value)| value.as_str()) {
+        Some("true" | "1") => explain::of_query(&pairs, &["explain"]).map(Some),
+        Some("false" | "0") | None => Ok(None),
+        Some(other) => {
+            let error = Error::invalid("not a choice").at("query explain").got(quoted(other));
+            Err(error.expected("true or false"))
+        }
+    }
+}
+
+/// Predicts, and explains it with the same version.
+async fn explained(api: &Api, call: Call<'_>, codec: PredictCodec, question: Question) -> Result<PredictReply> {
+    let codec = ExplainedCodec::new(codec, question, api.explanations.settings().rows_max);
+    let Predicted { mut reply, mut lease, question, rows } = api.pipeline.infer(call, codec).await?;
+    api.pipeline.sit(&mut lease).await?;
+    let subject = Arc::new(Held::new(lease, &api.limits)?);
+    let explained = api.explanations.explain(subject, question, rows).await;
+    let explained = explained.map_err(|error| explain::placed(error, true))?;
+    let body = serde_json::to_vec(&ExplanationBody::new(explained, Beside::default()));
+    let body = body.map_err(|error| Error::new(ErrorCode::Internal, format!("cannot write the reply: {error}")))?;
+    // The prediction is an object, and the explanation its last member.
+    reply.bytes.pop();
+    reply.bytes.extend_from_slice(b",\"explanation\":");
+    reply.bytes.extend_from_slice(&body);
+    reply.bytes.push(b'}');
+    Ok(reply)
 }
 
 /// Predict from named features with one version of a model.
@@ -66,7 +113,7 @@ pub(crate) async fn predict(request: HttpRequest, payload: Payload, api: Data<Ap
 #[utoipa::path(post, path = "/api/v1/models/{model}/versions/{version}/predict", tag = "predictions",
     operation_id = "predict_version",
     params(("model" = ModelText, Path, description = "Name of the model.", example = "iris"),
-           ("version" = VersionText, Path, description = "The version.", example = "1")),
+           ("version" = VersionText, Path, description = "The version.", example = "1"), PredictParameters),
     request_body(content = PredictBody, description = "The rows, in any form that `predict` takes.",
         content_type = "application/json"),
     responses((status = 200, description = "The predictions.", body = PredictReplyBody), 
@@ -75,7 +122,7 @@ pub(crate) async fn predict(request: HttpRequest, payload: Payload, api: Data<Ap
 pub(crate) fn predict_version() {}
 
 /// How the media type says that the table is written.
-fn form(request: &HttpRequest) -> Result<Form> {
+pub(super) fn form(request: &HttpRequest) -> Result<Form> {
     let media_type = body::header_text(request, &header::CONTENT_TYPE)?.unwrap_or_default();
     let mut parts = media_type.split(';').map(str::trim);
     let essence = parts.next().unwrap_or_default().to_ascii_lowercase();

@@ -13,7 +13,11 @@ use candor_serving::{
 use serde::de::{self, DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use super::{cells::ValueSeed, lines::Lines};
+use super::{
+    cells::ValueSeed,
+    head::{Head, read_id, read_priority, read_timeout},
+    lines::Lines,
+};
 use crate::{
     limits::HttpLimits,
     wire::{Cursor, Trouble, Word, syntax_error},
@@ -79,12 +83,20 @@ pub(crate) struct Reading<'a> {
     pub(crate) limits: &'a HttpLimits,
     /// The number that a text stands for, where a contract has numbers that JSON does not have.
     pub(crate) number_of: fn(&str) -> Option<f64>,
+    /// Members that this route has beside those of every table.
+    more: &'static [&'static str],
     stopped: Slot<bool>,
 }
 
 impl<'a> Reading<'a> {
     pub(crate) fn new(layout: &'a Slot<Layout>, limits: &'a HttpLimits) -> Self {
-        Self { trouble: Trouble::default(), layout, limits, number_of: |_| None, stopped: Slot::new(false) }
+        let stopped = Slot::new(false);
+        Self { trouble: Trouble::default(), layout, limits, number_of: |_| None, more: &[], stopped }
+    }
+
+    /// The same with members that this route has beside those of every table.
+    pub(crate) fn with_more(self, more: &'static [&'static str]) -> Self {
+        Self { more, ..self }
     }
 
     /// Makes the parser give up; the table knows why.
@@ -104,14 +116,6 @@ impl<'a> Reading<'a> {
 }
 
 const NO_NAN: &str = "JSON has no NaN or Infinity; send null for a gap, where the model declares `impute`";
-
-/// What stands beside the table.
-#[derive(Debug, Default)]
-pub(crate) struct Head {
-    pub(crate) id: Option<String>,
-    pub(crate) timeout_ms: Option<u64>,
-    pub(crate) priority: Option<u64>,
-}
 
 /// Reads a body that is JSON as usual, whatever the table has to say of it. If it is not, what was read is of no use.
 pub(crate) fn read_quickly(body: &[u8], table: &mut Table<'_>, reading: &Reading<'_>) -> Option<Head> {
@@ -162,8 +166,9 @@ impl<'de> Visitor<'de> for BodySeed<'_, '_, '_> {
         let (mut head, mut form) = (Head::default(), None::<&str>);
         let mut seen: Vec<&str> = Vec::new();
         while let Some(key) = map.next_key::<Word<'de>>()?.map(|word| word.0) {
-            let Some(member) = MEMBERS.into_iter().find(|member| *member == key) else {
-                return Err(raise(unknown_member(&key)));
+            let known = MEMBERS.into_iter().chain(reading.more.iter().copied()).find(|member| *member == key);
+            let Some(member) = known else {
+                return Err(raise(unknown_member(&key, reading.more)));
             };
             if seen.contains(&member) {
                 return Err(raise(Error::invalid("this member stands there twice").at(format!("/{member}"))));
@@ -185,7 +190,8 @@ impl<'de> Visitor<'de> for BodySeed<'_, '_, '_> {
                 }
                 "id" => head.id = Some(read_id(map.next_value()?).map_err(raise)?),
                 "priority" => head.priority = read_priority(map.next_value()?).map_err(raise)?,
-                _ => head.timeout_ms = read_timeout(map.next_value()?).map_err(raise)?,
+                "timeout_ms" => head.timeout_ms = read_timeout(map.next_value()?).map_err(raise)?,
+                more => head.more.push((more, map.next_value::<&RawValue>()?.to_owned())),
             }
         }
         match form {
@@ -200,9 +206,11 @@ impl<'de> Visitor<'de> for BodySeed<'_, '_, '_> {
     }
 }
 
-fn unknown_member(key: &str) -> Error {
-    let error = Error::invalid(format!("there is no member {} here", quoted(key))).expected(MEMBERS.join(", "));
-    match likeness::closest(key, MEMBERS.into_iter()) {
+fn unknown_member(key: &str, more: &[&str]) -> Error {
+    let members = || MEMBERS.into_iter().chain(more.iter().copied());
+    let known: Vec<&str> = members().collect();
+    let error = Error::invalid(format!("there is no member {} here", quoted(key))).expected(known.join(", "));
+    match likeness::closest(key, members()) {
         Some(close) => error.hint(format!("did you mean \"{close}\"?")),
         None if key == "inputs" || key == "instances" => error
             .hint("tensors (\"inputs\") go to /v2/models/{model}/infer, \"instances\" to /v1/models/{model}:predict"),
@@ -210,63 +218,6 @@ fn unknown_member(key: &str) -> Error {
             "features stand in \"rows\" or \"columns\"; pandas: {\"rows\": df.to_dict(\"records\")} or \
              {\"columns\": df.to_dict(\"list\")}",
         ),
-    }
-}
-
-/// Longest id of a request, in characters.
-pub(super) const ID_CHARS_MAX: usize = 256;
-
-/// Looks at the text of a value and does not build it: it may be as large as the body.
-fn read_id(raw: &RawValue) -> Result<String> {
-    /// An escape of one character may take twelve bytes.
-    const BYTES_MAX: usize = 12 * ID_CHARS_MAX + 2;
-    let text = Some(raw.get()).filter(|text| text.len() <= BYTES_MAX);
-    let id = text.and_then(|text| serde_json::from_str::<String>(text).ok());
-    id.filter(|id| id.chars().nth(ID_CHARS_MAX).is_none()).ok_or_else(|| {
-        Error::invalid("the id is no short text")
-            .at("/id")
-            .expected(format!("a string of at most {ID_CHARS_MAX} characters"))
-            .got(shown(raw))
-    })
-}
-
-/// A value as a message shows it.
-fn shown(raw: &RawValue) -> String {
-    quoted(raw.get()).trim_matches('"').to_owned()
-}
-
-/// Longest limit on time that a caller may set: a day. (Longer ones are likely to be in another unit.)
-pub(super) const TIMEOUT_MS_MAX: u64 = 24 * 60 * 60 * 1000;
-
-/// Lowest level of priority, as a number.
-pub(super) const PRIORITY_MAX: u64 = 100;
-
-/// A whole number that is not negative; in JSON 250.0 is as whole as 250 (JSON Schema 2020-12 §6.1.1).
-fn whole(raw: &RawValue) -> Option<u64> {
-    let whole = || raw.get().parse().ok().filter(|number: &f64| *number >= 0.0 && number.fract() == 0.0);
-    raw.get().parse().ok().or_else(|| whole().map(|number| number as u64))
-}
-
-/// A limit on time; 0 means none of the caller's own.
-fn read_timeout(raw: &RawValue) -> Result<Option<u64>> {
-    match whole(raw) {
-        Some(0) => Ok(None),
-        Some(millis) if millis <= TIMEOUT_MS_MAX => Ok(Some(millis)),
-        Some(_) | None => Err(Error::invalid("there is no such timeout")
-            .at("/timeout_ms")
-            .expected(format!("whole milliseconds, 0 to {TIMEOUT_MS_MAX}"))
-            .got(shown(raw))),
-    }
-}
-
-/// A level of priority; 0 means the model's own.
-fn read_priority(raw: &RawValue) -> Result<Option<u64>> {
-    match whole(raw) {
-        Some(level) if level <= PRIORITY_MAX => Ok(Some(level)),
-        Some(_) | None => Err(Error::invalid("there is no such priority")
-            .at("/priority")
-            .expected(format!("a level from 1, the highest, to {PRIORITY_MAX}, or 0 for the model's own"))
-            .got(shown(raw))),
     }
 }
 

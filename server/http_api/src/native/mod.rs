@@ -7,7 +7,8 @@
 //! |---|---|
 //! | `negotiate` | which version of the API the caller wants |
 //! | `predict` | one prediction: body to tensors, tensors to reply |
-//! | `body`, `cells` | a JSON body of rows or columns; one value of it |
+//! | `table` | a table in any of its forms to tensors |
+//! | `body`, `head`, `cells` | a JSON body of rows or columns; what stands beside them; one value |
 //! | `lines`, `csv` | bodies of CSV and JSON Lines; the records of CSV |
 //! | `reply` | predictions by row |
 //! | `paging` | which page of a list |
@@ -28,6 +29,7 @@ mod cells;
 mod check;
 mod csv;
 mod faults;
+mod head;
 mod lines;
 mod negotiate;
 mod paging;
@@ -36,6 +38,7 @@ mod plugins;
 mod predict;
 mod reply;
 mod schema;
+mod table;
 mod typed;
 
 pub use batching::BatchingBody;
@@ -45,14 +48,17 @@ pub use catalog::{Described, ModelDescription};
 pub(crate) use catalog::{Listing, ModelList, ModelSummary, VersionList, VersionSummary, summaries};
 pub(crate) use cells::ValueSeed;
 pub(crate) use faults::{FaultList, FaultOrders, FaultState, read as read_faults};
+pub(crate) use head::{Head, shown};
 pub(crate) use lines::{Lines, first_line, read_csv, read_json_lines};
 pub(crate) use negotiate::{MEDIA_TYPE, accepted};
 pub(crate) use paging::Page;
+pub use parts::OriginBody;
 pub(crate) use plugins::{PluginBody, PluginList, PluginListing};
 pub(crate) use predict::{Form, PredictCodec, PredictReply};
 pub(crate) use reply::write_predictions;
 pub(crate) use schema::EngineBody;
 pub use schema::{PredictBody, PredictReplyBody};
+pub(crate) use table::{ReadTable, read_table};
 pub(crate) use typed::document;
 
 #[cfg(test)]

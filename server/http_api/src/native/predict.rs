@@ -1,16 +1,16 @@
 //! One prediction's way in and out: the body in one of its forms to tensors, tensors to the reply.
 
-use std::{cell::Cell as Slot, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use actix_web::web::Bytes;
 use candor_domain::{Phase, Result, Version};
-use candor_serving::{BatchNote, CacheNote, Codec, InferRequest, Ran, ReadyVersion, features::Table};
+use candor_serving::{BatchNote, CacheNote, Codec, InferRequest, Ran, ReadyVersion};
+use serde_json::value::RawValue;
 use uuid::{NoContext, Timestamp, Uuid};
 
 use super::{
-    body::{self, Layout, Reading},
-    lines::{self, Lines},
     reply::{self, Reply},
+    table::{ReadTable, read_table},
 };
 use crate::{limits::HttpLimits, wire::ReplyEncoding};
 
@@ -37,6 +37,18 @@ pub(crate) struct PredictReply {
     pub(crate) cache: Option<CacheNote>,
 }
 
+impl PredictReply {
+    /// The same bytes in the coding that the caller reads, if they are worth it.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    pub(crate) fn encoded(self, encoding: ReplyEncoding, limits: &HttpLimits) -> Result<Self> {
+        let encoding = if self.bytes.len() >= limits.compress_bytes_min { encoding } else { ReplyEncoding::Identity };
+        let (bytes, coding) = encoding.apply(self.bytes)?;
+        Ok(Self { bytes, coding, ..self })
+    }
+}
+
 /// One request's way in and out of the native API.
 pub(crate) struct PredictCodec {
     body: Bytes,
@@ -47,12 +59,21 @@ pub(crate) struct PredictCodec {
     rows: usize,
     filled: Vec<String>,
     filled_count: usize,
+    /// Members that may stand beside the table, and those that did.
+    more: &'static [&'static str],
+    pub(crate) said: Vec<(&'static str, Box<RawValue>)>,
 }
 
 impl PredictCodec {
     /// A codec for a body in `form`.
     pub(crate) fn new(body: Bytes, form: Form, encoding: ReplyEncoding, limits: Arc<HttpLimits>) -> Self {
-        Self { body, form, encoding, limits, id: None, rows: 0, filled: Vec::new(), filled_count: 0 }
+        let (id, filled, said) = (None, Vec::new(), Vec::new());
+        Self { body, form, encoding, limits, id, rows: 0, filled, filled_count: 0, more: &[], said }
+    }
+
+    /// The same with members that may stand beside the table.
+    pub(crate) fn with_more(self, more: &'static [&'static str]) -> Self {
+        Self { more, ..self }
     }
 }
 
@@ -64,40 +85,11 @@ impl Codec for PredictCodec {
     }
 
     fn decode(&mut self, version: &ReadyVersion) -> Result<InferRequest> {
-        let set = version.features.as_ref().map_err(Clone::clone)?;
-        let layout = Slot::new(match self.form {
-            Form::Json => Layout::Objects,
-            Form::JsonLines => Layout::Lines,
-            Form::Csv { .. } => Layout::Csv,
-        });
-        let lines = Lines::default();
-        let locate = |spot: candor_serving::features::Spot<'_>| body::locate(layout.get(), set, &lines, spot);
-        let new_table = || Table::new(set, self.limits.tensors.elements_max, &locate);
-        let is_csv = matches!(self.form, Form::Csv { .. });
-        let mut table = if is_csv { new_table().with_gaps_called("an empty cell") } else { new_table() };
-        let reading = Reading::new(&layout, &self.limits);
-        let (mut timeout, mut priority) = (None, 0);
-        match self.form {
-            Form::Json => {
-                let head = match body::read_quickly(&self.body, &mut table, &reading) {
-                    Some(head) => head,
-                    None => {
-                        layout.set(Layout::Objects);
-                        table = new_table();
-                        body::read(&self.body, &mut table, &Reading::new(&layout, &self.limits))?
-                    }
-                };
-                self.id = head.id;
-                timeout = head.timeout_ms.map(Duration::from_millis);
-                priority = head.priority.unwrap_or(0);
-            }
-            Form::JsonLines => lines::read_json_lines(&self.body, &mut table, &reading, &lines)?,
-            Form::Csv { header } => lines::read_csv(&self.body, header, &mut table, &lines)?,
-        }
-        self.rows = table.rows();
-        let (inputs, gaps) = table.finish()?;
-        self.filled_count = gaps.count;
-        self.filled = gaps.first.iter().map(|gap| body::filled_at(layout.get(), set, &lines, *gap)).collect();
+        let read = read_table(version, (&self.body, self.form), &self.limits, self.more)?;
+        let ReadTable { inputs, rows, head, filled, filled_count } = read;
+        (self.id, self.rows, self.filled, self.filled_count) = (head.id, rows, filled, filled_count);
+        self.said = head.more;
+        let (timeout, priority) = (head.timeout_ms.map(Duration::from_millis), head.priority.unwrap_or(0));
         Ok(InferRequest { inputs, outputs: (0..version.signature.outputs.len()).collect(), timeout, priority })
     }
 
@@ -120,10 +112,8 @@ impl Codec for PredictCodec {
             run_ms: millis(Phase::Run),
             laps: ran.laps,
         })?;
-        let encoding =
-            if bytes.len() >= self.limits.compress_bytes_min { self.encoding } else { ReplyEncoding::Identity };
-        let (bytes, coding) = encoding.apply(bytes)?;
         let fallback_from = ran.fallback_from.cloned();
-        Ok(PredictReply { bytes, coding, fallback_from, batch: ran.batch, cache: ran.cache })
+        let reply = PredictReply { bytes, coding: None, fallback_from, batch: ran.batch, cache: ran.cache };
+        reply.encoded(self.encoding, &self.limits)
     }
 }

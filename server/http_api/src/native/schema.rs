@@ -80,6 +80,10 @@ pub struct PredictReplyBody {
     pub filled_count: Option<u64>,
     /// Where the time went, in milliseconds.
     pub timings_ms: TimingsBody,
+    /// The explanation of the predictions, where `explain=true` asked for it: as `explain` answers it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<crate::ExplanationBody>)]
+    pub explanation: Option<Value>,
 }
 
 /// An engine.

@@ -11,8 +11,8 @@ use candor_serving::{
 };
 use serde_json::{Map, Value, json};
 
-use super::body::{ID_CHARS_MAX, PRIORITY_MAX, TIMEOUT_MS_MAX};
 use super::catalog::filler_value;
+use super::head::{ID_CHARS_MAX, PRIORITY_MAX, TIMEOUT_MS_MAX};
 use crate::openapi::errors;
 
 /// The document of the model that `version` belongs to, in OpenAPI 3.1; `server` is the server's own.

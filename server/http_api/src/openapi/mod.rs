@@ -42,6 +42,8 @@ pub use twin::twin;
     paths(
         handlers::predict::predict,
         handlers::predict::predict_version,
+        handlers::explain::explain,
+        handlers::explain::explain_version,
         handlers::catalog::models,
         handlers::catalog::model,
         handlers::catalog::versions,

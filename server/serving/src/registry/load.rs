@@ -16,6 +16,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::{
     Core, RegistrySettings,
+    files::VersionFiles,
     prove::Proof,
     version::{Leases, ReadyVersion},
 };
@@ -318,6 +319,7 @@ impl Core {
         let load_ms = self.clock.now().nanos_since(began) / 1_000_000;
         let need = self.need(&opened.files_sha256, opened.file_bytes, Some(&EngineId::from(&opened.engine)), model);
         let engine_was = self.remember(model, found, &opened);
+        let files = VersionFiles::of(model, found, &opened);
         let body = self.body(model, found, Arc::from(opened.session));
         let mut parts = opened.parts;
         parts.count_in(&facts);
@@ -349,6 +351,8 @@ impl Core {
             fingerprint: found.fingerprint.clone(),
             places,
             keeping,
+            files: Arc::new(files),
+            life: Arc::default(),
             found: self.keeper.as_ref().map(|_| Arc::new(model.clone())),
             leases: Leases::new(self.retired.clone()),
         };

@@ -24,6 +24,7 @@ mod book;
 mod breakers;
 mod change;
 mod cold;
+mod files;
 mod findings;
 mod first;
 mod load;

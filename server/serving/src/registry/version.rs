@@ -35,7 +35,7 @@ use crate::{
     stages::Parts,
 };
 
-use super::cold::Moving;
+use super::{cold::Moving, files::VersionFiles};
 
 /// One version of a model, loaded, verified and warmed up.
 pub struct ReadyVersion {
@@ -83,6 +83,9 @@ pub struct ReadyVersion {
     pub(super) places: Places,
     /// Its part in the cache of answers, if it keeps them.
     pub(super) keeping: Option<Keeping>,
+    pub(super) files: Arc<VersionFiles>,
+    /// Held by nobody else, so that others see when it goes.
+    pub(super) life: Arc<()>,
     /// How it lies on disk, where its session may have to be loaded again.
     pub(super) found: Option<Arc<FoundModel>>,
     pub(super) leases: Leases,
@@ -276,6 +279,14 @@ impl Lease {
                 self.seated.is_some()
             }
         }
+    }
+
+    /// Another lease on the same version, with the same session: for what goes on after the reply. There is one as long
+    /// as this one is held, whether the version takes new ones or not.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        let ahead = self.version.leases.count.fetch_add(1, SeqCst);
+        Self { version: Arc::clone(&self.version), ahead, seated: self.seated.clone() }
     }
 
     /// Lets go of the session, which may leave memory while the version stays ready.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Deserializer, de};
 use super::{
     batching::BatchingNotes,
     breaker::BreakerNotes,
+    explain::ExplainNotes,
     overload::OverloadNotes,
     parts::{EnsembleNotes, PluginNotes, StageNotes},
     result_cache::ResultCacheNotes,
@@ -54,6 +55,9 @@ pub struct Manifest {
     /// Whether its answers are kept.
     #[serde(default)]
     pub result_cache: ResultCacheNotes,
+    /// What its explanations start from.
+    #[serde(default)]
+    pub explain: ExplainNotes,
     /// What runs before and after the engine, in this order.
     #[serde(default, rename = "stage")]
     pub stages: Vec<StageNotes>,
@@ -133,6 +137,11 @@ pub struct Feature {
     pub default: Option<Filler>,
     /// What stands for null, NaN and an empty cell; `nan` passes them on to the model.
     pub impute: Option<Filler>,
+    /// Features of the same group are explained as one, where the caller asks for that.
+    pub group: Option<String>,
+    /// Whether no advice may change it, such as an age.
+    #[serde(default)]
+    pub immutable: bool,
     /// What it means.
     pub description: Option<String>,
 }
@@ -289,6 +298,7 @@ impl Manifest {
         faults.extend(self.breaker.faults());
         faults.extend(self.overload.faults());
         faults.extend(self.result_cache.faults());
+        faults.extend(self.explain.faults());
         faults.extend(self.parts_that_change());
         check_side("inputs", &self.inputs, &signature.inputs, &mut faults);
         check_side("outputs", &self.outputs, &signature.outputs, &mut faults);

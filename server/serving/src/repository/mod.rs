@@ -9,7 +9,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | `manifest` | `model.toml` |
-//! | `batching`, `breaker`, `overload` | `[batching]`, `[breaker]` and `[overload]` of `model.toml` |
+//! | `batching`, `breaker`, `overload`, `explain` | the tables of these names of `model.toml` |
 //! | `parts` | `[[stage]]`, `[plugin]` and `[ensemble]` of `model.toml` |
 //! | `golden` | `golden.json` |
 //! | `triton`, `pbtxt` | `config.pbtxt`, and the language that it is written in |
@@ -22,6 +22,7 @@
 
 mod batching;
 mod breaker;
+mod explain;
 mod files;
 mod fit;
 mod foreign;
@@ -45,6 +46,7 @@ use candor_domain::{Error, ErrorCode, ModelName, Result, Version, names::quoted}
 
 pub use batching::BatchingNotes;
 pub use breaker::BreakerNotes;
+pub use explain::ExplainNotes;
 pub use fit::{Fitted, Origin};
 pub use golden::{Golden, GoldenCase};
 pub use layout::Fingerprint;

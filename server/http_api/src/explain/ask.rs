@@ -1,0 +1,228 @@
+//! What is asked of an explanation: members beside the table of a JSON body, or the query string where a body has no
+//! place for them.
+
+use std::time::Duration;
+
+use candor_domain::{Error, Result, names::quoted};
+use candor_insight::explanations::{BackgroundChoice, Groups, Method, OutputPick, Question, Space};
+use serde_json::{Map, Value, value::RawValue};
+
+use crate::native::{self, Head};
+
+/// The members of a question, in a body and in the query string.
+pub(crate) const MEMBERS: &[&str] =
+    &["method", "output", "space", "budget", "seed", "background", "groups", "interactions", "options"];
+
+/// Longest text of a member.
+const BYTES_MAX: usize = 64 << 10;
+
+/// Reads the members of a question that stand beside a table.
+///
+/// # Errors
+/// `InvalidInput` with the pointer to the member.
+pub(crate) fn of_body(head: &Head) -> Result<Question> {
+    if head.priority.is_some_and(|priority| priority > 0) {
+        let error = Error::invalid("explanations have no priority: each waits its turn").at("/priority");
+        return Err(error.hint("leave it out"));
+    }
+    let mut question = Question { time_max: head.timeout_ms.map(Duration::from_millis), ..Question::default() };
+    for (member, raw) in &head.more {
+        let place = || format!("/{member}");
+        if raw.get().len() > BYTES_MAX {
+            let error = Error::invalid(format!("{member} is too long")).at(place());
+            return Err(error.expected(format!("at most {BYTES_MAX} bytes")));
+        }
+        // It was read as JSON before.
+        let value: Value = serde_json::from_str(raw.get()).unwrap_or_default();
+        read(&mut question, member, &value).map_err(|error| {
+            let error = if error.details().got.is_none() { error.got(native::shown(raw)) } else { error };
+            if error.place().is_some() { error } else { error.at(place()) }
+        })?;
+    }
+    Ok(question)
+}
+
+/// Reads the member `explain` of a prediction: an object of what is asked.
+///
+/// # Errors
+/// `InvalidInput` with the pointer to the member.
+pub(crate) fn of_object(question: &mut Question, raw: &RawValue) -> Result<()> {
+    let wrong = |error: Error| error.at("/explain").expected(format!("an object of {}", MEMBERS.join(", ")));
+    if raw.get().len() > BYTES_MAX {
+        return Err(wrong(Error::invalid("what is asked is too long")));
+    }
+    let Ok(members) = serde_json::from_str::<Map<String, Value>>(raw.get()) else {
+        return Err(wrong(Error::invalid("this asks nothing")).got(native::shown(raw)));
+    };
+    for (member, value) in &members {
+        if !MEMBERS.contains(&member.as_str()) {
+            return Err(wrong(Error::invalid(format!("there is no member {} here", quoted(member)))));
+        }
+        read(question, member, value).map_err(|error| error.at(format!("/explain/{member}")))?;
+    }
+    Ok(())
+}
+
+/// Reads a question from the query string; names that are none of it are left to who else reads there.
+///
+/// # Errors
+/// `InvalidInput` with the parameter.
+pub(crate) fn of_query(pairs: &[(String, String)], others: &[&str]) -> Result<Question> {
+    let mut question = Question::default();
+    for (name, text) in pairs {
+        let at = || format!("query {name}");
+        if others.contains(&name.as_str()) {
+            continue;
+        }
+        let value = match name.as_str() {
+            "budget" | "seed" => text.parse::<u64>().map_or_else(|_| Value::String(text.clone()), Value::from),
+            "interactions" => match text.as_str() {
+                "true" | "1" => Value::Bool(true),
+                "false" | "0" => Value::Bool(false),
+                _ => Value::String(text.clone()),
+            },
+            "output" => Value::Array(text.split(',').map(|one| Value::String(one.to_owned())).collect()),
+            "summary" => {
+                question.background.summary = Some(
+                    summary(&Value::from(text.parse::<u64>().unwrap_or(0)))
+                        .map_err(|error| error.at(at()).got(quoted(text)))?,
+                );
+                continue;
+            }
+            "method" | "space" | "background" | "groups" => Value::String(text.clone()),
+            _ => {
+                let known = MEMBERS.iter().filter(|member| **member != "options").copied();
+                let error = Error::invalid(format!("there is no parameter {} here", quoted(name))).at("query");
+                return Err(error.expected(known.chain(others.iter().copied()).collect::<Vec<_>>().join(", ")));
+            }
+        };
+        let summary = question.background.summary;
+        read(&mut question, name, &value).map_err(|error| error.at(at()).got(quoted(text)))?;
+        question.background.summary = question.background.summary.or(summary);
+    }
+    // A query has no numbers: a class may be called "1", and otherwise is the one of that number.
+    Ok(question)
+}
+
+/// Puts a member into a question. Errors say where only below the member.
+fn read(question: &mut Question, member: &str, value: &Value) -> Result<()> {
+    match member {
+        "method" => {
+            let words = || Method::WORDS.map(|(word, _)| word).join(", ");
+            let found = value.as_str().and_then(Method::from_word);
+            question.method = found.ok_or_else(|| {
+                let error = Error::invalid("there is no such method");
+                error.expected(format!("{}, or the name of a component", words()))
+            })?;
+        }
+        "space" => {
+            let words = || Space::ALL.map(Space::word).join(", ");
+            let found = value.as_str().and_then(Space::from_word);
+            question.space = Some(found.ok_or_else(|| Error::invalid("there is no such space").expected(words()))?);
+        }
+        "output" => question.outputs = outputs(value)?,
+        "budget" => question.budget = Some(whole(value, "budget", 1)?),
+        "seed" => question.seed = whole(value, "seed", 0)?,
+        "background" => question.background = background(value)?,
+        "groups" => question.groups = groups(value)?,
+        "interactions" => {
+            let wanted = value.as_bool();
+            question.interactions = wanted.ok_or_else(|| Error::invalid("not a choice").expected("true or false"))?;
+        }
+        _ => {
+            let options = value.as_object().cloned();
+            question.options = options.ok_or_else(|| {
+                Error::invalid("these are no options").expected("an object, by the names that the method has")
+            })?;
+        }
+    }
+    Ok(())
+}
+
+fn whole(value: &Value, what: &str, min: u64) -> Result<u64> {
+    value.as_u64().filter(|number| *number >= min && *number <= i64::MAX.cast_unsigned()).ok_or_else(|| {
+        Error::invalid(format!("there is no such {what}")).expected(format!("a whole number of {min} or more"))
+    })
+}
+
+fn outputs(value: &Value) -> Result<Vec<OutputPick>> {
+    const OUTPUTS_MAX: usize = 1024;
+    let one = |value: &Value| match value {
+        Value::String(name) => Ok(OutputPick::Name(name.clone())),
+        Value::Number(number) if number.is_u64() => {
+            Ok(OutputPick::Index(usize::try_from(number.as_u64().unwrap_or(0)).unwrap_or(usize::MAX)))
+        }
+        Value::Number(_) | Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+            Err(Error::invalid("this names no output").expected("a label, a number of a class, or a list of those"))
+        }
+    };
+    match value {
+        Value::Array(list) if (1..=OUTPUTS_MAX).contains(&list.len()) => list.iter().map(one).collect(),
+        Value::Array(list) => Err(Error::invalid("a list of outputs has another length than this")
+            .expected(format!("1 to {OUTPUTS_MAX}"))
+            .got(list.len().to_string())),
+        Value::String(_) | Value::Number(_) | Value::Null | Value::Bool(_) | Value::Object(_) => Ok(vec![one(value)?]),
+    }
+}
+
+fn background(value: &Value) -> Result<BackgroundChoice> {
+    let wrong = || {
+        Error::invalid("this names no background")
+            .expected("an id, or {\"id\": \"…\", \"summary\": 10}; both may be left out")
+    };
+    match value {
+        Value::String(id) => Ok(BackgroundChoice { id: Some(id.clone()), summary: None }),
+        Value::Object(members) => {
+            let mut choice = BackgroundChoice::default();
+            for (name, value) in members {
+                match name.as_str() {
+                    "id" => choice.id = Some(value.as_str().ok_or_else(wrong)?.to_owned()),
+                    "summary" => {
+                        choice.summary = Some(summary(value).map_err(|error| error.at("/background/summary"))?);
+                    }
+                    _ => return Err(wrong()),
+                }
+            }
+            Ok(choice)
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => Err(wrong()),
+    }
+}
+
+/// How many centres may stand for a background.
+fn summary(value: &Value) -> Result<usize> {
+    const CENTRES_MAX: u64 = 1000;
+    let number = value.as_u64().filter(|number| (1..=CENTRES_MAX).contains(number));
+    let number = number.and_then(|number| usize::try_from(number).ok());
+    number.ok_or_else(|| {
+        Error::invalid("so many centres cannot stand for a background").expected(format!("1 to {CENTRES_MAX}"))
+    })
+}
+
+fn groups(value: &Value) -> Result<Groups> {
+    let wrong = || {
+        Error::invalid("these are no groups of features").expected("\"declared\", or {\"name\": [\"feature\", …], …}")
+    };
+    let members = match value {
+        Value::String(word) if word == "declared" => return Ok(Groups::Declared),
+        Value::Object(members) => members,
+        Value::String(_) | Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) => return Err(wrong()),
+    };
+    let named = members.iter().map(|(name, features)| {
+        let features = features.as_array().filter(|features| !features.is_empty()).ok_or_else(wrong)?;
+        let features = features.iter().map(|feature| feature.as_str().map(str::to_owned).ok_or_else(wrong));
+        Ok((name.clone(), features.collect::<Result<Vec<_>>>()?))
+    });
+    Ok(Groups::Named(named.collect::<Result<_>>()?))
+}
+
+/// An error of insight, whose places are members, with a place that the caller finds.
+pub(crate) fn placed(error: Error, in_query: bool) -> Error {
+    let Some(place) = error.place() else { return error };
+    let member = place.split('/').next().unwrap_or_default();
+    if !MEMBERS.contains(&member) && member != "rows" {
+        return error;
+    }
+    let at = if in_query { format!("query {member}") } else { format!("/{place}") };
+    error.at(at)
+}

@@ -1,0 +1,114 @@
+//! The documented shapes of what is asked. Reading does not go through them; a test holds the two together.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+/// Rows to explain: `rows` or `columns`, not both; and what is asked of them.
+#[derive(Debug, Default, Serialize, ToSchema)]
+#[schema(example = json!({"rows": [
+    {"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}], "output": "setosa"}))]
+pub struct ExplainBody {
+    /// One entry a row: an object of features by name, or a list of values in the order of the features.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub rows: Option<Vec<Value>>,
+    /// A list of values for each feature, by name; all equally long.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub columns: Option<BTreeMap<String, Vec<Value>>>,
+    /// Echoed in the reply.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, max_length = 256)]
+    pub id: Option<String>,
+    /// The caller's own limit on time, in milliseconds; 0 means none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, maximum = 86400000)]
+    pub timeout_ms: Option<u64>,
+    #[serde(flatten)]
+    #[schema(inline = false)]
+    pub question: QuestionBody,
+}
+
+/// What is asked of an explanation.
+#[derive(Debug, Default, Serialize, ToSchema)]
+pub struct QuestionBody {
+    /// `auto`, `linear`, `tree`, `exact`, `kernel`, `permutation`, `lime`, `occlusion`, `integrated_gradients`, or the
+    /// name of a component.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "auto")]
+    pub method: Option<String>,
+    /// A class by its label or its number, an output by its name, or a list of those; all classes if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object)]
+    pub output: Option<Value>,
+    /// `probability`, `margin` or `raw`; what the method is best at if absent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, example = "probability")]
+    pub space: Option<String>,
+    /// Evaluations of the model per row at most, for sampled methods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, minimum = 1)]
+    pub budget: Option<u64>,
+    /// Seed of sampled methods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, minimum = 0)]
+    pub seed: Option<u64>,
+    /// The rows that stand for "absent": an id, or `{"id": "…", "summary": 10}` for so many centres in their place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object)]
+    pub background: Option<Value>,
+    /// Features that are explained as one: `declared` in the model's manifest, or lists of features by the name of the
+    /// group.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object)]
+    pub groups: Option<Value>,
+    /// Whether the shares of pairs of features are wanted too, where the method knows them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub interactions: Option<bool>,
+    /// More choices for the method, by its own names.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object)]
+    pub options: Option<Value>,
+}
+
+/// What a prediction may be asked in its query string.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "read by the derive only")]
+pub(crate) struct PredictParameters {
+    /// `true` for a prediction with its explanation, of the same version. The parameters below then say how, and so may
+    /// a member `explain` of a JSON body, an object with the members that `explain` has.
+    #[param(required = false, nullable = false)]
+    explain: Option<bool>,
+    /// As for `explain`.
+    #[param(required = false, nullable = false, example = "auto")]
+    method: Option<String>,
+    /// Classes by label or number, or outputs by name, separated by commas.
+    #[param(required = false, nullable = false)]
+    output: Option<String>,
+    /// `probability`, `margin` or `raw`.
+    #[param(required = false, nullable = false)]
+    space: Option<String>,
+    /// Evaluations of the model per row at most, for sampled methods.
+    #[param(required = false, nullable = false, minimum = 1)]
+    budget: Option<u64>,
+    /// Seed of sampled methods.
+    #[param(required = false, nullable = false, minimum = 0)]
+    seed: Option<u64>,
+    /// Id of the rows that stand for "absent".
+    #[param(required = false, nullable = false)]
+    background: Option<String>,
+    /// So many centres in the place of those rows.
+    #[param(required = false, nullable = false, minimum = 1)]
+    summary: Option<u64>,
+    /// `declared` for the groups of features that the model's manifest has.
+    #[param(required = false, nullable = false)]
+    groups: Option<String>,
+    /// Whether the shares of pairs are wanted too.
+    #[param(required = false, nullable = false)]
+    interactions: Option<bool>,
+}

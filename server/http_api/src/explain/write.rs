@@ -1,0 +1,311 @@
+//! Explanations as they are written. What differs from one asking to the next (times, random names) has no place here:
+//! the same question has the same bytes for an answer.
+
+use std::collections::BTreeMap;
+
+use candor_insight::explanations::{Explanation, RowExplanation, Shown, ShownCell};
+use serde::Serialize;
+use serde_json::{Map, Value};
+use utoipa::ToSchema;
+
+use crate::native::OriginBody;
+
+/// An explanation of some rows.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ExplanationBody {
+    /// The id of the request, if it had one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub id: Option<String>,
+    /// The model.
+    #[schema(example = "iris")]
+    pub model: String,
+    /// The version.
+    #[schema(example = "2")]
+    pub version: String,
+    /// The version that would have answered if its circuit breaker were not open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub fallback_from: Option<String>,
+    /// sha256 of the version's file, or of all that it is made of.
+    pub sha256: String,
+    /// What ran it.
+    pub engine: ExplainEngineBody,
+    /// How it was found out.
+    pub method: MethodBody,
+    /// What the numbers are: `probability`; `margin`: what a classifier adds up before it makes probabilities of it;
+    /// `raw`.
+    #[schema(example = "margin")]
+    pub space: String,
+    /// The features, or groups of them, in the order of everything below.
+    pub features: Vec<String>,
+    /// The rows that stood for "absent".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub background: Option<BackgroundNoteBody>,
+    /// Evaluations of the model per row that were asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub budget: Option<u64>,
+    /// The seed of what is drawn by chance.
+    pub seed: u64,
+    /// Rows that the model evaluated for all of it, beside the rows themselves.
+    pub evaluations: u64,
+    /// Where a default or an imputed value of the model's manifest was taken; the first 1,000 places.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(nullable = false)]
+    pub filled: Vec<String>,
+    /// One entry a row, in the order of the rows.
+    pub explanations: Vec<RowBody>,
+}
+
+/// What ran a version.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ExplainEngineBody {
+    /// Its name.
+    #[schema(example = "ort")]
+    pub name: String,
+    /// Its version.
+    #[schema(example = "1.31.1")]
+    pub version: String,
+    /// sha256 of its library; not there for one that is compiled in.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub sha256: Option<String>,
+}
+
+/// How an explanation was found out.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct MethodBody {
+    /// The method.
+    #[schema(example = "tree")]
+    pub name: String,
+    /// The component that knows it.
+    #[schema(example = "candor.tree_shap")]
+    pub component: String,
+    /// Where that comes from.
+    pub plugin: OriginBody,
+    /// Why it was chosen, where the caller left that open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub reason: Option<String>,
+    /// Whether its shares are meant to add up to the value.
+    pub additive: bool,
+    /// Whether it draws by chance.
+    pub sampled: bool,
+    /// The component's configuration.
+    #[schema(value_type = Object)]
+    pub config: Map<String, Value>,
+}
+
+/// The rows that stood for "absent".
+#[derive(Debug, Serialize, ToSchema)]
+pub struct BackgroundNoteBody {
+    /// What they are called.
+    #[schema(example = "background.csv")]
+    pub id: String,
+    /// Digest of their values.
+    pub sha256: String,
+    /// `file`: of the model's folder; `golden`: the inputs of its golden pairs, because its owner named no file;
+    /// `uploaded`.
+    #[schema(example = "file")]
+    pub source: String,
+    /// How many there are.
+    pub rows: usize,
+    /// How many centres stood in their place.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub summary: Option<usize>,
+}
+
+/// The explanation of one row.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RowBody {
+    /// One entry for each explained output.
+    pub outputs: Vec<OutputBody>,
+    /// Rows that the model evaluated for it, where the method tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub evaluations: Option<u64>,
+}
+
+/// The explanation of one output of one row.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OutputBody {
+    /// The output: a class by its label, or an output by its name.
+    #[schema(example = "virginica")]
+    pub output: String,
+    /// The value with nothing known.
+    pub base_value: f64,
+    /// The value that is explained, in the explanation's space.
+    pub value: f64,
+    /// The share of each feature, in the order of the features.
+    pub attributions: Vec<AttributionBody>,
+    /// Whether base and shares add up to the value.
+    pub additivity: AdditivityBody,
+    /// What the engine answered, beside what the explanation comes to.
+    pub served: ServedBody,
+    /// The share of each pair of features, where that was asked for: a list for each feature; main effects are on the
+    /// diagonal, and the share of a pair in two halves beside it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub interactions: Option<Vec<Vec<f64>>>,
+}
+
+/// A feature's share.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AttributionBody {
+    /// The feature, or the group.
+    #[schema(example = "petal_length")]
+    pub feature: String,
+    /// Its value in this row; by feature for a group, null for a gap. Not there for a whole tensor.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Object)]
+    pub value: Option<Value>,
+    /// Its share.
+    pub attribution: f64,
+    /// The standard error of that, where the method draws by chance and tells.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub standard_error: Option<f64>,
+}
+
+/// Whether shares add up.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AdditivityBody {
+    /// Base and shares together, less the value.
+    pub residual: f64,
+    /// What is allowed: 0.00001 · (|base| + Σ|share|).
+    pub tolerance: f64,
+    /// Whether it is within that.
+    pub holds: bool,
+}
+
+/// What was served.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ServedBody {
+    /// What the engine answered.
+    pub value: f64,
+    /// What base and shares come to in the words of the answer (a margin as a probability); null where that cannot be
+    /// told.
+    pub explained: Option<f64>,
+    /// Whether the two are the same, within 0.00001 of 1 or of the answer, whichever is more.
+    pub agrees: Option<bool>,
+}
+
+/// What stands beside an explanation because of how it was asked.
+#[derive(Default)]
+pub(crate) struct Beside {
+    pub(crate) id: Option<String>,
+    pub(crate) fallback_from: Option<String>,
+    pub(crate) filled: Vec<String>,
+}
+
+impl ExplanationBody {
+    pub(crate) fn new(explanation: Explanation, beside: Beside) -> Self {
+        let rows = explanation.rows.iter().map(|row| row_body(&explanation, row)).collect();
+        let method = explanation.method;
+        let origin = method.origin;
+        Self {
+            id: beside.id,
+            model: explanation.model,
+            version: explanation.version,
+            fallback_from: beside.fallback_from,
+            sha256: explanation.sha256,
+            engine: ExplainEngineBody {
+                name: explanation.engine.name,
+                version: explanation.engine.version,
+                sha256: explanation.engine.sha256,
+            },
+            method: MethodBody {
+                name: method.method.word().to_owned(),
+                component: method.component,
+                plugin: OriginBody { name: origin.plugin, version: origin.version, sha256: origin.sha256 },
+                reason: method.reason,
+                additive: method.is_additive,
+                sampled: method.is_sampled,
+                config: method.config,
+            },
+            space: explanation.space.word().to_owned(),
+            features: explanation.features,
+            background: explanation.background.map(|background| BackgroundNoteBody {
+                id: background.id,
+                sha256: background.sha256,
+                source: background.source.word().to_owned(),
+                rows: background.rows,
+                summary: background.summary,
+            }),
+            budget: explanation.budget,
+            seed: explanation.seed,
+            evaluations: explanation.evaluations,
+            filled: beside.filled,
+            explanations: rows,
+        }
+    }
+}
+
+fn row_body(explanation: &Explanation, row: &RowExplanation) -> RowBody {
+    let outputs = explanation.outputs.len();
+    let players = explanation.features.len();
+    let at = |values: &[f64], index: usize| values.get(index).copied().unwrap_or(f64::NAN);
+    let one = |output: usize| {
+        let attributions = explanation.features.iter().enumerate().map(|(player, feature)| AttributionBody {
+            feature: feature.clone(),
+            value: row.values.get(player).and_then(shown),
+            attribution: at(&row.shares, player * outputs + output),
+            standard_error: row.standard_errors.as_ref().map(|all| at(all, player * outputs + output)),
+        });
+        let interactions = row.interactions.as_ref().map(|all| {
+            let line = |first: usize| {
+                (0..players).map(|second| at(all, (first * players + second) * outputs + output)).collect()
+            };
+            (0..players).map(line).collect()
+        });
+        let additivity = row.additivity.get(output);
+        let served = row.served.get(output);
+        OutputBody {
+            output: explanation.outputs.get(output).cloned().unwrap_or_default(),
+            base_value: at(&row.base, output),
+            value: at(&row.output, output),
+            attributions: attributions.collect(),
+            additivity: AdditivityBody {
+                residual: additivity.map_or(f64::NAN, |one| one.residual),
+                tolerance: additivity.map_or(f64::NAN, |one| one.tolerance),
+                holds: additivity.is_some_and(|one| one.holds),
+            },
+            served: ServedBody {
+                value: served.map_or(f64::NAN, |one| one.value),
+                explained: served.and_then(|one| one.explained),
+                agrees: served.and_then(|one| one.agrees),
+            },
+            interactions,
+        }
+    };
+    RowBody { outputs: (0..outputs).map(one).collect(), evaluations: row.evaluations }
+}
+
+/// A value as JSON; nothing for a whole tensor.
+fn shown(value: &Shown) -> Option<Value> {
+    match value {
+        Shown::One(cell) => Some(self::cell(cell)),
+        Shown::Group(members) => {
+            let members: BTreeMap<&String, Value> =
+                members.iter().map(|(name, value)| (name, self::cell(value))).collect();
+            serde_json::to_value(members).ok()
+        }
+        Shown::Whole => None,
+    }
+}
+
+/// An element as JSON; a gap is null, and so is a whole tensor within a group.
+pub(crate) fn cell(cell: &ShownCell) -> Value {
+    match cell {
+        ShownCell::Gap | ShownCell::Tensor => Value::Null,
+        ShownCell::Double(value) => Value::from(*value),
+        // The shortest text of a single: 5.1 and not 5.099999904632568.
+        ShownCell::Single(value) => value.to_string().parse::<f64>().map_or(Value::Null, Value::from),
+        ShownCell::Whole(value) => Value::from(*value),
+        ShownCell::Truth(value) => Value::Bool(*value),
+        ShownCell::Text(text) => Value::String(text.clone()),
+    }
+}

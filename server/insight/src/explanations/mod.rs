@@ -1,0 +1,287 @@
+//! Explanations: the share of each feature in an answer of a version.
+//!
+//! A door hands in a [`Subject`] (a version that it holds), rows and a [`Question`]; [`Explanations`] chooses the method,
+//! opens the component that knows it, lends it the model, and checks what it says against what the engine answered. All
+//! of that runs on threads of its own, never on those of inferences.
+//!
+//! | module | what it does |
+//! |---|---|
+//! | `subject` | a version as it is seen here |
+//! | `question` | what is asked |
+//! | `layout` | features as numbers: tensors to a matrix and back, texts by codes |
+//! | `players` | features that are explained together |
+//! | `target` | which outputs are explained, in which space |
+//! | `lend` | the model, as an explainer calls it |
+//! | `method` | methods, and the components that know them |
+//! | `explainers` | components that are open, for as long as their version is there |
+//! | `background` | rows that stand for "absent": where they come from, their digest, summaries |
+//! | `kmeans` | k centres that stand for many rows |
+//! | `explain` | one explanation from question to answer |
+//! | `told`, `values` | what a component told, taken apart; the values of features, to be shown |
+//! | `answer` | what is answered |
+//! | `additivity` | whether the shares add up to the answer |
+//! | `pool` | threads of its own behind a bounded queue |
+//! | `counts` | what has happened, for metrics |
+
+mod additivity;
+mod answer;
+mod background;
+mod counts;
+mod explain;
+mod explainers;
+mod kmeans;
+mod layout;
+mod lend;
+mod method;
+mod players;
+mod pool;
+mod question;
+mod subject;
+mod target;
+#[cfg(test)]
+mod tests;
+mod told;
+mod values;
+
+use std::{io, sync::Arc, time::Duration};
+
+use candor_domain::{Cancel, Clock, Components, Error, ErrorCode, Result, Tensor, Tick};
+
+pub use additivity::{Additivity, Served};
+pub use answer::{BackgroundNote, Explanation, MethodNote, RowExplanation, Shown, ShownCell};
+pub use background::{BackgroundView, Source};
+pub use counts::{CountsView, DURATION_BUCKETS_NANOS, MethodCounts};
+pub use method::Method;
+pub use players::Groups;
+pub use pool::PoolView;
+pub use question::{BackgroundChoice, OutputPick, Question};
+pub use subject::{About, EngineNote, FeatureNote, Kind, OutputNote, Placed, Role, RowsAtOnce, Subject};
+pub use target::Space;
+
+use background::Backgrounds;
+use counts::Counts;
+use explainers::Explainers;
+use pool::Pool;
+
+/// How explanations behave.
+#[derive(Debug, Clone)]
+pub struct ExplanationSettings {
+    /// Threads of its own.
+    pub threads: usize,
+    /// What each of them does before its first work.
+    pub before_work: fn(),
+    /// Explanations that wait for a thread at most.
+    pub queue_max: usize,
+    /// Longest explanation, from admission to answer.
+    pub time_max: Duration,
+    /// Most rows of one request.
+    pub rows_max: usize,
+    /// Most features (numbers of a row) of a model that is explained.
+    pub features_max: usize,
+    /// Most evaluations of the model per row that a request may ask for.
+    pub budget_max: u64,
+    /// Most rows that the model evaluates for one request.
+    pub evaluations_max: u64,
+    /// Most rows that are handed to the engine at once.
+    pub batch_rows_max: usize,
+    /// Most rows of a background.
+    pub background_rows_max: usize,
+    /// Largest file of a background.
+    pub background_bytes_max: u64,
+    /// Uploaded backgrounds of one version at most.
+    pub backgrounds_max: usize,
+    /// Components that are kept open at most.
+    pub explainers_max: usize,
+}
+
+impl Default for ExplanationSettings {
+    fn default() -> Self {
+        Self {
+            threads: 1,
+            before_work: || (),
+            queue_max: 64,
+            time_max: Duration::from_secs(30),
+            rows_max: 100,
+            features_max: 4096,
+            budget_max: 100_000,
+            evaluations_max: 50_000_000,
+            batch_rows_max: 1024,
+            background_rows_max: 1000,
+            background_bytes_max: 16 << 20,
+            backgrounds_max: 16,
+            explainers_max: 64,
+        }
+    }
+}
+
+/// What runs an explanation: until when, and who may stop it.
+#[derive(Clone, Copy)]
+pub struct Turn<'a> {
+    /// The server's clock.
+    pub clock: &'a dyn Clock,
+    /// Tells when nobody waits any more.
+    pub cancel: &'a Cancel,
+    /// When it is too late.
+    pub deadline: Tick,
+}
+
+impl Turn<'_> {
+    /// Whether it is worth going on.
+    ///
+    /// # Errors
+    /// `Cancelled`, `DeadlineExceeded`.
+    pub fn check(&self) -> Result<()> {
+        if self.cancel.is_cancelled() {
+            return Err(Error::new(ErrorCode::Cancelled, "nobody waits for the explanation any more"));
+        }
+        if self.clock.now() > self.deadline {
+            return Err(pool::too_slow());
+        }
+        Ok(())
+    }
+}
+
+/// Rows to explain, in tensors, with what the version answered to them if that is known.
+#[derive(Debug)]
+pub struct Rows {
+    /// All inputs of the signature, in its order.
+    pub inputs: Vec<Tensor>,
+    /// All outputs, in their order, if the version was run on them.
+    pub outputs: Option<Vec<Tensor>>,
+}
+
+/// Explains versions.
+pub struct Explanations {
+    pool: Pool,
+    core: Arc<Core>,
+}
+
+/// What threads of the pool and of jobs share.
+pub(crate) struct Core {
+    settings: ExplanationSettings,
+    components: Arc<dyn Components>,
+    clock: Arc<dyn Clock>,
+    explainers: Explainers,
+    backgrounds: Backgrounds,
+    counts: Counts,
+}
+
+impl Explanations {
+    /// Starts its threads.
+    ///
+    /// # Errors
+    /// When the system gives no thread.
+    pub fn start(
+        components: Arc<dyn Components>,
+        clock: Arc<dyn Clock>,
+        settings: ExplanationSettings,
+    ) -> io::Result<Self> {
+        let pool = Pool::start(settings.threads, settings.queue_max, settings.before_work, Arc::clone(&clock))?;
+        let (explainers, counts) = (Explainers::new(settings.explainers_max), Counts::default());
+        let backgrounds = Backgrounds::new(&settings);
+        Ok(Self { pool, core: Arc::new(Core { settings, components, clock, explainers, backgrounds, counts }) })
+    }
+
+    /// What holds for requests.
+    #[must_use]
+    pub fn settings(&self) -> &ExplanationSettings {
+        &self.core.settings
+    }
+
+    /// Explains rows, on a thread of its own. Whoever stops waiting stops the work.
+    ///
+    /// # Errors
+    /// `InvalidInput` with the member of the question; `Overloaded` when there is no room; `Unsupported` for what cannot
+    /// be explained; the model's own.
+    pub async fn explain(&self, subject: Arc<dyn Subject>, question: Question, rows: Rows) -> Result<Explanation> {
+        let method = question.method.clone();
+        let began = self.core.clock.now();
+        let time = question.time_max.map_or(self.core.settings.time_max, |own| own.min(self.core.settings.time_max));
+        let core = Arc::clone(&self.core);
+        let work = move |turn: &Turn<'_>| core.explain(&*subject, &question, rows, turn);
+        let explained = self.pool.run(began.after(time), work).await;
+        self.core.counts.count(&method, &explained, self.core.clock.now().nanos_since(began));
+        explained
+    }
+
+    /// Runs work of another kind on the same threads: what belongs to explanations and is none of its own.
+    ///
+    /// # Errors
+    /// As [`Self::explain`].
+    pub async fn run<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Turn<'_>) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        self.pool.run(self.core.clock.now().after(self.core.settings.time_max), work).await
+    }
+
+    /// Explains rows on this thread: for jobs, which have threads of their own and other limits.
+    ///
+    /// # Errors
+    /// As [`Self::explain`].
+    pub fn explain_here(
+        &self,
+        subject: &dyn Subject,
+        question: &Question,
+        rows: Rows,
+        turn: &Turn<'_>,
+    ) -> Result<Explanation> {
+        let began = self.core.clock.now();
+        let explained = self.core.explain(subject, question, rows, turn);
+        self.core.counts.count(&question.method, &explained, self.core.clock.now().nanos_since(began));
+        explained
+    }
+
+    /// Keeps rows as a background of a version, and says what they are called.
+    ///
+    /// # Errors
+    /// `TooLarge`, `Overloaded` when the version has as many as it may, `InvalidInput` for rows that are none.
+    pub fn keep_background(&self, subject: &dyn Subject, rows: Vec<Tensor>) -> Result<BackgroundView> {
+        self.core.backgrounds.keep(subject, rows)
+    }
+
+    /// The backgrounds of a version: its own file's if it has one, and those that were uploaded.
+    #[must_use]
+    pub fn backgrounds(&self, subject: &dyn Subject) -> Vec<BackgroundView> {
+        self.core.backgrounds.list(subject)
+    }
+
+    /// Forgets an uploaded background.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn forget_background(&self, subject: &dyn Subject, id: &str) -> Result<()> {
+        self.core.backgrounds.forget(subject, id)
+    }
+
+    /// The default background of a version, as tensors, or the one that is named.
+    ///
+    /// # Errors
+    /// As [`Self::explain`] for what is wrong with it.
+    pub fn background_rows(
+        &self,
+        subject: &dyn Subject,
+        choice: &BackgroundChoice,
+    ) -> Result<(Vec<Tensor>, BackgroundView)> {
+        self.core.backgrounds.rows(subject, choice)
+    }
+
+    /// Takes no more work from now on; what is under way ends.
+    pub fn close(&self) {
+        self.pool.close();
+    }
+
+    /// Threads and queue, now.
+    #[must_use]
+    pub fn pool(&self) -> PoolView {
+        self.pool.view()
+    }
+
+    /// What has happened so far.
+    #[must_use]
+    pub fn counts(&self) -> CountsView {
+        self.core.explainers.sweep();
+        self.core.backgrounds.sweep();
+        self.core.counts.view(self.core.explainers.len())
+    }
+}

@@ -1,0 +1,1 @@
+//! Explanations over a version and components of the test's own.

@@ -1,0 +1,163 @@
+//! What a component told, taken apart: by the contract of explainers, or in the simple form of an author's own.
+
+use candor_domain::{Error, ErrorCode, Result, Tensor};
+
+use super::{
+    Additivity, RowExplanation, Shown, additivity,
+    layout::{Words, numbers},
+    players::Players,
+    target::Target,
+};
+
+/// What was told of some rows.
+pub(crate) struct Told {
+    rows: usize,
+    players: usize,
+    /// Explained outputs.
+    outputs: usize,
+    shares: Vec<f64>,
+    base: Vec<f64>,
+    output: Option<Vec<f64>>,
+    standard_errors: Option<Vec<f64>>,
+    interactions: Option<Vec<f64>>,
+    evaluations: Option<Vec<f64>>,
+}
+
+fn wrong(what: String) -> Error {
+    Error::new(ErrorCode::EngineFailed, format!("the explainer {what}"))
+}
+
+fn named(answer: &[(String, Tensor)], name: &str) -> Result<Option<Vec<f64>>> {
+    let Some((_, tensor)) = answer.iter().find(|(known, _)| known == name) else { return Ok(None) };
+    let values = numbers(tensor.data(), &mut Words::default());
+    if values.iter().any(|value| !value.is_finite()) {
+        return Err(wrong(format!("gave a number in '{name}' that is not finite")));
+    }
+    Ok(Some(values))
+}
+
+impl Told {
+    /// Reads an answer about rows of a matrix.
+    pub(crate) fn read(
+        answer: Vec<(String, Tensor)>,
+        (target, players): (&Target, &Players),
+        (rows, columns): (usize, usize),
+    ) -> Result<Self> {
+        let shape = answer.iter().find(|(name, _)| name == "attributions").map(|(_, tensor)| *tensor.shape());
+        let shares = named(&answer, "attributions")?.ok_or_else(|| wrong("gave no attributions".to_owned()))?;
+        let wanted = target.elements.len();
+        let per_row = rows.max(1) * players.len().max(1);
+        // One number for each feature is an explanation of one output, whatever its rank.
+        let outputs = if shares.len() == per_row { 1 } else { wanted };
+        let is_simple = outputs == 1 && players.len() == columns && shares.len() == rows * columns;
+        let is_one_of_two = outputs == 1 && target.all == 2;
+        let fits = shares.len() == per_row * outputs && (outputs == wanted || is_one_of_two || wanted == 1);
+        if !fits && !(is_simple && wanted == 1) {
+            let shape = shape.map_or_else(String::new, |shape| shape.to_string());
+            let want = format!("[{rows}, {}, {wanted}]", players.len());
+            return Err(wrong("gave attributions of another shape than was asked for".to_owned())
+                .expected(want)
+                .got(shape));
+        }
+        let base = named(&answer, "base")?.ok_or_else(|| wrong("gave no base".to_owned()))?;
+        let base = spread(base, rows, outputs).ok_or_else(|| wrong("gave a base of another shape".to_owned()))?;
+        let sized = |name: &str, size: usize| -> Result<Option<Vec<f64>>> {
+            match named(&answer, name)? {
+                Some(values) if values.len() != size => Err(wrong(format!("gave '{name}' of another shape"))),
+                other => Ok(other),
+            }
+        };
+        let each = players.len();
+        Ok(Self {
+            rows,
+            players: each,
+            outputs,
+            output: sized("output", rows * outputs)?,
+            standard_errors: sized("standard_error", shares.len())?,
+            interactions: sized("interactions", rows * each * each * outputs)?,
+            evaluations: sized("evaluations", rows)?,
+            shares,
+            base,
+        })
+    }
+
+    /// The outputs that it told of. Where a model of two classes adds up one number, that is of its second class.
+    pub(crate) fn names(&self, target: &Target) -> Vec<String> {
+        if self.outputs == target.names.len() {
+            return target.names.clone();
+        }
+        target.names.last().cloned().into_iter().collect()
+    }
+
+    /// Row by row; `served` holds all numbers of the output that is explained.
+    pub(crate) fn rows(self, target: &Target, served: &[f64], values: Vec<Vec<Shown>>) -> Vec<RowExplanation> {
+        let target = self.narrowed(target);
+        let part = |values: &[f64], row: usize, each: usize| {
+            values.get(row * each..(row + 1) * each).unwrap_or_default().to_vec()
+        };
+        let mut values = values.into_iter();
+        let rows = (0..self.rows).map(|row| {
+            let base = part(&self.base, row, self.outputs);
+            let shares = part(&self.shares, row, self.players * self.outputs);
+            let served = part(served, row, target.all);
+            let sums: Vec<f64> = (0..self.outputs)
+                .map(|at| base.get(at).copied().unwrap_or(0.0) + column(&shares, at, self.outputs).sum::<f64>())
+                .collect();
+            let output = match &self.output {
+                Some(output) => part(output, row, self.outputs),
+                // Who does not say what it explains has explained what was served, if that is in the same space.
+                None => target.elements.iter().filter_map(|element| served.get(*element).copied()).collect(),
+            };
+            let additivity = (0..self.outputs).map(|at| {
+                let shares = column(&shares, at, self.outputs);
+                Additivity::of(base.get(at).copied().unwrap_or(0.0), shares, output.get(at).copied().unwrap_or(0.0))
+            });
+            RowExplanation {
+                additivity: additivity.collect(),
+                served: additivity::compare(&target, &served, &sums),
+                values: values.next().unwrap_or_default(),
+                standard_errors: self.standard_errors.as_ref().map(|all| part(all, row, self.players * self.outputs)),
+                interactions: self
+                    .interactions
+                    .as_ref()
+                    .map(|all| part(all, row, self.players * self.players * self.outputs)),
+                evaluations: self.evaluations.as_ref().and_then(|all| all.get(row)).map(|count| {
+                    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
+                    let count = *count as u64;
+                    count
+                }),
+                base,
+                output,
+                shares,
+            }
+        });
+        rows.collect()
+    }
+
+    /// The target as far as it was told of.
+    fn narrowed(&self, target: &Target) -> Target {
+        let mut target = target.clone();
+        if self.outputs < target.elements.len() {
+            let from = target.elements.len() - self.outputs;
+            target.elements.drain(..from);
+            target.names.drain(..from);
+        }
+        target
+    }
+}
+
+/// Every `step`th value from `at`.
+fn column(values: &[f64], at: usize, step: usize) -> impl Iterator<Item = f64> {
+    values.iter().skip(at).step_by(step.max(1)).copied()
+}
+
+/// A base for each row and output, from one for all of them or for each output.
+fn spread(base: Vec<f64>, rows: usize, outputs: usize) -> Option<Vec<f64>> {
+    match base.len() {
+        len if len == rows * outputs => Some(base),
+        len if len == outputs => Some(base.repeat(rows)),
+        1 => Some(base.repeat(rows * outputs)),
+        len if len == rows => Some(base.into_iter().flat_map(|one| vec![one; outputs]).collect()),
+        _ => None,
+    }
+}
