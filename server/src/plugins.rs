@@ -18,6 +18,7 @@ const BUILT_IN: &[BuiltIn] = &[
     BuiltIn { name: "ensemble", module: &candor_plugin_ensemble::MODULE },
     BuiltIn { name: "image", module: &candor_plugin_image::MODULE },
     BuiltIn { name: "pooling", module: &candor_plugin_pooling::MODULE },
+    BuiltIn { name: "shap", module: &candor_plugin_shap::MODULE },
     BuiltIn { name: "tokenizer", module: &candor_plugin_tokenizer::MODULE },
 ];
 
