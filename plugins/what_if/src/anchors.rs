@@ -124,9 +124,9 @@ impl Beam<'_, '_> {
         }
         let mut rows = Vec::new();
         for set in sets {
-            let predicates = self.predicates_of(set);
+            let holding = self.sampler.holding(&self.predicates_of(set));
             for _ in 0..each {
-                rows.extend(self.sampler.draw(&mut self.random, &predicates));
+                holding.draw(&mut self.random, &mut rows);
             }
         }
         let answers = self.model.predict(&rows)?;

@@ -44,7 +44,7 @@ pub use fault::{Fault, Result};
 pub use lattice::Cut;
 pub use matrix::Matrix;
 pub use model::Model;
-pub use predicates::{Predicate, Sampler, Says, predicates};
+pub use predicates::{Holding, Predicate, Sampler, Says, predicates};
 pub use random::Random;
 pub use search::Candidate;
 pub use space::{Constraints, Feature, Kind, Space};

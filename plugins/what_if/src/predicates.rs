@@ -125,26 +125,55 @@ impl<'a> Sampler<'a> {
         self.sums.partition_point(|sum| *sum <= mark).min(self.background.len() - 1)
     }
 
-    /// A row for which all hold. Features that the predicates speak of are looked at one by one.
+    /// Draws rows for which all of these hold.
     #[must_use]
-    pub fn draw(&self, random: &mut Random, predicates: &[Predicate]) -> Vec<f64> {
-        let mut row = self.background.row(self.drawn(random)).to_vec();
-        for (at, predicate) in predicates.iter().enumerate() {
-            let feature = predicate.feature;
-            if predicates.iter().take(at).any(|other| other.feature == feature) {
-                continue;
-            }
-            let own: Vec<&Predicate> = predicates.iter().filter(|other| other.feature == feature).collect();
-            if own.iter().all(|predicate| predicate.holds(&row)) {
-                continue;
-            }
-            let keeps = |number: &f64| own.iter().all(|predicate| predicate.says.holds(*number));
-            let right: Vec<f64> = self.background.column(feature).filter(keeps).collect();
-            let number = right.get(random.below(right.len())).or(self.row.get(feature)).copied();
-            if let (Some(place), Some(number)) = (row.get_mut(feature), number) {
-                *place = number;
+    pub fn holding(&self, predicates: &[Predicate]) -> Holding<'_> {
+        let mut bound: Vec<Bound> = Vec::new();
+        for predicate in predicates {
+            match bound.iter_mut().find(|bound| bound.feature == predicate.feature) {
+                Some(bound) => bound.says.push(predicate.says),
+                None => bound.push(Bound { feature: predicate.feature, says: vec![predicate.says], right: Vec::new() }),
             }
         }
-        row
+        for bound in &mut bound {
+            bound.right = self.background.column(bound.feature).filter(|number| bound.holds(*number)).collect();
+        }
+        Holding { sampler: self, bound }
+    }
+}
+
+/// Draws rows for which some predicates hold.
+pub struct Holding<'a> {
+    sampler: &'a Sampler<'a>,
+    bound: Vec<Bound>,
+}
+
+/// What is said of one feature, and the background's numbers that keep it.
+struct Bound {
+    feature: usize,
+    says: Vec<Says>,
+    right: Vec<f64>,
+}
+
+impl Bound {
+    fn holds(&self, number: f64) -> bool {
+        self.says.iter().all(|says| says.holds(number))
+    }
+}
+
+impl Holding<'_> {
+    /// Appends a row.
+    pub fn draw(&self, random: &mut Random, rows: &mut Vec<f64>) {
+        let from = rows.len();
+        rows.extend_from_slice(self.sampler.background.row(self.sampler.drawn(random)));
+        let row = rows.get_mut(from..).unwrap_or_default();
+        for bound in &self.bound {
+            let Some(number) = row.get_mut(bound.feature) else { continue };
+            if !bound.holds(*number) {
+                // Where no background row keeps it, the row that is explained does.
+                let own = self.sampler.row.get(bound.feature);
+                *number = bound.right.get(random.below(bound.right.len())).or(own).copied().unwrap_or(*number);
+            }
+        }
     }
 }

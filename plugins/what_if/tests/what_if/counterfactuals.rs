@@ -281,8 +281,6 @@ fn wrong_questions_are_refused() {
         (vec![x(), background(), integers("budget", &[0])], "`budget` is 0"),
         (vec![x(), background(), integers("count", &[65])], "`count` is 65"),
         (vec![x(), background(), list("thresholds", &[0.5])], "1 `thresholds` and 0 `threshold_features`"),
-        (vec![x(), background(), Input::new("model", &[3], &[1_u8, 2, 3])], "`model` is no ONNX file"),
-        (vec![matrix("x", 2, &[f64::NAN, 0.5]), background()], "output 0 of the model is NaN"),
         (vec![Input::new("x", &[0, 2], &[0.0_f64; 0]), background()], "`x`: there are no rows"),
         (vec![Input::new("x", &[1, 0], &[0.0_f64; 0])], "`x`: the rows have no features"),
         (vec![Input::new("x", &[1], &[0.0_f64])], "expected rows and features"),

@@ -10,3 +10,4 @@
 mod anchors;
 mod counterfactuals;
 mod support;
+mod trees;
