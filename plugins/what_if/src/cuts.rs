@@ -10,23 +10,24 @@ use candor_onnx::{
 
 use crate::Cut;
 
-/// For each feature its cuts, ascending; nothing when the graph is no tree ensemble of its input.
+/// For each feature up to the last one that is asked its cuts, ascending; nothing when the graph is no tree ensemble of its input.
 ///
 /// The graph must have one input that must be given, and every node that reads it must be a tree ensemble. What is done to
 /// their scores afterwards moves no threshold.
 #[must_use]
-pub fn cuts(graph: &Graph, width: usize) -> Option<Vec<Vec<Cut>>> {
+pub fn cuts(graph: &Graph) -> Option<Vec<Vec<Cut>>> {
     let mut inputs = graph.required_inputs();
     let (Some((_, input)), None) = (inputs.next(), inputs.next()) else { return None };
     // A graph within a node may read the input without naming it among the node's inputs.
     if graph.nodes.iter().any(|node| node.graphs().next().is_some()) {
         return None;
     }
-    let mut cuts = vec![Vec::new(); width];
+    let mut cuts: Vec<Vec<Cut>> = Vec::new();
     let mut found = false;
     for node in graph.nodes.iter().filter(|node| node.inputs.contains(&input.name)) {
-        let trees = TreeEnsemble::of(node, u64::try_from(width).ok()).ok()?;
+        let trees = TreeEnsemble::of(node, None).ok()?;
         found = true;
+        cuts.resize(cuts.len().max(trees.features_min), Vec::new());
         for (at, (feature, mode)) in trees.features.iter().zip(&trees.modes).enumerate() {
             let cuts = cuts.get_mut(usize::try_from(*feature).ok()?)?;
             if *mode == Mode::Member {

@@ -11,9 +11,13 @@
 //! | `lattice`, `genetic`, `polish` | the search among cells of trees; the one for any model; finishing |
 //! | `cuts` | the thresholds of a graph |
 //! | `counterfactuals` | all of it for one row |
+//! | `predicates`, `bounds` | what an anchor may say, and rows drawn for it; bounds of a share |
+//! | `anchors` | the search for the anchor of one row |
 //! | `matrix`, `model`, `fault`, `random` | rows; a model that is asked in batches; what goes wrong; numbers by a seed |
 //! | `components` | the questions read, the answers written |
 
+mod anchors;
+mod bounds;
 mod components;
 mod counterfactuals;
 mod cuts;
@@ -23,6 +27,7 @@ mod lattice;
 mod matrix;
 mod model;
 mod polish;
+mod predicates;
 mod random;
 mod search;
 mod space;
@@ -30,16 +35,19 @@ mod wanted;
 
 use candor_plugin_sdk::module;
 
-pub use components::{CounterfactualConfig, Counterfactuals};
+pub use anchors::{Anchor, AnchorOptions, anchor};
+pub use bounds::Count;
+pub use components::{Anchors, AnchorsConfig, CounterfactualConfig, Counterfactuals};
 pub use counterfactuals::{Found, Options, counterfactuals};
 pub use cuts::cuts;
 pub use fault::{Fault, Result};
 pub use lattice::Cut;
 pub use matrix::Matrix;
 pub use model::Model;
+pub use predicates::{Holding, Predicate, Sampler, Says, predicates};
 pub use random::Random;
 pub use search::Candidate;
 pub use space::{Constraints, Feature, Kind, Space};
 pub use wanted::Wanted;
 
-module!(explainer Counterfactuals);
+module!(explainer Counterfactuals, explainer Anchors);

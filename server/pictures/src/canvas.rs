@@ -92,7 +92,8 @@ impl<'a> Canvas<'a> {
 
     /// "name = value" within `room`, the value in the softer colour; what does not fit is cut in the middle.
     pub fn label(&mut self, x: f64, y: f64, anchor: Anchor, room: f64, label: &Label<'_>) {
-        let value = label.value.map(|value| format!(" = {}", text::isolated(&text::clip(value, room * 0.45, SIZE, false))));
+        let value =
+            label.value.map(|value| format!(" = {}", text::isolated(&text::clip(value, room * 0.45, SIZE, false))));
         let value = value.unwrap_or_default();
         let name = text::clip(label.name, room - text::width(&value, SIZE, false), SIZE, false);
         let attributes = attributes! { "x" => x, "y" => y, "text-anchor" => anchor.word(), "class" => "halo" };

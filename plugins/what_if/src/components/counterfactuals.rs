@@ -2,6 +2,7 @@
 
 use std::ffi::CStr;
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use candor_onnx::Limits;
 use candor_plugin_sdk::{
     Call, Claims, Component, Error, Explainer, Model as Lent, Question as Asked, Result, schema, version,
@@ -12,9 +13,10 @@ use super::question::{Question, dim, told, write, write_integers};
 use crate::{Constraints, Cut, Found, Matrix, Options, Space, Wanted, counterfactuals, cuts, cuts::around_either};
 
 /// The configuration; `counterfactuals.json` says the same to the host.
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct CounterfactualConfig {
+    file: Option<ModelFile>,
     count: usize,
     threshold: f64,
     sparsity: f64,
@@ -25,14 +27,55 @@ pub struct CounterfactualConfig {
 
 impl Default for CounterfactualConfig {
     fn default() -> Self {
-        Self { count: 4, threshold: 0.5, sparsity: 0.5, diversity: 1.0, evaluations_max: 5000, batch_rows_max: 1024 }
+        Self {
+            file: None,
+            count: 4,
+            threshold: 0.5,
+            sparsity: 0.5,
+            diversity: 1.0,
+            evaluations_max: 5000,
+            batch_rows_max: 1024,
+        }
     }
 }
 
 const COUNT_MAX: usize = 64;
 
+/// The model's file: the host puts its bytes where its name was.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(untagged)]
+pub enum ModelFile {
+    /// The file's bytes, in base64.
+    Bytes {
+        /// They.
+        base64: String,
+    },
+    /// A name, if the host did not put bytes in its place.
+    Named(String),
+}
+
+impl ModelFile {
+    /// Where the graph's trees cut each feature; nothing for a graph that is not of trees over its input.
+    fn cuts(&self) -> Result<Option<Vec<Vec<Cut>>>> {
+        let base64 = match self {
+            Self::Bytes { base64 } => base64,
+            Self::Named(name) => {
+                return Err(Error::unsupported(format!("the host gave the name of the file `{name}`, not its bytes")));
+            }
+        };
+        let bytes = STANDARD.decode(base64).map_err(|error| Error::invalid(format!("`file` is no base64: {error}")))?;
+        let model = candor_onnx::Model::from_slice(&bytes, &Limits::default());
+        let model =
+            model.map_err(|error| Error::invalid(format!("`file` is no ONNX file that can be read: {error}")))?;
+        Ok(cuts(&model.graph))
+    }
+}
+
 /// The smallest changes that give the answer that is wanted.
-pub struct Counterfactuals(CounterfactualConfig);
+pub struct Counterfactuals {
+    config: CounterfactualConfig,
+    cuts: Option<Vec<Vec<Cut>>>,
+}
 
 impl Component for Counterfactuals {
     type Config = CounterfactualConfig;
@@ -56,7 +99,9 @@ impl Component for Counterfactuals {
         if config.evaluations_max == 0 || config.batch_rows_max == 0 {
             return Err(Error::invalid("`evaluations_max` and `batch_rows_max` must be 1 or more"));
         }
-        Ok(Self(config))
+        let cuts = config.file.as_ref().map(ModelFile::cuts).transpose()?.flatten();
+        // Its bytes are not needed any more.
+        Ok(Self { config: CounterfactualConfig { file: None, ..config }, cuts })
     }
 }
 
@@ -70,12 +115,12 @@ impl Explainer for Counterfactuals {
         let low = question.floats("wanted_low")?.unwrap_or_default();
         let high = question.floats("wanted_high")?.unwrap_or_default();
         let class = question.number("wanted_class")?;
-        let cuts = known_cuts(&question, width)?;
+        let cuts = self.known_cuts(&question, width)?;
         let options = self.options(&question)?;
-        let mut model = question.model(self.0.batch_rows_max, call, lent)?;
+        let mut model = question.model(self.config.batch_rows_max, call, lent)?;
         let mut all = Vec::new();
         for row in question.x.rows() {
-            let wanted = |now: &[f64]| Wanted::new(class, &low, &high, self.0.threshold, now);
+            let wanted = |now: &[f64]| Wanted::new(class, &low, &high, self.config.threshold, now);
             let found = counterfactuals(&mut model, &space, wanted, row, background, cuts.as_deref(), &options);
             all.push(found.map_err(told)?);
         }
@@ -88,38 +133,33 @@ impl Explainer for Counterfactuals {
 impl Counterfactuals {
     fn options(&self, question: &Question<'_>) -> Result<Options> {
         let count = match question.count("count")? {
-            None => self.0.count,
+            None => self.config.count,
             Some(count) => usize::try_from(count)
                 .ok()
                 .filter(|count| (1..=COUNT_MAX).contains(count))
                 .ok_or_else(|| Error::invalid(format!("`count` is {count}, expected 1 to {COUNT_MAX}")))?,
         };
-        let budget = question.count("budget")?.unwrap_or(self.0.evaluations_max).min(self.0.evaluations_max);
+        let budget = question.count("budget")?.unwrap_or(self.config.evaluations_max).min(self.config.evaluations_max);
         if budget == 0 {
             return Err(Error::invalid("`budget` is 0, expected 1 or more evaluations of the model for each row"));
         }
-        let (price, diversity) = (self.0.sparsity, self.0.diversity);
+        let (price, diversity) = (self.config.sparsity, self.config.diversity);
         Ok(Options { count, budget, price, diversity, seed: question.seed()? })
     }
-}
 
-fn constraints(question: &Question<'_>) -> Result<Constraints> {
-    let mut categorical = question.features("categorical")?;
-    categorical.extend(question.features("textual")?);
-    Ok(Constraints {
-        immutable: question.features("immutable")?,
-        integer: question.features("integer")?,
-        categorical,
-        lower: question.floats("lower")?.unwrap_or_default(),
-        upper: question.floats("upper")?.unwrap_or_default(),
-        direction: question.integers("direction")?.unwrap_or_default(),
-        step: question.floats("step")?.unwrap_or_default(),
-    })
-}
-
-/// Cuts that were given, or those of the model's file.
-fn known_cuts(question: &Question<'_>, width: usize) -> Result<Option<Vec<Vec<Cut>>>> {
-    if let Some(thresholds) = question.floats("thresholds")? {
+    /// Cuts that were given, or those of the model's file.
+    fn known_cuts(&self, question: &Question<'_>, width: usize) -> Result<Option<Vec<Vec<Cut>>>> {
+        let Some(thresholds) = question.floats("thresholds")? else {
+            let Some(mut cuts) = self.cuts.clone() else { return Ok(None) };
+            if cuts.len() > width {
+                let least = cuts.len();
+                return Err(Error::invalid(format!(
+                    "the model's file is for {least} features at least, and `x` has {width}"
+                )));
+            }
+            cuts.resize(width, Vec::new());
+            return Ok(Some(cuts));
+        };
         let features = question.integers("threshold_features")?.unwrap_or_default();
         if features.len() != thresholds.len() {
             let (thresholds, features) = (thresholds.len(), features.len());
@@ -135,13 +175,22 @@ fn known_cuts(question: &Question<'_>, width: usize) -> Result<Option<Vec<Vec<Cu
             })?;
             list.extend(around_either(threshold));
         }
-        return Ok(Some(cuts));
+        Ok(Some(cuts))
     }
-    let Some(file) = question.view("model") else { return Ok(None) };
-    let bytes = file.to_vec::<u8>()?;
-    let model = candor_onnx::Model::from_slice(&bytes, &Limits::default());
-    let model = model.map_err(|error| Error::invalid(format!("`model` is no ONNX file that can be read: {error}")))?;
-    Ok(cuts(&model.graph, width))
+}
+
+fn constraints(question: &Question<'_>) -> Result<Constraints> {
+    let mut categorical = question.features("categorical")?;
+    categorical.extend(question.features("textual")?);
+    Ok(Constraints {
+        immutable: question.features("immutable")?,
+        integer: question.features("integer")?,
+        categorical,
+        lower: question.floats("lower")?.unwrap_or_default(),
+        upper: question.floats("upper")?.unwrap_or_default(),
+        direction: question.integers("direction")?.unwrap_or_default(),
+        step: question.floats("step")?.unwrap_or_default(),
+    })
 }
 
 /// What is written, for all rows.

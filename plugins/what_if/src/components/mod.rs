@@ -3,9 +3,11 @@
 //! | module | what it does |
 //! |---|---|
 //! | `question` | inputs that both take, checked; the host's model as the numeric rooms ask it |
-//! | `counterfactuals` | one component |
+//! | `counterfactuals`, `anchors` | one component each |
 
+mod anchors;
 mod counterfactuals;
 mod question;
 
+pub use anchors::{Anchors, AnchorsConfig};
 pub use counterfactuals::{CounterfactualConfig, Counterfactuals};

@@ -56,11 +56,6 @@ impl<'c> Question<'c> {
         self.inputs.get(name).map(|view| view.to_vec::<i64>()).transpose()
     }
 
-    /// An input of integers with its shape.
-    pub(crate) fn view(&self, name: &str) -> Option<TensorView<'c>> {
-        self.inputs.get(name)
-    }
-
     /// One number that is not negative, if it was given.
     pub(crate) fn count(&self, name: &str) -> Result<Option<u64>> {
         let Some(numbers) = self.integers(name)? else { return Ok(None) };

@@ -157,7 +157,8 @@ pub(crate) fn categories(column: &Column, most: usize) -> Vec<Category> {
         order.sort_by(|one, other| one.0.cmp(&other.0));
     }
     let mean = |rows: &[usize]| {
-        let shares: Vec<f64> = rows.iter().filter_map(|row| column.shares.get(*row)).copied().filter(|share| share.is_finite()).collect();
+        let shares: Vec<f64> =
+            rows.iter().filter_map(|row| column.shares.get(*row)).copied().filter(|share| share.is_finite()).collect();
         shares.iter().sum::<f64>() / number::real(shares.len())
     };
     order.into_iter().map(|(name, rows)| Category { mean: mean(&rows), name, rows }).collect()

@@ -87,7 +87,11 @@ fn classes(page: &mut Page<'_>, answer: &Answer) {
     if left > 0 {
         parts.push(crate::rank::others(left));
     }
-    page.with("p", attributes! { "class" => "soft" }, &format!("All answers that were possible: {}.", words::listed(&parts)));
+    page.with(
+        "p",
+        attributes! { "class" => "soft" },
+        &format!("All answers that were possible: {}.", words::listed(&parts)),
+    );
 }
 
 fn why(page: &mut Page<'_>, report: &DecisionReport, ranked: &Ranked) {
@@ -221,7 +225,11 @@ fn confidence(report: &DecisionReport, ranked: &Ranked) -> Vec<String> {
     if let Some(probability) = report.answer.probability {
         let quantity = crate::data::Quantity { space: Space::Probability, ..crate::data::Quantity::default() };
         let probability = Format::of(&quantity, std::iter::once(0.5)).value(probability);
-        let label = report.answer.label.as_deref().map_or_else(|| "its answer".to_owned(), |label| format!("“{}”", text::isolated(&text::clean(label))));
+        let label = report
+            .answer
+            .label
+            .as_deref()
+            .map_or_else(|| "its answer".to_owned(), |label| format!("“{}”", text::isolated(&text::clean(label))));
         told.push(format!(
             "The model gives {label} a probability of {probability}. That is the model's own figure; this report has not \
              checked how often the model is right when it says so."
@@ -256,7 +264,8 @@ fn errors(report: &DecisionReport, ranked: &Ranked) -> Vec<String> {
         return vec![match report.certainty.sampling {
             Sampling::Exact => "The shares were calculated, not estimated: asking again gives the same.".to_owned(),
             Sampling::Sampled => {
-                "The shares were estimated from a part of all combinations, and nobody said how far off they may be.".to_owned()
+                "The shares were estimated from a part of all combinations, and nobody said how far off they may be."
+                    .to_owned()
             }
             Sampling::Unknown => "Whether the shares were calculated or estimated was not stated.".to_owned(),
         }];

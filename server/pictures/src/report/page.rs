@@ -14,7 +14,8 @@ use crate::{
 /// Wide pictures from this width of the window on.
 const WIDE: u32 = 760;
 /// What the policy allows: this page's own style, and images that are in it.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
+const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
 
 /// A page in the making.
 pub(super) struct Page<'a> {
