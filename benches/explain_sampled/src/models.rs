@@ -67,11 +67,12 @@ pub fn load(folder: &Path, data: &Data, engines: &[Box<dyn Engine>]) -> Result<V
     let mut models = vec![("line".to_owned(), vec![line])];
     for name in &data.models {
         let bytes = fs::read(folder.join(format!("{name}.onnx"))).context("cannot read a model")?;
-        let on = |(engine, title): (&Box<dyn Engine>, &'static str)| -> Result<Model> {
+        let on = |(engine, title): (&dyn Engine, &'static str)| -> Result<Model> {
             let loaded = engine.load(ModelSource { bytes: &bytes, folder })?;
             Ok(Model { title, answers: Answers::Session(loaded.session) })
         };
-        let own: Result<Vec<Model>> = engines.iter().zip(["native", "ONNX Runtime"]).map(on).collect();
+        let own: Result<Vec<Model>> =
+            engines.iter().map(AsRef::as_ref).zip(["native", "ONNX Runtime"]).map(on).collect();
         models.push((name.clone(), own?));
     }
     Ok(models)

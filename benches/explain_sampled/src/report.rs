@@ -51,7 +51,8 @@ pub fn table<'c>(cells: impl Iterator<Item = &'c Cell>) -> String {
     for cell in cells {
         for (engine, ours) in cell.engines.iter().zip(&cell.ours) {
             let of = |costs: &[Cost], what: fn(&Cost) -> f64| costs.iter().map(what).collect::<Vec<f64>>();
-            let (all, model): (fn(&Cost) -> f64, fn(&Cost) -> f64) = (|cost| cost.cpu_ms, |cost| cost.model_ms);
+            let all: fn(&Cost) -> f64 = |cost| cost.cpu_ms;
+            let model: fn(&Cost) -> f64 = |cost| cost.model_ms;
             let own: fn(&Cost) -> f64 = |cost| (cost.cpu_ms - cost.model_ms).max(1e-3);
             let times = |what| range(&paired(&of(&cell.peer, what), &of(ours, what), |peer, ours| peer / ours));
             let rows = |costs: &[Cost]| costs.last().map_or(0, |cost| cost.rows);
