@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `support` | models, questions, Shapley values by definition |
 //! | `originals`, `trees` | `shap` and `lime`, by fixtures |
+//! | `lime` | what LIME promises of its own |
 //! | `properties` | what holds for every game |
 //! | `errors` | standard errors against what they tell |
 //! | `refused` | questions that are wrong |
@@ -18,6 +19,7 @@
 )]
 
 mod errors;
+mod lime;
 mod originals;
 mod properties;
 mod refused;
