@@ -53,6 +53,7 @@ impl<'a> Canvas<'a> {
             canvas.y += TITLE + 1.0;
             let attributes = attributes! { "x" => PAD, "y" => canvas.y, "font-size" => TITLE, "font-weight" => "bold" };
             canvas.body.with("text", attributes, &text::isolated(&line));
+            canvas.body.line();
             canvas.y += 4.0;
         }
         canvas.note(below);
@@ -88,11 +89,13 @@ impl<'a> Canvas<'a> {
             (false, Anchor::Middle | Anchor::End) => anchored,
         };
         self.body.with("text", chosen, &content);
+        self.body.line();
     }
 
     /// "name = value" within `room`, the value in the softer colour; what does not fit is cut in the middle.
     pub fn label(&mut self, x: f64, y: f64, anchor: Anchor, room: f64, label: &Label<'_>) {
-        let value = label.value.map(|value| format!(" = {}", text::isolated(&text::clip(value, room * 0.45, SIZE, false))));
+        let value =
+            label.value.map(|value| format!(" = {}", text::isolated(&text::clip(value, room * 0.45, SIZE, false))));
         let value = value.unwrap_or_default();
         let name = text::clip(label.name, room - text::width(&value, SIZE, false), SIZE, false);
         let attributes = attributes! { "x" => x, "y" => y, "text-anchor" => anchor.word(), "class" => "halo" };
@@ -102,15 +105,18 @@ impl<'a> Canvas<'a> {
             self.body.with("tspan", attributes! { "class" => "soft" }, &value);
         }
         self.body.close();
+        self.body.line();
     }
 
     pub fn straight(&mut self, from: (f64, f64), to: (f64, f64), class: &'static str) {
         let ends = attributes! { "x1" => from.0, "y1" => from.1, "x2" => to.0, "y2" => to.1, "class" => class };
         self.body.leaf("line", ends);
+        self.body.line();
     }
 
     pub fn path(&mut self, class: &str, d: &str) {
         self.body.leaf("path", attributes! { "class" => class, "d" => d });
+        self.body.line();
     }
 
     pub fn rect(&mut self, at: (f64, f64), size: (f64, f64), class: &str) {
@@ -118,20 +124,24 @@ impl<'a> Canvas<'a> {
             "x" => at.0, "y" => at.1, "width" => size.0.max(0.0), "height" => size.1.max(0.0), "class" => class,
         };
         self.body.leaf("rect", attributes);
+        self.body.line();
     }
 
     /// A horizontal axis at `self.y`: ticks with labels, and its title below.
     pub fn axis_below(&mut self, scale: &Scale, factor: f64, ends: (f64, f64), title: &str) {
-        let bottom = self.y;
-        let fits = ((ends.1 - ends.0) / 66.0).clamp(3.0, 9.0);
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 3 and 9")]
-        let ticks = scale.ticks(fits as usize, factor);
+        let axis = Axis { factor, ends, labels_end: self.width - 2.0, is_whole: false };
+        self.axis(scale, &axis, title);
+    }
+
+    /// The same, as its caller wishes.
+    pub fn axis(&mut self, scale: &Scale, axis: &Axis, title: &str) {
+        let (bottom, ends) = (self.y, axis.ends);
         self.straight((ends.0, bottom), (ends.1, bottom), "axis");
         let mut free_from = f64::NEG_INFINITY;
-        for tick in ticks {
+        for tick in scale.ticks(axis.most(), axis.factor, axis.is_whole) {
             self.straight((tick.x, bottom), (tick.x, bottom + 4.0), "axis");
             let half = text::width(&tick.label, SIZE, false) / 2.0;
-            if tick.x - half > free_from + 4.0 && tick.x - half >= 2.0 && tick.x + half <= self.width - 2.0 {
+            if tick.x - half > free_from + 4.0 && tick.x - half >= 2.0 && tick.x + half <= axis.labels_end {
                 self.text(tick.x, bottom + LINE, Anchor::Middle, "soft", &tick.label);
                 free_from = tick.x + half;
             }
@@ -142,9 +152,8 @@ impl<'a> Canvas<'a> {
 
     /// Vertical lines at the ticks, to be drawn before what stands on them.
     pub fn grid_up(&mut self, scale: &Scale, factor: f64, top: f64, bottom: f64, ends: (f64, f64)) {
-        let fits = ((ends.1 - ends.0) / 66.0).clamp(3.0, 9.0);
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 3 and 9")]
-        for tick in scale.ticks(fits as usize, factor) {
+        let axis = Axis { factor, ends, labels_end: 0.0, is_whole: false };
+        for tick in scale.ticks(axis.most(), factor, false) {
             self.straight((tick.x, top), (tick.x, bottom), "grid");
         }
     }
@@ -228,6 +237,7 @@ impl<'a> Canvas<'a> {
         if !d.is_empty() {
             let class = format!("dot {class}");
             self.body.leaf("path", attributes! { "class" => &class, "stroke-width" => size, "d" => d });
+            self.body.line();
         }
     }
 
@@ -288,10 +298,30 @@ impl<'a> Canvas<'a> {
         svg.leaf("rect", attributes! { "width" => self.width, "height" => height, "class" => "ground" });
         svg.line();
         svg.made(&self.body.finish());
-        svg.line();
         svg.close();
         svg.line();
         svg.finish()
+    }
+}
+
+/// A horizontal axis.
+pub(crate) struct Axis {
+    /// What labels are multiplied by.
+    pub factor: f64,
+    pub ends: (f64, f64),
+    /// No label goes beyond.
+    pub labels_end: f64,
+    /// Have all values no fraction?
+    pub is_whole: bool,
+}
+
+impl Axis {
+    /// Ticks for which there is room.
+    fn most(&self) -> usize {
+        let fits = ((self.ends.1 - self.ends.0) / 66.0).clamp(3.0, 9.0);
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 3 and 9")]
+        let most = fits as usize;
+        most
     }
 }
 

@@ -50,10 +50,8 @@ const fn number(value: &Cell) -> Option<f64> {
 
 /// Pearson's correlation of shares with the other feature's values; 0 where there is none.
 fn correlation(rows: &[(f64, f64, usize)], other: &Column) -> f64 {
-    let pairs: Vec<(f64, f64)> = rows
-        .iter()
-        .filter_map(|(_, share, row)| Some((*share, other.values.get(*row).and_then(number)?)))
-        .collect();
+    let pairs: Vec<(f64, f64)> =
+        rows.iter().filter_map(|(_, share, row)| Some((*share, other.values.get(*row).and_then(number)?))).collect();
     let count = real(pairs.len());
     let (x, y) = pairs.iter().fold((0.0, 0.0), |sum, pair| (sum.0 + pair.0 / count, sum.1 + pair.1 / count));
     let sum = |of: fn(f64, f64) -> f64| pairs.iter().map(|pair| of(pair.0 - x, pair.1 - y)).sum::<f64>();

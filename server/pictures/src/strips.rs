@@ -49,8 +49,12 @@ pub(crate) fn draw(canvas: &mut Canvas<'_>, strips: &[Strip], has_zero: bool, fa
             (ends.0 - 12.0, middle + 4.5, Anchor::End, labels)
         };
         canvas.label(x, y, anchor, room, &Label { name: &strip.name, value: None });
-        let finite: Vec<(f64, Tint)> =
-            strip.points.iter().filter(|(value, _)| value.is_finite()).map(|(value, tint)| (scale.at(*value), *tint)).collect();
+        let finite: Vec<(f64, Tint)> = strip
+            .points
+            .iter()
+            .filter(|(value, _)| value.is_finite())
+            .map(|(value, tint)| (scale.at(*value), *tint))
+            .collect();
         let xs: Vec<f64> = finite.iter().map(|(x, _)| *x).collect();
         for ((x, tint), offset) in finite.iter().zip(swarm(&xs, DOT, ROW / 2.0 - 4.0)) {
             all.add(*x, middle + offset, *tint);

@@ -70,7 +70,8 @@ impl Style {
 
     /// An id that can stand in an attribute.
     pub(crate) fn id(&self, end: &str) -> String {
-        let safe: String = self.id.chars().filter(|char| char.is_ascii_alphanumeric() || *char == '-').take(64).collect();
+        let safe: String =
+            self.id.chars().filter(|char| char.is_ascii_alphanumeric() || *char == '-').take(64).collect();
         let safe = if safe.starts_with(|char: char| char.is_ascii_alphabetic()) { safe } else { format!("p{safe}") };
         format!("{safe}-{end}")
     }
@@ -124,9 +125,7 @@ pub(crate) const LIGHT: Palette = Palette {
     on: "#ffffff",
     neutral: "#6e7781",
     line: "#00695c",
-    steps: [
-        "#0b5cad", "#3a5db8", "#5d5bb8", "#7a57b0", "#9355a0", "#a75287", "#b4526a", "#b9544a", "#b85a1a",
-    ],
+    steps: ["#0b5cad", "#3a5db8", "#5d5bb8", "#7a57b0", "#9355a0", "#a75287", "#b4526a", "#b9544a", "#b85a1a"],
 };
 
 pub(crate) const DARK: Palette = Palette {
@@ -141,9 +140,7 @@ pub(crate) const DARK: Palette = Palette {
     on: "#14181d",
     neutral: "#8b96a2",
     line: "#4fd1b5",
-    steps: [
-        "#4a9eff", "#7197ff", "#9190fb", "#ab89ee", "#c283d8", "#d480bb", "#e2819a", "#eb8776", "#f2994a",
-    ],
+    steps: ["#4a9eff", "#7197ff", "#9190fb", "#ab89ee", "#c283d8", "#d480bb", "#e2819a", "#eb8776", "#f2994a"],
 };
 
 const FONT: &str =

@@ -133,7 +133,9 @@ pub fn importance(importance: &Importance) -> Table {
     let (all, _) = crate::pictures::bar::split(importance, usize::MAX);
     table.fill(all.into_iter().map(|feature| {
         let mut row = vec![text::clean(&feature.name), number::plain(feature.weight, 4)];
-        row.extend(has_errors.then(|| feature.standard_error.map_or_else(String::new, |error| number::plain(error, 2))));
+        row.extend(
+            has_errors.then(|| feature.standard_error.map_or_else(String::new, |error| number::plain(error, 2))),
+        );
         row
     }));
     table
@@ -144,8 +146,13 @@ pub fn sample(sample: &Sample) -> Table {
     let order = beeswarm::by_importance(sample);
     let format = Format::of(&sample.quantity, order.iter().map(|column| beeswarm::weight(column)));
     let axis = words::share_axis(&sample.quantity);
-    let columns =
-        [("feature", false), ("mean absolute share", true), ("smallest", true), ("largest", true), ("on the whole", false)];
+    let columns = [
+        ("feature", false),
+        ("mean absolute share", true),
+        ("smallest", true),
+        ("largest", true),
+        ("on the whole", false),
+    ];
     let mut table = Table::new(format!("How each feature moves this model: {axis}"), &columns);
     table.fill(order.into_iter().map(|column| {
         let finite = || column.shares.iter().copied().filter(|share| share.is_finite());
@@ -253,9 +260,11 @@ pub fn heat_map(map: &HeatMap) -> Table {
     let parts = heat::strongest(map, 20);
     let caption = format!("The {} strongest of {} parts of the image", parts.len(), map.shares.len());
     let mut table = Table::new(caption, &columns);
-    table.fill(parts.into_iter().map(|part| {
-        vec![format!("row {}, column {}", part.row + 1, part.column + 1), format.fine(part.share)]
-    }));
+    table.fill(
+        parts
+            .into_iter()
+            .map(|part| vec![format!("row {}, column {}", part.row + 1, part.column + 1), format.fine(part.share)]),
+    );
     table
 }
 

@@ -6,7 +6,7 @@ use candor_pictures::report::data::{
     Answer, Background, Certainty, Class, Contest, DecisionReport, Fact, ModelReport, Provenance, Sampling,
 };
 
-use super::samples;
+use crate::samples;
 
 fn fact(name: &str, value: &str) -> Fact {
     Fact { name: name.into(), value: value.into() }
@@ -90,7 +90,8 @@ pub fn hostile() -> DecisionReport {
     report.about = bad.clone();
     report.decided_at = Some(bad.clone());
     report.answer.label = Some(bad.clone());
-    report.answer.classes = (0..50).map(|at| Class { name: samples::HOSTILE[at % 12].into(), probability: 0.02 }).collect();
+    report.answer.classes =
+        (0..50).map(|at| Class { name: samples::HOSTILE[at % 12].into(), probability: 0.02 }).collect();
     report.decision = samples::hostile();
     report.heat_map = Some(samples::digit());
     report.counterfactuals = report.counterfactuals.map(|mut all| {

@@ -34,12 +34,7 @@ pub fn credit() -> Decision {
     ];
     let shares: Vec<Share> = shares
         .into_iter()
-        .map(|(name, value, share)| Share {
-            name: name.into(),
-            value: Some(value.into()),
-            share,
-            standard_error: None,
-        })
+        .map(|(name, value, share)| Share { name: name.into(), value: Some(value.into()), share, standard_error: None })
         .collect();
     let output = 0.574 + shares.iter().map(|share| share.share).sum::<f64>();
     Decision { quantity: credit_quantity(), base: 0.574, output, shares }
@@ -80,10 +75,20 @@ pub fn hostile() -> Decision {
             standard_error: None,
         })
         .collect();
-    shares.push(Share { name: "w".repeat(5000), value: Some("9".repeat(5000)), share: 0.9, standard_error: Some(0.05) });
+    shares.push(Share {
+        name: "w".repeat(5000),
+        value: Some("9".repeat(5000)),
+        share: 0.9,
+        standard_error: Some(0.05),
+    });
     for at in 0..400 {
         let share = if at % 3 == 0 { -0.004 } else { 0.003 };
-        shares.push(Share { name: format!("embedding_{at:03}"), value: Some(format!("{at}")), share, standard_error: None });
+        shares.push(Share {
+            name: format!("embedding_{at:03}"),
+            value: Some(format!("{at}")),
+            share,
+            standard_error: None,
+        });
     }
     let output = -1.2 + shares.iter().map(|share| share.share).sum::<f64>();
     let name = "log-odds of \"<b>bad</b>\" & 'worse'\u{202e}";
@@ -155,7 +160,10 @@ pub fn credits(rows: usize) -> Sample {
         for (at, column) in columns.iter_mut().enumerate() {
             let noise = 0.008 * draws.normal();
             let (value, share) = match at {
-                0 => (Cell::Number(ratio), 0.19 * ((0.42 - ratio) * 4.0).tanh() - if income < 30_000.0 { 0.04 } else { 0.0 }),
+                0 => (
+                    Cell::Number(ratio),
+                    0.19 * ((0.42 - ratio) * 4.0).tanh() - if income < 30_000.0 { 0.04 } else { 0.0 },
+                ),
                 1 => {
                     let late = (draws.even().powi(3) * 5.0).floor();
                     (Cell::Number(late), 0.05 - 0.07 * late)
@@ -167,7 +175,8 @@ pub fn credits(rows: usize) -> Sample {
                     (Cell::Number(years), 0.006 * (years - 9.0))
                 }
                 4 => {
-                    let kinds = [("permanent", 0.04), ("temporary", -0.035), ("self-employed", -0.01), ("retired", 0.02)];
+                    let kinds =
+                        [("permanent", 0.04), ("temporary", -0.035), ("self-employed", -0.01), ("retired", 0.02)];
                     let (kind, share) = kinds[(draws.even() * 4.0) as usize % 4];
                     (Cell::Text(kind.into()), share)
                 }

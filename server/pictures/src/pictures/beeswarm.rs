@@ -31,7 +31,8 @@ pub fn beeswarm(sample: &Sample, style: &Style) -> String {
     let drawn = sampled(rows, style.points_max);
     let mut strips: Vec<Strip> = largest.iter().map(|column| strip(column, &drawn)).collect();
     if !rest.is_empty() {
-        let sum = |row: usize| rest.iter().filter_map(|column| column.shares.get(row)).map(|share| bounded(*share)).sum();
+        let sum =
+            |row: usize| rest.iter().filter_map(|column| column.shares.get(row)).map(|share| bounded(*share)).sum();
         let points = drawn.iter().map(|row| (sum(*row), Tint::Plain)).collect();
         strips.push(Strip { name: format!("{}, summed", rank::others(rest.len())), points, mean: None });
     }

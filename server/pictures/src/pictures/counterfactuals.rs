@@ -44,7 +44,8 @@ pub(crate) fn sentence(one: &Counterfactual) -> String {
         .changes
         .iter()
         .map(|change| {
-            let [name, from, to] = [&change.name, &change.from, &change.to].map(|part| text::isolated(&text::clean(part)));
+            let [name, from, to] =
+                [&change.name, &change.from, &change.to].map(|part| text::isolated(&text::clean(part)));
             format!("{name} had been {to} instead of {from}")
         })
         .collect();

@@ -21,7 +21,8 @@ pub fn force(decision: &Decision, style: &Style) -> String {
     let title = format!("What pushed this answer up and down: {name}");
     let mut canvas = Canvas::new(style, &title, &words::start_and_end(&decision.quantity, &ranked));
     let of_sign = |up: bool| {
-        let mut rows: Vec<&Row> = ranked.rows.iter().filter(|row| row.share != 0.0 && (row.share > 0.0) == up).collect();
+        let mut rows: Vec<&Row> =
+            ranked.rows.iter().filter(|row| row.share != 0.0 && (row.share > 0.0) == up).collect();
         rows.retain(|row| row.share.is_finite());
         rows.sort_by(|one, other| size(other.share).total_cmp(&size(one.share)));
         rows

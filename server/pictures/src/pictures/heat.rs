@@ -50,10 +50,16 @@ fn image(map: &HeatMap) -> Result<Held, String> {
 fn overlay(map: &HeatMap) -> Result<String, String> {
     let cells = u64::from(map.rows) * u64::from(map.columns);
     if u64::try_from(map.shares.len()) != Ok(cells) {
-        return Err(format!("a grid of {} × {} needs {cells} shares, there are {}", map.rows, map.columns, map.shares.len()));
+        return Err(format!(
+            "a grid of {} × {} needs {cells} shares, there are {}",
+            map.rows,
+            map.columns,
+            map.shares.len()
+        ));
     }
     let largest = largest(map);
-    let channel = |colour: &str, at: usize| colour.get(at..at + 2).and_then(|two| u8::from_str_radix(two, 16).ok()).unwrap_or(0);
+    let channel =
+        |colour: &str, at: usize| colour.get(at..at + 2).and_then(|two| u8::from_str_radix(two, 16).ok()).unwrap_or(0);
     let mut pixels = Vec::with_capacity(map.shares.len() * 4);
     for share in &map.shares {
         // The colours for dark grounds: a photograph is dark in places, and the bright ones are seen on both.

@@ -13,9 +13,9 @@ mod waterfall;
 
 pub use bar::{bar, importance};
 pub use beeswarm::beeswarm;
+pub use counterfactuals::counterfactuals;
 pub use dependence::dependence;
 pub use effect::{effect, local_effects};
-pub use counterfactuals::counterfactuals;
 pub use force::force;
 pub use heat::heat_map;
 pub use waterfall::waterfall;

@@ -10,8 +10,7 @@ use crate::{
     rank::{Ranked, Row},
     scale::{Scale, bounded},
     style::{SIZE, Style},
-    text,
-    words,
+    text, words,
 };
 
 const BAR: f64 = 20.0;
@@ -100,7 +99,7 @@ impl<'a> Plan<'a> {
             steps,
             ends,
             row: if is_narrow { TALL_ROW } else { ROW },
-            labels: if is_narrow { canvas.inner() - 76.0 } else { labels },
+            labels: if is_narrow { canvas.inner() } else { labels },
             is_narrow,
             start: (ranked.base, ranked.format.value(ranked.base)),
             end: (ranked.output, ranked.format.value(ranked.output)),
@@ -175,6 +174,7 @@ impl<'a> Plan<'a> {
 
 /// How much room a row's label would like.
 fn wish(row: &Row) -> f64 {
-    let value = row.value.as_deref().map_or(0.0, |value| text::width(value, SIZE, false) + text::width(" = ", SIZE, false));
+    let value =
+        row.value.as_deref().map_or(0.0, |value| text::width(value, SIZE, false) + text::width(" = ", SIZE, false));
     text::width(&row.name, SIZE, false) + value
 }

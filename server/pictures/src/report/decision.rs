@@ -56,11 +56,11 @@ fn head(page: &mut Page<'_>, report: &DecisionReport, about: &str, ranked: &Rank
     match &report.answer.label {
         Some(label) => {
             page.with("p", attributes! { "class" => "label" }, &text::isolated(&text::clean(label)));
-            page.paragraph(&format!("{name}: {output}. The average is {average}."));
+            page.paragraph(&format!("{name}: {output}, compared with {average} on average."));
         }
         None => {
             page.with("p", attributes! { "class" => "label" }, &format!("{name}: {output}"));
-            page.paragraph(&format!("The average is {average}."));
+            page.paragraph(&format!("On average it is {average}."));
         }
     }
     page.end();
@@ -87,7 +87,11 @@ fn classes(page: &mut Page<'_>, answer: &Answer) {
     if left > 0 {
         parts.push(crate::rank::others(left));
     }
-    page.with("p", attributes! { "class" => "soft" }, &format!("All answers that were possible: {}.", words::listed(&parts)));
+    page.with(
+        "p",
+        attributes! { "class" => "soft" },
+        &format!("All answers that were possible: {}.", words::listed(&parts)),
+    );
 }
 
 fn why(page: &mut Page<'_>, report: &DecisionReport, ranked: &Ranked) {
@@ -163,7 +167,7 @@ fn item(page: &mut Page<'_>, decision: &Decision, ranked: &Ranked, row: &Row, is
     let (verb, class) = if is_up { ("raised", "amount ups") } else { ("lowered", "amount downs") };
     let name = text::isolated(&row.name);
     let told = match &row.value {
-        Some(value) => format!("{name} was {}: {verb} it by ", text::isolated(value)),
+        Some(value) => format!("{name} ({}) {verb} it by ", text::isolated(value)),
         None if row.features > 1 => format!("{name} together {verb} it by "),
         None => format!("{name} {verb} it by "),
     };
@@ -221,7 +225,11 @@ fn confidence(report: &DecisionReport, ranked: &Ranked) -> Vec<String> {
     if let Some(probability) = report.answer.probability {
         let quantity = crate::data::Quantity { space: Space::Probability, ..crate::data::Quantity::default() };
         let probability = Format::of(&quantity, std::iter::once(0.5)).value(probability);
-        let label = report.answer.label.as_deref().map_or_else(|| "its answer".to_owned(), |label| format!("“{}”", text::isolated(&text::clean(label))));
+        let label = report
+            .answer
+            .label
+            .as_deref()
+            .map_or_else(|| "its answer".to_owned(), |label| format!("“{}”", text::isolated(&text::clean(label))));
         told.push(format!(
             "The model gives {label} a probability of {probability}. That is the model's own figure; this report has not \
              checked how often the model is right when it says so."
@@ -256,7 +264,8 @@ fn errors(report: &DecisionReport, ranked: &Ranked) -> Vec<String> {
         return vec![match report.certainty.sampling {
             Sampling::Exact => "The shares were calculated, not estimated: asking again gives the same.".to_owned(),
             Sampling::Sampled => {
-                "The shares were estimated from a part of all combinations, and nobody said how far off they may be.".to_owned()
+                "The shares were estimated from a part of all combinations, and nobody said how far off they may be."
+                    .to_owned()
             }
             Sampling::Unknown => "Whether the shares were calculated or estimated was not stated.".to_owned(),
         }];
@@ -273,7 +282,7 @@ fn errors(report: &DecisionReport, ranked: &Ranked) -> Vec<String> {
         .map(|(row, _)| text::isolated(&row.name))
         .collect();
     if !unsure.is_empty() {
-        told.push(format!("Whether these raised or lowered it is not certain: {}.", words::listed(&unsure)));
+        told.push(format!("It is not certain whether these raised or lowered it: {}.", words::listed(&unsure)));
     }
     told
 }

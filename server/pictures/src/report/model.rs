@@ -135,7 +135,9 @@ fn mean_shares(report: &ModelReport) -> Importance {
 
 fn importance(page: &mut Page<'_>, report: &ModelReport) {
     page.section("importance", "What matters most");
-    page.paragraph("The longer the bar, the further this feature moves the answer from the average, in either direction.");
+    page.paragraph(
+        "The longer the bar, the further this feature moves the answer from the average, in either direction.",
+    );
     let own = mean_shares(report);
     for (one, how) in std::iter::once((&own, "Of all rows the share is taken without its sign, and averaged."))
         .chain(report.importance.iter().map(|one| (one, "Measured in another way: the two need not agree.")))

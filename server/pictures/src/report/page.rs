@@ -14,7 +14,8 @@ use crate::{
 /// Wide pictures from this width of the window on.
 const WIDE: u32 = 760;
 /// What the policy allows: this page's own style, and images that are in it.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
+const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
 
 /// A page in the making.
 pub(super) struct Page<'a> {
@@ -163,7 +164,7 @@ p{margin:0 0 12px}
 section{border-top:1px solid var(--grid);margin-top:30px;padding-top:22px}
 .kind,.soft,figcaption,caption,dt{color:var(--soft)}
 .kind{font-size:14px;margin:0 0 2px}
-.said{background:var(--panel);border-left:5px solid var(--line);border-radius:0 6px 6px 0;padding:14px 18px;margin:20px 0 0}
+.said{background:var(--panel);border-left:5px solid var(--line);border-radius:0 6px 6px 0;padding:14px 18px;margin:20px 0 14px}
 .said p{margin:0}
 .said .label{font-size:23px;line-height:1.3;font-weight:bold}
 .warning{border-left:5px solid var(--up);background:var(--panel);border-radius:0 6px 6px 0;padding:10px 16px;margin:0 0 12px}
