@@ -92,7 +92,7 @@ fn spread(row: usize) -> f64 {
 }
 
 /// So few different values that their rows would lie on lines.
-fn is_few(xs: &[f64]) -> bool {
+pub(crate) fn is_few(xs: &[f64]) -> bool {
     const FEW: usize = 20;
     let mut seen: Vec<f64> = Vec::new();
     for x in xs {

@@ -92,7 +92,13 @@ impl<'a> Page<'a> {
             self.body.open("details", &[]);
         }
         self.with("summary", &[], "The same as a table");
+        // Who uses no mouse must be able to go there to see the rest of a table that is wider than the window.
+        let region = attributes! {
+            "class" => "scroll", "role" => "region", "aria-label" => &table.caption, "tabindex" => "0",
+        };
+        self.body.open("div", region);
         table.write(&mut self.body);
+        self.end();
         self.end();
         self.end();
     }
@@ -186,7 +192,12 @@ table{border-collapse:collapse;width:100%;font-size:14px;line-height:1.4;margin:
 caption{text-align:left;font-size:13px;padding:0 0 6px}
 th,td{text-align:left;vertical-align:top;padding:5px 8px 5px 0;border-bottom:1px solid var(--grid);font-weight:normal}
 thead th{font-weight:bold;vertical-align:bottom}
-.number{text-align:right;font-variant-numeric:tabular-nums;padding-right:0;padding-left:8px}
+.scroll{overflow-x:auto}
+.words{min-width:7.4em}
+th.number{overflow-wrap:normal}
+td.number{white-space:nowrap}
+th:last-child,td:last-child{padding-right:0}
+.number{text-align:right;font-variant-numeric:tabular-nums;padding-left:8px}
 dl{margin:0 0 12px;font-size:14px}
 dl>div{display:grid;grid-template-columns:minmax(0,11em) minmax(0,1fr);gap:2px 14px;padding:5px 0;\
 border-bottom:1px solid var(--grid)}
@@ -204,7 +215,8 @@ body{font-size:11pt}
 main{max-width:none;padding:0}
 nav,summary{display:none}
 .wide{display:block}.narrow{display:none}
-figure,tr,li,.said,dl>div{break-inside:avoid}
+.scroll{overflow:visible}
+figure>.wide,tr,li,.said,dl>div{break-inside:avoid}
 h1,h2,h3{break-after:avoid}
 details::details-content{content-visibility:visible;display:block;height:auto;block-size:auto}
 }
