@@ -66,6 +66,17 @@ impl<'a> Canvas<'a> {
         self.width - 2.0 * PAD
     }
 
+    /// What the shares leave unexplained, where the digits of the picture show it.
+    pub fn gap(&mut self, ranked: &crate::rank::Ranked) {
+        if ranked.shows_residual() {
+            self.y += 8.0;
+            self.note(&format!(
+                "The shares do not add up: {} are not explained.",
+                ranked.format.share(ranked.residual)
+            ));
+        }
+    }
+
     /// A text in the middle of nothing else, wrapped.
     pub fn note(&mut self, note: &str) {
         for line in text::wrap(note, self.inner(), SIZE, false, 6) {
@@ -207,6 +218,8 @@ impl<'a> Canvas<'a> {
                     self.straight((x + at, middle - 4.0), (x + at, middle + 4.0), "inked");
                 }
             }
+            Sign::Above => self.rect((x, middle - 6.0), (17.0, 5.0), "up"),
+            Sign::Below => self.rect((x, middle + 1.0), (17.0, 5.0), "down"),
             Sign::WarmCell => self.rect((x, middle - 5.0), (17.0, 10.0), "warm"),
             Sign::ColdCell => self.rect((x, middle - 5.0), (17.0, 10.0), "cold"),
             Sign::Ring => {
@@ -343,6 +356,8 @@ pub(crate) enum Sign {
     Thin,
     Dash,
     Data,
+    Above,
+    Below,
     WarmCell,
     ColdCell,
     Ring,

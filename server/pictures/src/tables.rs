@@ -5,10 +5,10 @@
 use std::iter;
 
 use crate::{
-    data::{Cell, Counterfactuals, Decision, Effect, HeatMap, Importance, LocalEffects, Sample},
+    data::{Cell, Counterfactuals, Decision, Effect, HeatMap, Importance, LocalEffects, Sample, TextMap},
     markup::{Markup, attributes},
     number::{self, Format},
-    pictures::{beeswarm, counterfactuals as ways, dependence as by_value, effect as set, heat},
+    pictures::{beeswarm, counterfactuals as ways, dependence as by_value, effect as set, heat, passage},
     rank::Ranked,
     scale::bounded,
     text, words,
@@ -272,6 +272,18 @@ pub fn heat_map(map: &HeatMap) -> Table {
             .into_iter()
             .map(|part| vec![format!("row {}, column {}", part.row + 1, part.column + 1), format.fine(part.share)]),
     );
+    table
+}
+
+/// For a text map: the words by the size of their shares.
+pub fn text_map(map: &TextMap) -> Table {
+    let format = Format::of(&map.quantity, map.tokens.iter().map(|token| token.share));
+    let share = words::share_head(&map.quantity);
+    let columns = [("word", false), ("place", true), (share.as_str(), true)];
+    let name = text::clean(&map.quantity.name);
+    let mut table = Table::new(format!("{name}: the words of the text, the strongest first"), &columns);
+    let words = passage::strongest_of(map, usize::MAX);
+    table.fill(words.map(|(place, word, share)| vec![word, place.to_string(), format.fine(share)]));
     table
 }
 

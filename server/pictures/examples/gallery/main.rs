@@ -42,6 +42,7 @@ fn main() -> std::io::Result<()> {
         write("effect", pictures::effect(&samples::ratio_effect(), &style))?;
         write("effect-text", pictures::effect(&samples::employment_effect(), &style))?;
         write("heat-map", pictures::heat_map(&samples::digit(), &style))?;
+        write("text-map", pictures::text_map(&samples::review(), &style))?;
         write("counterfactuals", pictures::counterfactuals(&samples::ways(), &style))?;
         write("local-effects", pictures::local_effects(&samples::age_effects(), &style))?;
     }

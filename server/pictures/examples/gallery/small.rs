@@ -26,6 +26,7 @@ pub fn all() -> Vec<(&'static str, String)> {
         draw("effect", &|style| pictures::effect(&effect(), style)),
         draw("local-effects", &|style| pictures::local_effects(&samples::age_effects(), style)),
         draw("heat-map", &|style| pictures::heat_map(&digit(), style)),
+        draw("text-map", &|style| pictures::text_map(&samples::review(), style)),
         draw("counterfactuals", &|style| pictures::counterfactuals(&samples::ways(), style)),
     ]
 }

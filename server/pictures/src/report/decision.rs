@@ -131,6 +131,10 @@ fn why(page: &mut Page<'_>, report: &DecisionReport, ranked: &Ranked) {
         let how = "Orange parts of the image raised the value, blue parts lowered it.";
         page.figure(|style| pictures::heat_map(map, style), how, &tables::heat_map(map), false);
     }
+    if let Some(map) = &report.text_map {
+        let how = "A mark above a word: it raised the value. A mark below: it lowered it.";
+        page.figure(|style| pictures::text_map(map, style), how, &tables::text_map(map), false);
+    }
     page.end();
 }
 

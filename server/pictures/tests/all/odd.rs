@@ -4,7 +4,7 @@ use candor_pictures::{
     Style,
     data::{
         Cell, Column, Counterfactual, Counterfactuals, Decision, Effect, HeatMap, Image, Importance, LocalEffects,
-        Quantity, Sample, Share, Space, Weight,
+        Quantity, Sample, Share, Space, TextMap, Token, Weight,
     },
     pictures,
     report::{self, data::DecisionReport, data::ModelReport},
@@ -154,6 +154,13 @@ fn other_odd_values_are_drawn() {
             tables::heat_map(&map);
         }
     }
+    for quantity in quantities() {
+        let tokens = ODD.iter().cycle().take(1200).map(|share| Token { text: "a".into(), share: *share }).collect();
+        let map = TextMap { quantity, tokens };
+        holds(&pictures::text_map(&map, &style(340)));
+        assert_eq!(tables::text_map(&map).rows.len(), tables::ROWS_MAX + 1);
+    }
+    holds(&pictures::text_map(&TextMap::default(), &style(340)));
     let found = vec![Counterfactual::default(); 40];
     let all = Counterfactuals { found, quantity: Some(Quantity::default()), ..Counterfactuals::default() };
     holds(&pictures::counterfactuals(&all, &style(340)));

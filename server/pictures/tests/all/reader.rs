@@ -119,6 +119,8 @@ pub fn every(style: &Style) -> Vec<(String, String)> {
     add("effect text", pictures::effect(&samples::employment_effect(), style));
     add("local effects", pictures::local_effects(&samples::age_effects(), style));
     add("heat map", pictures::heat_map(&samples::digit(), style));
+    add("text map", pictures::text_map(&samples::review(), style));
+    add("text map hostile", pictures::text_map(&crate::gallery_reports::hostile().text_map.unwrap(), style));
     add("counterfactuals", pictures::counterfactuals(&samples::ways(), style));
     let hostile = crate::gallery_reports::hostile();
     add("counterfactuals hostile", pictures::counterfactuals(&hostile.counterfactuals.unwrap(), style));
