@@ -100,6 +100,87 @@ fn weights_are_as_long_as_they_are_large() {
     }
 }
 
+/// What a place is worth by the numbers on its axis: those across the bottom (`along` is `x`), or those at the left.
+fn by_axis(document: &roxmltree::Document<'_>, along: &str, at: f64) -> f64 {
+    let anchor = if along == "x" { "middle" } else { "end" };
+    let numbers: Vec<(f64, f64)> = all(document, "text")
+        .iter()
+        .filter(|text| text.attribute("class") == Some("soft") && text.attribute("text-anchor") == Some(anchor))
+        // Letters stand 4.5 pixels below the middle of their line.
+        .filter_map(|text| Some((number(text, along) - if along == "y" { 4.5 } else { 0.0 }, told(&said(text))?)))
+        .collect();
+    let (first, last) = (numbers[0], numbers[numbers.len() - 1]);
+    assert!(numbers.len() >= 3 && first.0 != last.0, "{numbers:?}");
+    for (place, value) in &numbers {
+        let straight = first.1 + (place - first.0) / (last.0 - first.0) * (last.1 - first.1);
+        assert!((straight - value).abs() <= (last.1 - first.1).abs() * 1e-3, "{numbers:?}");
+    }
+    first.1 + (at - first.0) / (last.0 - first.0) * (last.1 - first.1)
+}
+
+#[test]
+fn bars_end_where_the_axis_says() {
+    let svg = pictures::bar(&samples::house(), &style(720));
+    let document = read(&svg);
+    for ((from, to), share) in arrows(&document).iter().zip([64_200.0, -38_900.0, -12_400.0, 8300.0, 4100.0]) {
+        let ends = (by_axis(&document, "x", *from), by_axis(&document, "x", *to));
+        assert!(ends.0.abs() < 50.0 && (ends.1 - share).abs() < 50.0, "{ends:?} {share}");
+    }
+    let decision = samples::credit();
+    let svg = pictures::waterfall(&decision, &style(720));
+    let document = read(&svg);
+    let drawn = arrows(&document);
+    let start = by_axis(&document, "x", drawn[0].0);
+    let end = by_axis(&document, "x", drawn[drawn.len() - 1].1);
+    assert!((start - 57.4).abs() < 0.05 && (end - decision.output * 100.0).abs() < 0.05, "{start} {end}");
+    let svg = pictures::importance(&samples::shuffled(), &style(720));
+    let document = read(&svg);
+    let bars = all(&document, "rect").into_iter().filter(|rect| rect.attribute("class") == Some("line-ink"));
+    let bar = bars.max_by(|one, other| number(one, "width").total_cmp(&number(other, "width"))).unwrap();
+    let end = by_axis(&document, "x", number(&bar, "x") + number(&bar, "width"));
+    assert!((end - 0.091).abs() < 1e-4, "{end}");
+}
+
+#[test]
+fn lines_and_points_lie_where_the_axes_say() {
+    let effect = samples::ratio_effect();
+    let svg = pictures::effect(&effect, &style(720));
+    let document = read(&svg);
+    let paths = all(&document, "path");
+    let line = paths.iter().find(|path| path.attribute("class") == Some("line")).unwrap().attribute("d").unwrap();
+    let points: Vec<&str> = line.trim_start_matches('M').split('L').collect();
+    assert_eq!(points.len(), effect.mean.len());
+    for ((point, value), mean) in points.iter().zip(&effect.grid).zip(&effect.mean) {
+        let (x, y) = point.split_once(' ').unwrap();
+        let (x, y) = (by_axis(&document, "x", x.parse().unwrap()), by_axis(&document, "y", y.parse().unwrap()));
+        let candor_pictures::data::Cell::Number(value) = value else { panic!("{value:?}") };
+        assert!((x - value).abs() < 1e-3 && (y - mean * 100.0).abs() < 0.05, "{x} {y}: {value} {mean}");
+    }
+    let mut sample = samples::credits(1);
+    sample.columns[3].values = vec![candor_pictures::data::Cell::Number(7.5), candor_pictures::data::Cell::Number(2.0)];
+    sample.columns[3].shares = vec![0.031, -0.02];
+    for column in [0, 1] {
+        sample.columns[3].values.extend((0..30).map(|at| candor_pictures::data::Cell::Number(f64::from(at) * 0.61)));
+        sample.columns[3].shares.extend((0..30).map(|at| f64::from(at + column) * 1e-4));
+    }
+    let svg = pictures::dependence(&sample, 3, None, &style(720));
+    let document = read(&svg);
+    let paths = all(&document, "path");
+    let dots: String = paths.iter().filter_map(|path| path.attribute("d")).filter(|d| d.ends_with("h0")).collect();
+    let places: Vec<(f64, f64)> = dots
+        .split('M')
+        .filter_map(|dot| dot.trim_end_matches("h0").split_once(' '))
+        .map(|(x, y)| (by_axis(&document, "x", x.parse().unwrap()), by_axis(&document, "y", y.parse().unwrap())))
+        .collect();
+    assert_eq!(places.len(), 62);
+    for (x, y) in [(7.5, 3.1), (2.0, -2.0)] {
+        assert!(
+            places.iter().any(|place| (place.0 - x).abs() < 0.02 && (place.1 - y).abs() < 0.02),
+            "{x} {y}: {places:?}"
+        );
+    }
+}
+
 /// "−1,200.5 %" as a number.
 fn told(text: &str) -> Option<f64> {
     let text: String = text.chars().filter(|char| !matches!(char, ',' | '%' | ' ' | '+')).collect();
