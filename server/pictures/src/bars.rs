@@ -24,9 +24,13 @@ pub(crate) struct Spot {
 impl Canvas<'_> {
     /// An error of a bar's end: from where to where it may lie.
     pub fn whisker(&mut self, ends: (f64, f64), middle: f64) {
-        self.straight((ends.0, middle), (ends.1, middle), "inked");
-        for x in [ends.0, ends.1] {
-            self.straight((x, middle - 4.0), (x, middle + 4.0), "inked");
+        let tips = [(ends.0, middle - 4.0, middle + 4.0), (ends.1, middle - 4.0, middle + 4.0)];
+        // First in the colour of the ground, so that the line is seen upon the bar too.
+        for class in ["rim", "inked"] {
+            self.straight((ends.0, middle), (ends.1, middle), class);
+            for (x, top, bottom) in tips {
+                self.straight((x, top), (x, bottom), class);
+            }
         }
     }
 

@@ -53,6 +53,7 @@ impl<'a> Canvas<'a> {
             canvas.y += TITLE + 1.0;
             let attributes = attributes! { "x" => PAD, "y" => canvas.y, "font-size" => TITLE, "font-weight" => "bold" };
             canvas.body.with("text", attributes, &text::isolated(&line));
+            canvas.body.line();
             canvas.y += 4.0;
         }
         canvas.note(below);
@@ -63,6 +64,17 @@ impl<'a> Canvas<'a> {
     /// The width between the borders.
     pub fn inner(&self) -> f64 {
         self.width - 2.0 * PAD
+    }
+
+    /// What the shares leave unexplained, where the digits of the picture show it.
+    pub fn gap(&mut self, ranked: &crate::rank::Ranked) {
+        if ranked.shows_residual() {
+            self.y += 8.0;
+            self.note(&format!(
+                "The shares do not add up: {} are not explained.",
+                ranked.format.share(ranked.residual)
+            ));
+        }
     }
 
     /// A text in the middle of nothing else, wrapped.
@@ -88,6 +100,7 @@ impl<'a> Canvas<'a> {
             (false, Anchor::Middle | Anchor::End) => anchored,
         };
         self.body.with("text", chosen, &content);
+        self.body.line();
     }
 
     /// "name = value" within `room`, the value in the softer colour; what does not fit is cut in the middle.
@@ -103,15 +116,18 @@ impl<'a> Canvas<'a> {
             self.body.with("tspan", attributes! { "class" => "soft" }, &value);
         }
         self.body.close();
+        self.body.line();
     }
 
     pub fn straight(&mut self, from: (f64, f64), to: (f64, f64), class: &'static str) {
         let ends = attributes! { "x1" => from.0, "y1" => from.1, "x2" => to.0, "y2" => to.1, "class" => class };
         self.body.leaf("line", ends);
+        self.body.line();
     }
 
     pub fn path(&mut self, class: &str, d: &str) {
         self.body.leaf("path", attributes! { "class" => class, "d" => d });
+        self.body.line();
     }
 
     pub fn rect(&mut self, at: (f64, f64), size: (f64, f64), class: &str) {
@@ -119,20 +135,24 @@ impl<'a> Canvas<'a> {
             "x" => at.0, "y" => at.1, "width" => size.0.max(0.0), "height" => size.1.max(0.0), "class" => class,
         };
         self.body.leaf("rect", attributes);
+        self.body.line();
     }
 
     /// A horizontal axis at `self.y`: ticks with labels, and its title below.
     pub fn axis_below(&mut self, scale: &Scale, factor: f64, ends: (f64, f64), title: &str) {
-        let bottom = self.y;
-        let fits = ((ends.1 - ends.0) / 66.0).clamp(3.0, 9.0);
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 3 and 9")]
-        let ticks = scale.ticks(fits as usize, factor);
+        let axis = Axis { factor, ends, labels_end: self.width - 2.0, is_whole: false };
+        self.axis(scale, &axis, title);
+    }
+
+    /// The same, as its caller wishes.
+    pub fn axis(&mut self, scale: &Scale, axis: &Axis, title: &str) {
+        let (bottom, ends) = (self.y, axis.ends);
         self.straight((ends.0, bottom), (ends.1, bottom), "axis");
         let mut free_from = f64::NEG_INFINITY;
-        for tick in ticks {
+        for tick in scale.ticks(axis.most(), axis.factor, axis.is_whole) {
             self.straight((tick.x, bottom), (tick.x, bottom + 4.0), "axis");
             let half = text::width(&tick.label, SIZE, false) / 2.0;
-            if tick.x - half > free_from + 4.0 && tick.x - half >= 2.0 && tick.x + half <= self.width - 2.0 {
+            if tick.x - half > free_from + 4.0 && tick.x - half >= 2.0 && tick.x + half <= axis.labels_end {
                 self.text(tick.x, bottom + LINE, Anchor::Middle, "soft", &tick.label);
                 free_from = tick.x + half;
             }
@@ -143,9 +163,8 @@ impl<'a> Canvas<'a> {
 
     /// Vertical lines at the ticks, to be drawn before what stands on them.
     pub fn grid_up(&mut self, scale: &Scale, factor: f64, top: f64, bottom: f64, ends: (f64, f64)) {
-        let fits = ((ends.1 - ends.0) / 66.0).clamp(3.0, 9.0);
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 3 and 9")]
-        for tick in scale.ticks(fits as usize, factor) {
+        let axis = Axis { factor, ends, labels_end: 0.0, is_whole: false };
+        for tick in scale.ticks(axis.most(), factor, false) {
             self.straight((tick.x, top), (tick.x, bottom), "grid");
         }
     }
@@ -199,6 +218,8 @@ impl<'a> Canvas<'a> {
                     self.straight((x + at, middle - 4.0), (x + at, middle + 4.0), "inked");
                 }
             }
+            Sign::Above => self.rect((x, middle - 6.0), (17.0, 5.0), "up"),
+            Sign::Below => self.rect((x, middle + 1.0), (17.0, 5.0), "down"),
             Sign::WarmCell => self.rect((x, middle - 5.0), (17.0, 10.0), "warm"),
             Sign::ColdCell => self.rect((x, middle - 5.0), (17.0, 10.0), "cold"),
             Sign::Ring => {
@@ -229,6 +250,7 @@ impl<'a> Canvas<'a> {
         if !d.is_empty() {
             let class = format!("dot {class}");
             self.body.leaf("path", attributes! { "class" => &class, "stroke-width" => size, "d" => d });
+            self.body.line();
         }
     }
 
@@ -289,10 +311,30 @@ impl<'a> Canvas<'a> {
         svg.leaf("rect", attributes! { "width" => self.width, "height" => height, "class" => "ground" });
         svg.line();
         svg.made(&self.body.finish());
-        svg.line();
         svg.close();
         svg.line();
         svg.finish()
+    }
+}
+
+/// A horizontal axis.
+pub(crate) struct Axis {
+    /// What labels are multiplied by.
+    pub factor: f64,
+    pub ends: (f64, f64),
+    /// No label goes beyond.
+    pub labels_end: f64,
+    /// Have all values no fraction?
+    pub is_whole: bool,
+}
+
+impl Axis {
+    /// Ticks for which there is room.
+    fn most(&self) -> usize {
+        let fits = ((self.ends.1 - self.ends.0) / 66.0).clamp(3.0, 9.0);
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 3 and 9")]
+        let most = fits as usize;
+        most
     }
 }
 
@@ -314,6 +356,8 @@ pub(crate) enum Sign {
     Thin,
     Dash,
     Data,
+    Above,
+    Below,
     WarmCell,
     ColdCell,
     Ring,

@@ -195,6 +195,24 @@ pub enum Image {
     },
 }
 
+/// A text and the share of each of its words.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct TextMap {
+    /// What is explained.
+    pub quantity: Quantity,
+    /// In the order of the text.
+    pub tokens: Vec<Token>,
+}
+
+/// A word, or whatever the model takes for one.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Token {
+    /// As it should be read.
+    pub text: String,
+    /// How far it moved the quantity, with its sign.
+    pub share: f64,
+}
+
 /// Rows like the one in question about which the model says something else.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Counterfactuals {

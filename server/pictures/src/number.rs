@@ -10,6 +10,8 @@ pub(crate) const NOT_A_NUMBER: &str = "not a number";
 /// From here on a number is written as a power of ten.
 const EXPONENT_MAX: i32 = 12;
 const EXPONENT_MIN: i32 = -5;
+/// From here on the decimals of its picture say nothing about a number.
+const FIXED_MAX: f64 = 1e12;
 /// More decimals than this are noise in a picture.
 const DECIMALS_MAX: i32 = 6;
 
@@ -150,7 +152,7 @@ impl Format {
         let factor = if is_percent { 100.0 } else { 1.0 };
         let largest = shares.filter(|share| share.is_finite()).map(f64::abs).fold(0.0, f64::max) * factor;
         let decimals = if largest > 0.0 { 2 - exponent(largest, 3) } else { 2 };
-        let is_scientific = !largest.is_finite() || decimals > DECIMALS_MAX || decimals < 2 - EXPONENT_MAX;
+        let is_scientific = !largest.is_finite() || !(2 - EXPONENT_MAX..=DECIMALS_MAX).contains(&decimals);
         let decimals = usize::try_from(decimals.clamp(0, DECIMALS_MAX)).unwrap_or(0);
         Self { factor, decimals, is_scientific, is_percent }
     }
@@ -164,13 +166,17 @@ impl Format {
     /// A value where the axis says that it is in per cent.
     pub fn number(&self, value: f64) -> String {
         let value = value * self.factor;
-        if self.is_scientific { plain(value, 3) } else { with_commas(&fixed(value, self.decimals)) }
+        if self.is_scientific || value.abs() >= FIXED_MAX {
+            plain(value, 4)
+        } else {
+            with_commas(&fixed(value, self.decimals))
+        }
     }
 
     /// A share with its sign: "+12.3".
     pub fn share(&self, share: f64) -> String {
         let share = share * self.factor;
-        if !self.is_scientific {
+        if !self.is_scientific && share.abs() < FIXED_MAX {
             return with_commas(&signed(share, self.decimals));
         }
         let sign = if share > 0.0 && share.is_finite() { "+" } else { "" };

@@ -4,7 +4,7 @@
 //! read without turning one's head. It does not know what is plotted.
 
 use crate::{
-    canvas::{Anchor, Canvas, LINE, PAD},
+    canvas::{Anchor, Axis, Canvas, LINE, PAD},
     markup::coordinate,
     number::real,
     scale::Scale,
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Room at the right for rows that have no value of the feature.
-const ASIDE: f64 = 66.0;
+const ASIDE: f64 = 74.0;
 
 /// The two axes.
 pub(crate) struct Plane {
@@ -48,7 +48,7 @@ impl Plane {
         let (top, bottom) = (canvas.y + 10.0, canvas.y + 10.0 + height);
         let zero = axes.has_zero.then_some(0.0);
         let y = Scale::around(ys.iter().copied().chain(zero), 0.06, bottom, top);
-        let ticks = y.ticks(6, axes.y_factor);
+        let ticks = y.ticks(6, axes.y_factor, false);
         let widest = ticks.iter().map(|tick| text::width(&tick.label, SIZE, false)).fold(20.0, f64::max);
         let left = PAD + widest + 8.0;
         let right = canvas.width - PAD;
@@ -61,10 +61,12 @@ impl Plane {
         if axes.has_zero {
             canvas.straight((left, y.at(0.0)), (right, y.at(0.0)), "inked");
         }
-        let aside = axes.has_aside.then_some(right - ASIDE / 2.0 + 6.0);
+        let aside = axes.has_aside.then_some(right - ASIDE / 2.0 + 5.0);
         let plane = Self { x, y, left, right: x_end, top, bottom, aside };
         canvas.y = bottom;
-        canvas.axis_below(&x, 1.0, (left, x_end), axes.x_title);
+        let labels_end = if axes.has_aside { x_end + 8.0 } else { canvas.width - 2.0 };
+        let is_whole = xs.iter().all(|x| x.fract() == 0.0);
+        canvas.axis(&x, &Axis { factor: 1.0, ends: (left, x_end), labels_end, is_whole }, axes.x_title);
         if let Some(aside) = aside {
             canvas.straight((x_end + 10.0, top), (x_end + 10.0, bottom), "grid");
             canvas.text(aside, bottom + LINE, Anchor::Middle, "soft", "missing");

@@ -53,13 +53,13 @@ impl Scale {
     }
 
     /// Values with labels, at most about so many, at steps of 1, 2 or 5 times a power of ten. `factor` is what labels
-    /// are multiplied by.
-    pub fn ticks(&self, most: usize, factor: f64) -> Vec<Tick> {
+    /// are multiplied by; where `is_whole`, no step is smaller than 1.
+    pub fn ticks(&self, most: usize, factor: f64, is_whole: bool) -> Vec<Tick> {
         let span = (self.high - self.low) * factor;
         let most = number::real(most.max(2)) + 0.9;
         let power = 10_f64.powi(exponent(span / most));
         let step = [1.0, 2.0, 5.0, 10.0].map(|step| step * power).into_iter().find(|step| span / *step <= most);
-        let step = step.unwrap_or(10.0 * power);
+        let step = step.unwrap_or(10.0 * power).max(if is_whole { 1.0 } else { 0.0 });
         if !(step.is_finite() && step > 0.0) {
             return Vec::new();
         }
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     fn labels(low: f64, high: f64, factor: f64) -> Vec<String> {
-        let ticks = Scale::around([low, high].into_iter(), 0.0, 0.0, 100.0).ticks(6, factor);
+        let ticks = Scale::around([low, high].into_iter(), 0.0, 0.0, 100.0).ticks(6, factor, false);
         ticks.into_iter().map(|tick| tick.label).collect()
     }
 
@@ -110,9 +110,11 @@ mod tests {
     fn ticks_are_round_and_have_the_decimals_that_they_need() {
         assert_eq!(labels(0.0, 1.0, 1.0), ["0.0", "0.2", "0.4", "0.6", "0.8", "1.0"]);
         assert_eq!(labels(0.0, 1.0, 100.0), ["0", "20", "40", "60", "80", "100"]);
-        assert_eq!(labels(-0.3, 0.31, 1.0), ["−0.2", "0.0", "0.2"]);
+        assert_eq!(labels(-0.3, 0.31, 1.0), ["−0.2", "−0.1", "0.0", "0.1", "0.2", "0.3"]);
         assert_eq!(labels(0.0, 52_000.0, 1.0), ["0", "10,000", "20,000", "30,000", "40,000", "50,000"]);
         assert_eq!(labels(0.0, 3e-9, 1.0)[1], "5 × 10⁻¹⁰");
+        let whole = Scale::around([0.0, 4.0].into_iter(), 0.0, 0.0, 100.0).ticks(9, 1.0, true);
+        assert_eq!(whole.into_iter().map(|tick| tick.label).collect::<Vec<_>>(), ["0", "1", "2", "3", "4"]);
     }
 
     #[test]
@@ -131,7 +133,7 @@ mod tests {
             for value in values.iter().chain(&[f64::MAX, f64::NAN]) {
                 assert!((0.0..=100.0).contains(&scale.at(*value)), "{values:?} {value}");
             }
-            for tick in scale.ticks(6, 100.0) {
+            for tick in scale.ticks(6, 100.0, false) {
                 assert!((0.0..=100.0).contains(&tick.x), "{values:?} {tick:?}");
             }
         }

@@ -180,7 +180,7 @@ fn rules(palette: &Palette) -> String {
          .candor .neutral{{fill:{neutral};stroke:{neutral}}}.candor .on{{fill:{on}}}\
          .candor .up-ink{{fill:{up}}}.candor .down-ink{{fill:{down}}}\
          .candor .line{{stroke:{line};fill:none}}.candor .line-ink{{fill:{line}}}.candor .bars{{fill:{grid}}}\
-         .candor .none{{stroke:{neutral}}}.candor .hole{{stroke:{ground}}}.candor .edge{{stroke:{ground}}}"
+         .candor .none{{stroke:{neutral}}}.candor .hole{{stroke:{ground}}}.candor .edge{{stroke:{ground}}}.candor .rim{{stroke:{ground};stroke-width:4;stroke-linecap:square}}"
     );
     for (at, step) in steps.iter().enumerate() {
         let _ = write!(css, ".candor .v{at}{{stroke:{step}}}");

@@ -5,10 +5,10 @@
 use std::iter;
 
 use crate::{
-    data::{Cell, Counterfactuals, Decision, Effect, HeatMap, Importance, LocalEffects, Sample},
+    data::{Cell, Counterfactuals, Decision, Effect, HeatMap, Importance, LocalEffects, Sample, TextMap},
     markup::{Markup, attributes},
     number::{self, Format},
-    pictures::{beeswarm, counterfactuals as ways, dependence as by_value, effect as set, heat},
+    pictures::{beeswarm, counterfactuals as ways, dependence as by_value, effect as set, heat, passage},
     rank::Ranked,
     scale::bounded,
     text, words,
@@ -96,7 +96,7 @@ pub fn decision(decision: &Decision) -> Table {
     let ranked = Ranked::of(decision, ROWS_MAX);
     let has_errors = ranked.rows.iter().any(|row| row.standard_error.is_some());
     let has_values = ranked.rows.iter().any(|row| row.value.is_some());
-    let share = words::share_axis(&decision.quantity);
+    let share = words::share_head(&decision.quantity);
     let mut columns = vec![("feature", false)];
     columns.extend(has_values.then_some(("value", false)));
     columns.push((share.as_str(), true));
@@ -129,7 +129,7 @@ pub fn importance(importance: &Importance) -> Table {
     let has_errors = importance.features.iter().any(|feature| feature.standard_error.is_some());
     let mut columns = vec![("feature", false), (measure.as_str(), true)];
     columns.extend(has_errors.then_some(("standard error", true)));
-    let mut table = Table::new("What matters most to this model".to_owned(), &columns);
+    let mut table = Table::new(format!("What matters most to this model: {measure}"), &columns);
     let (all, _) = crate::pictures::bar::split(importance, usize::MAX);
     table.fill(all.into_iter().map(|feature| {
         let mut row = vec![text::clean(&feature.name), number::plain(feature.weight, 4)];
@@ -167,7 +167,7 @@ pub fn sample(sample: &Sample) -> Table {
     table
 }
 
-/// For dependence: rows in ten parts of equal number by value, or by category.
+/// For dependence: rows in ten parts of equal number by value, or by category, or by value where there are few.
 pub fn dependence(sample: &Sample, feature: usize) -> Table {
     let Some(column) = sample.columns.get(feature) else { return Table::default() };
     let format = Format::of(&sample.quantity, column.shares.iter().copied());
@@ -192,10 +192,16 @@ pub fn dependence(sample: &Sample, feature: usize) -> Table {
     }
     pairs.sort_by(|one, other| one.0.total_cmp(&other.0));
     let mean = |shares: &[f64]| shares.iter().map(|share| bounded(*share)).sum::<f64>() / number::real(shares.len());
-    for part in pairs.chunks(pairs.len().div_ceil(10).max(1)) {
+    let xs: Vec<f64> = pairs.iter().map(|pair| pair.0).collect();
+    let parts: Vec<&[(f64, f64)]> = if by_value::is_few(&xs) {
+        pairs.chunk_by(|one, other| one.0.to_bits() == other.0.to_bits()).collect()
+    } else {
+        pairs.chunks(pairs.len().div_ceil(10).max(1)).collect()
+    };
+    for part in parts {
         let shares: Vec<f64> = part.iter().map(|pair| pair.1).collect();
         let (from, to) = (part.first().map_or(0.0, |pair| pair.0), part.last().map_or(0.0, |pair| pair.0));
-        let [from, to] = [from, to].map(|value| number::plain(value, 4));
+        let [from, to] = [from, to].map(|value| number::plain(value, 3));
         let span = if from == to { from } else { format!("{from} to {to}") };
         table.rows.push(row(span, part.len(), mean(&shares)));
     }
@@ -255,10 +261,11 @@ pub fn local_effects(effects: &LocalEffects) -> Table {
 /// For a heat map: the twenty strongest parts.
 pub fn heat_map(map: &HeatMap) -> Table {
     let format = Format::of(&map.quantity, map.shares.iter().copied());
-    let share = words::share_axis(&map.quantity);
+    let share = words::share_head(&map.quantity);
     let columns = [("part", false), (share.as_str(), true)];
     let parts = heat::strongest(map, 20);
-    let caption = format!("The {} strongest of {} parts of the image", parts.len(), map.shares.len());
+    let name = text::clean(&map.quantity.name);
+    let caption = format!("{name}: the {} strongest of {} parts of the image", parts.len(), map.shares.len());
     let mut table = Table::new(caption, &columns);
     table.fill(
         parts
@@ -268,9 +275,21 @@ pub fn heat_map(map: &HeatMap) -> Table {
     table
 }
 
+/// For a text map: the words by the size of their shares.
+pub fn text_map(map: &TextMap) -> Table {
+    let format = Format::of(&map.quantity, map.tokens.iter().map(|token| token.share));
+    let share = words::share_head(&map.quantity);
+    let columns = [("word", false), ("place", true), (share.as_str(), true)];
+    let name = text::clean(&map.quantity.name);
+    let mut table = Table::new(format!("{name}: the words of the text, the strongest first"), &columns);
+    let words = passage::strongest_of(map, usize::MAX);
+    table.fill(words.map(|(place, word, share)| vec![word, place.to_string(), format.fine(share)]));
+    table
+}
+
 /// For counterfactuals: a row for each change.
 pub fn counterfactuals(all: &Counterfactuals) -> Table {
-    let columns = [("way", false), ("feature", false), ("now", false), ("then", false), ("the model would say", false)];
+    let columns = [("way", true), ("feature", false), ("now", false), ("then", false), ("the model would say", false)];
     let mut table = Table::new("What would have changed this answer".to_owned(), &columns);
     let rows: Vec<Vec<String>> = all
         .found

@@ -74,6 +74,15 @@ pub(crate) fn share_axis(quantity: &Quantity) -> String {
     }
 }
 
+/// The head of a column of shares; the table's caption names the quantity.
+pub(crate) fn share_head(quantity: &Quantity) -> String {
+    match (quantity.space, &quantity.unit) {
+        (Space::Probability, _) => "share (percentage points)".to_owned(),
+        (Space::Raw | Space::Margin, Some(unit)) => format!("share ({})", text::clean(unit)),
+        (Space::Raw | Space::Margin, None) => "share".to_owned(),
+    }
+}
+
 /// "a", "a and b", "a, b and c".
 pub(crate) fn listed(parts: &[String]) -> String {
     match parts.split_last() {

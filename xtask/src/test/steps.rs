@@ -173,6 +173,7 @@ fn served(house: &House) -> Result<String> {
 fn clients(house: &House) -> Result<String> {
     runtime::ensure(house, "debug")?;
     run::visible(&mut run::cargo(house, &["build", "--locked", "-p", "candor", "--no-default-features"]))?;
+    run::visible(&mut run::cargo(house, &["build", "--locked", "-p", "candor-pictures", "--example", "gallery"]))?;
     node::ensure(house, "clients/node", "tests/clients/ts")?;
     let python = venv::ensure(house, "clients/venv", "tests/clients/requirements.txt")?;
     let mut command = Command::new(python);
@@ -180,6 +181,7 @@ fn clients(house: &House) -> Result<String> {
         .args(["-m", "pytest", "tests/clients"])
         .env("CANDOR_BINARY", house.target("debug/candor"))
         .env("CANDOR_CLIENTS", house.target("clients"))
+        .env("CANDOR_GALLERY", house.target("debug/examples/gallery"))
         .env("CANDOR_MODELS", house.path("models"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .current_dir(house.root());

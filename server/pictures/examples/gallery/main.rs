@@ -1,9 +1,11 @@
 //! Writes every picture and both reports, to be looked at: `cargo run -p candor-pictures --example gallery [FOLDER]`.
 //!
 //! Without a FOLDER into target/pictures. With `--docs` it writes the small pictures of docs/PICTURES.md instead.
+#![allow(clippy::indexing_slicing, reason = "made-up values; nothing from outside is read")]
 
 mod reports;
 mod samples;
+mod small;
 
 use std::{fs, path::Path};
 
@@ -11,6 +13,14 @@ use candor_pictures::{Style, pictures, report};
 
 fn main() -> std::io::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    if std::env::args().nth(1).as_deref() == Some("--docs") {
+        let folder = root.join("docs/pictures");
+        fs::create_dir_all(&folder)?;
+        for (name, svg) in small::all() {
+            fs::write(folder.join(format!("{name}.svg")), svg)?;
+        }
+        return Ok(());
+    }
     let folder = std::env::args().nth(1).map_or_else(|| root.join("target/pictures"), Into::into);
     fs::create_dir_all(&folder)?;
     for (width, end) in [(720, ""), (340, "-narrow")] {
@@ -32,6 +42,7 @@ fn main() -> std::io::Result<()> {
         write("effect", pictures::effect(&samples::ratio_effect(), &style))?;
         write("effect-text", pictures::effect(&samples::employment_effect(), &style))?;
         write("heat-map", pictures::heat_map(&samples::digit(), &style))?;
+        write("text-map", pictures::text_map(&samples::review(), &style))?;
         write("counterfactuals", pictures::counterfactuals(&samples::ways(), &style))?;
         write("local-effects", pictures::local_effects(&samples::age_effects(), &style))?;
     }

@@ -6,7 +6,7 @@ use candor_pictures::report::data::{
     Answer, Background, Certainty, Class, Contest, DecisionReport, Fact, ModelReport, Provenance, Sampling,
 };
 
-use super::samples;
+use crate::samples;
 
 fn fact(name: &str, value: &str) -> Fact {
     Fact { name: name.into(), value: value.into() }
@@ -50,6 +50,7 @@ pub fn credit() -> DecisionReport {
         },
         decision: samples::credit(),
         heat_map: None,
+        text_map: None,
         counterfactuals: Some(samples::ways()),
         certainty: Certainty { sampling: Sampling::Exact, ..Certainty::default() },
         contest: Contest {
@@ -94,6 +95,11 @@ pub fn hostile() -> DecisionReport {
         (0..50).map(|at| Class { name: samples::HOSTILE[at % 12].into(), probability: 0.02 }).collect();
     report.decision = samples::hostile();
     report.heat_map = Some(samples::digit());
+    let mut review = samples::review();
+    for (token, name) in review.tokens.iter_mut().zip(samples::HOSTILE) {
+        token.text = name.into();
+    }
+    report.text_map = Some(review);
     report.counterfactuals = report.counterfactuals.map(|mut all| {
         all.now.clone_from(&bad);
         for (at, one) in all.found.iter_mut().enumerate() {

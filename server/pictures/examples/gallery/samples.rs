@@ -4,7 +4,7 @@
 
 use candor_pictures::data::{
     Cell, Change, Column, Counterfactual, Counterfactuals, Decision, Effect, HeatMap, Image, Importance, LocalEffects,
-    Quantity, Sample, Share, Space, Weight,
+    Quantity, Sample, Share, Space, TextMap, Token, Weight,
 };
 
 /// What a model that grants credit says.
@@ -338,4 +338,40 @@ pub fn shuffled() -> Importance {
         rows: Some(2000),
         features: features.into(),
     }
+}
+
+/// A review, word by word.
+pub fn review() -> TextMap {
+    let words = [
+        ("The", 0.001),
+        ("room", 0.012),
+        ("was", -0.002),
+        ("clean", 0.11),
+        ("and", 0.0),
+        ("the", 0.001),
+        ("staff", 0.02),
+        ("were", 0.001),
+        ("friendly,", 0.142),
+        ("but", -0.061),
+        ("the", -0.001),
+        ("heating", -0.018),
+        ("did", -0.012),
+        ("not", -0.163),
+        ("work", -0.052),
+        ("and", -0.003),
+        ("nobody", -0.121),
+        ("came", -0.008),
+        ("to", 0.0),
+        ("repair", -0.047),
+        ("it", 0.0),
+        ("for", -0.002),
+        ("three", -0.015),
+        ("nights.", -0.011),
+        ("Breakfast", 0.019),
+        ("was", 0.001),
+        ("excellent.", 0.173),
+    ];
+    let tokens = words.map(|(text, share)| Token { text: text.into(), share }).into();
+    let quantity = Quantity { name: "probability of a good review".into(), unit: None, space: Space::Probability };
+    TextMap { quantity, tokens }
 }

@@ -46,6 +46,7 @@ pub fn bar(decision: &Decision, style: &Style) -> String {
         legend.push((Sign::Whisker, "± 2 standard errors"));
     }
     canvas.legend(&legend);
+    canvas.gap(&ranked);
     canvas.finish(&words::decision(quantity, &ranked))
 }
 

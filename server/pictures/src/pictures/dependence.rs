@@ -67,6 +67,7 @@ fn by_number(
     let plane = Plane::new(canvas, &xs, &column.shares, &axes);
     plane.histogram(canvas, &xs);
     let ramp = colours.and_then(|colours| Ramp::of(&colours.values));
+    let few = is_few(&xs);
     let mut points = Points::default();
     for row in drawn {
         let (Some(value), Some(share)) = (column.values.get(*row), column.shares.get(*row)) else { continue };
@@ -74,17 +75,35 @@ fn by_number(
             continue;
         }
         let x = match (value, plane.aside) {
+            (Cell::Number(number), _) if number.is_finite() && few => plane.x.at(*number) + spread(*row) / 2.0,
             (Cell::Number(number), _) if number.is_finite() => plane.x.at(*number),
-            // Spread a little, by row, so that they do not all cover each other.
-            (Cell::Number(_) | Cell::Text(_) | Cell::Missing(()), Some(aside)) => {
-                aside + f64::from(u8::try_from(row % 9).unwrap_or(0)) * 3.0 - 12.0
-            }
+            (Cell::Number(_) | Cell::Text(_) | Cell::Missing(()), Some(aside)) => aside + spread(*row),
             (Cell::Number(_) | Cell::Text(_) | Cell::Missing(()), None) => continue,
         };
         points.add(x, plane.y.at(*share), tint_of(colours, ramp.as_ref(), *row));
     }
     points.draw(canvas, DOT);
     points
+}
+
+/// To the side by up to 12 pixels, by row: rows of one value must not all cover each other.
+fn spread(row: usize) -> f64 {
+    f64::from(u8::try_from(row % 9).unwrap_or(0)) * 3.0 - 12.0
+}
+
+/// So few different values that their rows would lie on lines.
+pub(crate) fn is_few(xs: &[f64]) -> bool {
+    const FEW: usize = 20;
+    let mut seen: Vec<f64> = Vec::new();
+    for x in xs {
+        if !seen.contains(x) {
+            seen.push(*x);
+        }
+        if seen.len() > FEW {
+            return false;
+        }
+    }
+    true
 }
 
 /// Without a second feature all points have one colour.
@@ -145,7 +164,7 @@ pub(crate) fn categories(column: &Column, most: usize) -> Vec<Category> {
         found.entry(name).or_default().push(row);
     }
     let mut order: Vec<(String, Vec<usize>)> = found.into_iter().collect();
-    order.sort_by(|one, other| other.1.len().cmp(&one.1.len()));
+    order.sort_by_key(|category| std::cmp::Reverse(category.1.len()));
     if order.len() > most + 1 {
         let rest = order.split_off(most);
         let name = crate::rank::others(rest.len());

@@ -48,6 +48,7 @@ pub fn force(decision: &Decision, style: &Style) -> String {
         List { title: "◂ Lowers", rows: &down, first: first_down, numbered: numbered_down, ink: "bold down-ink" },
     ];
     two_lists(&mut canvas, &ranked, &lists);
+    canvas.gap(&ranked);
     canvas.finish(&words::decision(&decision.quantity, &ranked))
 }
 
@@ -94,13 +95,15 @@ fn marks(canvas: &mut Canvas<'_>, scale: &Scale, ranked: &Ranked, middle: f64, e
     let above = middle - BAR / 2.0 - 10.0;
     let answer = format!("this answer {}", ranked.format.value(ranked.output));
     let average = format!("average {}", ranked.format.value(ranked.base));
-    for (value, told, class, lift) in
-        [(ranked.output, &answer, "bold halo", 0.0), (ranked.base, &average, "soft halo", LINE)]
-    {
-        let x = scale.at(value);
+    let both = [(ranked.output, &answer, "bold halo", 0.0), (ranked.base, &average, "soft halo", LINE)];
+    for (value, _, _, lift) in &both {
+        let x = scale.at(*value);
         canvas.straight((x, above - lift + 4.0), (x, middle + BAR / 2.0 + 10.0), "inked dash");
+    }
+    // After the lines, which the rim of the letters interrupts.
+    for (value, told, class, lift) in both {
         let half = text::width(told, SIZE, lift == 0.0) / 2.0;
-        let place = x.clamp(ends.0 + half, (ends.1 - half).max(ends.0 + half));
+        let place = scale.at(value).clamp(ends.0 + half, (ends.1 - half).max(ends.0 + half));
         canvas.text(place, above - lift, Anchor::Middle, class, told);
     }
 }
@@ -136,12 +139,12 @@ fn two_lists(canvas: &mut Canvas<'_>, ranked: &Ranked, lists: &[List<'_>; 2]) {
         for (at, row) in list.rows.iter().enumerate() {
             y += LINE + 3.0;
             if at < list.numbered {
-                canvas.text(left + 18.0, y, Anchor::End, "bold", &(list.first + at).to_string());
+                canvas.text(left + 22.0, y, Anchor::End, "bold", &format!("{}.", list.first + at));
             }
             let told = ranked.format.share(row.share);
-            let room = wide - 26.0 - text::width(&told, SIZE, false) - 12.0;
+            let room = wide - 28.0 - text::width(&told, SIZE, false) - 12.0;
             let label = Label { name: &row.name, value: row.value.as_deref() };
-            canvas.label(left + 26.0, y, Anchor::Start, room, &label);
+            canvas.label(left + 28.0, y, Anchor::Start, room, &label);
             canvas.text(left + wide, y, Anchor::End, "ink", &told);
         }
         bottom = bottom.max(y + 8.0);

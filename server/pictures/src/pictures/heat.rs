@@ -92,6 +92,7 @@ fn draw(map: &HeatMap, style: &Style, title: &str, image: &Held, overlay: &str) 
     canvas.y = second.1 + size.1;
     let largest = largest(map);
     canvas.legend(&[(Sign::WarmCell, "raises it"), (Sign::ColdCell, "lowers it")]);
+    canvas.y += 6.0;
     let strongest = format.number(largest);
     let unit = words::unit(&map.quantity);
     canvas.note(&format!(

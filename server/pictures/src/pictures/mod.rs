@@ -9,6 +9,7 @@ pub(crate) mod dependence;
 pub(crate) mod effect;
 mod force;
 pub(crate) mod heat;
+pub(crate) mod passage;
 mod waterfall;
 
 pub use bar::{bar, importance};
@@ -18,4 +19,5 @@ pub use dependence::dependence;
 pub use effect::{effect, local_effects};
 pub use force::force;
 pub use heat::heat_map;
+pub use passage::text_map;
 pub use waterfall::waterfall;

@@ -99,7 +99,7 @@ impl<'a> Plan<'a> {
             steps,
             ends,
             row: if is_narrow { TALL_ROW } else { ROW },
-            labels: if is_narrow { canvas.inner() - 76.0 } else { labels },
+            labels: if is_narrow { canvas.inner() } else { labels },
             is_narrow,
             start: (ranked.base, ranked.format.value(ranked.base)),
             end: (ranked.output, ranked.format.value(ranked.output)),

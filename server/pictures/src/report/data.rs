@@ -5,7 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::data::{Counterfactuals, Decision, Effect, HeatMap, Importance, LocalEffects, Sample};
+use crate::data::{Counterfactuals, Decision, Effect, HeatMap, Importance, LocalEffects, Sample, TextMap};
 
 /// Everything about one decision.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -21,6 +21,8 @@ pub struct DecisionReport {
     pub decision: Decision,
     /// Where in the image, if the input was one.
     pub heat_map: Option<HeatMap>,
+    /// Which words of the text, if the input was one.
+    pub text_map: Option<TextMap>,
     /// What would have changed it; `None` if nobody looked.
     pub counterfactuals: Option<Counterfactuals>,
     /// How sure.

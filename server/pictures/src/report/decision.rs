@@ -56,11 +56,11 @@ fn head(page: &mut Page<'_>, report: &DecisionReport, about: &str, ranked: &Rank
     match &report.answer.label {
         Some(label) => {
             page.with("p", attributes! { "class" => "label" }, &text::isolated(&text::clean(label)));
-            page.paragraph(&format!("{name}: {output}. The average is {average}."));
+            page.paragraph(&format!("{name}: {output}, compared with {average} on average."));
         }
         None => {
             page.with("p", attributes! { "class" => "label" }, &format!("{name}: {output}"));
-            page.paragraph(&format!("The average is {average}."));
+            page.paragraph(&format!("On average it is {average}."));
         }
     }
     page.end();
@@ -131,6 +131,10 @@ fn why(page: &mut Page<'_>, report: &DecisionReport, ranked: &Ranked) {
         let how = "Orange parts of the image raised the value, blue parts lowered it.";
         page.figure(|style| pictures::heat_map(map, style), how, &tables::heat_map(map), false);
     }
+    if let Some(map) = &report.text_map {
+        let how = "A mark above a word: it raised the value. A mark below: it lowered it.";
+        page.figure(|style| pictures::text_map(map, style), how, &tables::text_map(map), false);
+    }
     page.end();
 }
 
@@ -167,7 +171,7 @@ fn item(page: &mut Page<'_>, decision: &Decision, ranked: &Ranked, row: &Row, is
     let (verb, class) = if is_up { ("raised", "amount ups") } else { ("lowered", "amount downs") };
     let name = text::isolated(&row.name);
     let told = match &row.value {
-        Some(value) => format!("{name} was {}: {verb} it by ", text::isolated(value)),
+        Some(value) => format!("{name} ({}) {verb} it by ", text::isolated(value)),
         None if row.features > 1 => format!("{name} together {verb} it by "),
         None => format!("{name} {verb} it by "),
     };
@@ -282,7 +286,7 @@ fn errors(report: &DecisionReport, ranked: &Ranked) -> Vec<String> {
         .map(|(row, _)| text::isolated(&row.name))
         .collect();
     if !unsure.is_empty() {
-        told.push(format!("Whether these raised or lowered it is not certain: {}.", words::listed(&unsure)));
+        told.push(format!("It is not certain whether these raised or lowered it: {}.", words::listed(&unsure)));
     }
     told
 }

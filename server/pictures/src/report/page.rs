@@ -92,7 +92,13 @@ impl<'a> Page<'a> {
             self.body.open("details", &[]);
         }
         self.with("summary", &[], "The same as a table");
+        // Who uses no mouse must be able to go there to see the rest of a table that is wider than the window.
+        let region = attributes! {
+            "class" => "scroll", "role" => "region", "aria-label" => &table.caption, "tabindex" => "0",
+        };
+        self.body.open("div", region);
         table.write(&mut self.body);
+        self.end();
         self.end();
         self.end();
     }
@@ -164,7 +170,7 @@ p{margin:0 0 12px}
 section{border-top:1px solid var(--grid);margin-top:30px;padding-top:22px}
 .kind,.soft,figcaption,caption,dt{color:var(--soft)}
 .kind{font-size:14px;margin:0 0 2px}
-.said{background:var(--panel);border-left:5px solid var(--line);border-radius:0 6px 6px 0;padding:14px 18px;margin:20px 0 0}
+.said{background:var(--panel);border-left:5px solid var(--line);border-radius:0 6px 6px 0;padding:14px 18px;margin:20px 0 14px}
 .said p{margin:0}
 .said .label{font-size:23px;line-height:1.3;font-weight:bold}
 .warning{border-left:5px solid var(--up);background:var(--panel);border-radius:0 6px 6px 0;padding:10px 16px;margin:0 0 12px}
@@ -186,7 +192,12 @@ table{border-collapse:collapse;width:100%;font-size:14px;line-height:1.4;margin:
 caption{text-align:left;font-size:13px;padding:0 0 6px}
 th,td{text-align:left;vertical-align:top;padding:5px 8px 5px 0;border-bottom:1px solid var(--grid);font-weight:normal}
 thead th{font-weight:bold;vertical-align:bottom}
-.number{text-align:right;font-variant-numeric:tabular-nums;padding-right:0;padding-left:8px}
+.scroll{overflow-x:auto}
+.words{min-width:7.4em}
+th.number{overflow-wrap:normal}
+td.number{white-space:nowrap}
+th:last-child,td:last-child{padding-right:0}
+.number{text-align:right;font-variant-numeric:tabular-nums;padding-left:8px}
 dl{margin:0 0 12px;font-size:14px}
 dl>div{display:grid;grid-template-columns:minmax(0,11em) minmax(0,1fr);gap:2px 14px;padding:5px 0;\
 border-bottom:1px solid var(--grid)}
@@ -204,7 +215,8 @@ body{font-size:11pt}
 main{max-width:none;padding:0}
 nav,summary{display:none}
 .wide{display:block}.narrow{display:none}
-figure,tr,li,.said,dl>div{break-inside:avoid}
+.scroll{overflow:visible}
+figure>.wide,tr,li,.said,dl>div{break-inside:avoid}
 h1,h2,h3{break-after:avoid}
 details::details-content{content-visibility:visible;display:block;height:auto;block-size:auto}
 }
