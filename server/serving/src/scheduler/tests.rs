@@ -445,14 +445,17 @@ fn a_thread_of_the_back_begins_no_second_run_while_as_many_run_as_there_are_thre
 fn two_who_are_hardly_ever_idle_share_the_front() {
     let (mut world, one, two) = (World::with_back(2, 2), off(), off());
     world.flood(&one, Post::Front);
-    world.put(&two, 1, None);
-    let held = world.batch();
-    assert_eq!(held.lane.id(), two.id());
-    world.flood(&one, Post::Back);
-    // By now the other one has been at it for as long.
-    world.put(&one, 3, None);
+    world.put(&one, 1, None);
     world.put(&two, 2, None);
-    assert_eq!(world.batch().lane.id(), one.id());
-    assert!(matches!(world.next(), Step::Wait { is_for_back: false, until: None }));
+    let of_two = world.batch();
+    let at_back = world.at_back().unwrap();
+    assert_eq!([of_two.lane.id(), at_back.lane.id()], [two.id(), one.id()]);
+    // By now the second one has been at it for as long.
+    world.now += 500 * MS;
+    world.lanes.done(Post::Back, one.id(), (at_back.charged, 500 * MS), world.now());
+    world.put(&one, 3, None);
+    world.put(&two, 4, None);
     assert!(world.at_back().is_none());
+    assert_eq!(world.batch().lane.id(), one.id());
+    assert!(matches!(world.next(), Step::Wait { is_for_back: false, until: None }), "each has its thread");
 }
