@@ -90,9 +90,7 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
     let registry_settings = registry_settings(settings, faults.clone());
     let registry = Registry::start(engines, repository, Arc::clone(&clock), registry_settings);
     let registry = Arc::new(registry.map_err(no_thread)?);
-    let before_work = if settings.threads.pool_steps_back { priority::run_steps_back } else { || () };
-    let scheduling = SchedulerSettings { before_work, ..settings.scheduling.clone() };
-    let sessions = Scheduler::start("candor-infer", scheduling, Arc::clone(&clock));
+    let sessions = Scheduler::start("candor-infer", scheduling(settings), Arc::clone(&clock));
     let pipeline_settings = PipelineSettings {
         inline_body_bytes_max: settings.inline_body_bytes_max,
         inline_run_max: settings.inline_run_max,
@@ -134,6 +132,7 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
         cuts: grpc_cuts,
         reflection: settings.grpc.reflection,
         threads: settings.threads.grpc,
+        before_work: priority::serve,
     };
     let grpc = SideDoor::open(&grpc_place(settings), |addrs| GrpcDoor::open(addrs, grpc))?;
     let health = SideDoor::open(&health_place(settings), |addrs| {
@@ -157,6 +156,19 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
         poller,
     };
     Ok((running, server))
+}
+
+/// The threads that run dear inferences, and what each does first. Where they step back, as many stand behind them, for
+/// models that are hardly ever idle.
+fn scheduling(settings: &Settings) -> SchedulerSettings {
+    let scheduling = settings.scheduling.clone();
+    if !settings.threads.pool_steps_back {
+        return scheduling;
+    }
+    let back_threads = if priority::STEPS { scheduling.threads } else { 0 };
+    let (before_work, before_back_work) =
+        (priority::run_steps_back as fn(), priority::ceaseless_run_steps_back as fn());
+    SchedulerSettings { before_work, back_threads, before_back_work, ..scheduling }
 }
 
 /// The engines with the plugins' components; says which engines are not there.
@@ -193,6 +205,7 @@ fn registry_settings(settings: &Settings, faults: Option<Arc<Faults>>) -> Regist
         version_policy: settings.version_policy.clone(),
         load_threads: settings.threads.load,
         before_load: before_load(settings),
+        before_later_load: if settings.threads.load_steps_back { priority::load_leaves_a_core } else { || () },
         inference_threads: settings.threads.inference(),
         inflight_max: settings.inflight_max,
         batching: settings.batching.clone(),
@@ -233,8 +246,14 @@ fn copies(settings: &Settings) -> Option<CopySettings> {
         bytes_max: cold_start.copies_bytes_max,
         model_bytes_min: cold_start.model_bytes_min,
         twin_bytes_min: cold_start.twin_bytes_min.unwrap_or(u64::MAX),
-        step_back: before_load(settings),
+        step_back: if settings.threads.load_steps_back { background } else { || () },
     })
+}
+
+/// What a thread does that works for nobody who waits.
+fn background() {
+    priority::load_steps_back();
+    priority::load_leaves_a_core();
 }
 
 /// What each thread does that loads.
@@ -338,6 +357,8 @@ const CLOCK_STEP: Duration = Duration::from_millis(500);
 fn listen(settings: &Settings, api: &Arc<Api>) -> Result<(Server, Vec<SocketAddr>)> {
     let shared = Arc::clone(api);
     let app = move || {
+        // Each worker makes its own.
+        priority::serve();
         let api = Arc::clone(&shared);
         App::new().wrap(Gate::new(&api)).configure(move |config| candor_http_api::configure(&api, config))
     };

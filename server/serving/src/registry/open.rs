@@ -130,9 +130,9 @@ pub(super) fn is_graph(model: &FoundModel) -> bool {
 /// Starts the thread that has copies made; it ends when the registry does.
 pub(super) fn start_thread(core: &Arc<Core>, inbox: Receiver<Wanted>) -> std::io::Result<()> {
     let weak: Weak<Core> = Arc::downgrade(core);
-    let before_load = core.settings.before_load;
+    let before_work = [core.settings.before_load, core.settings.before_later_load];
     std::thread::Builder::new().name("candor-keep".into()).spawn(move || {
-        before_load();
+        before_work.iter().for_each(|before| before());
         for wanted in inbox {
             let Some(core) = weak.upgrade() else { break };
             // A panic is a fault of the engine's, and costs a copy.

@@ -6,7 +6,7 @@ use candor_domain::Tick;
 
 use super::{
     lane::{Lane, Parcel},
-    lanes::{Batch, Lanes, QueueFull, SchedulerSettings, Step},
+    lanes::{Batch, Lanes, Post, QueueFull, SchedulerSettings, Step},
 };
 use crate::batching::{Delay, Form, Plan, Reason};
 
@@ -47,7 +47,11 @@ struct World {
 
 impl World {
     fn new(threads: usize) -> Self {
-        let settings = SchedulerSettings { threads, queue_max: 50, awake: AWAKE, ..SchedulerSettings::default() };
+        Self::with_back(threads, 0)
+    }
+
+    fn with_back(threads: usize, back_threads: usize) -> Self {
+        let settings = SchedulerSettings { threads, back_threads, queue_max: 50, awake: AWAKE, ..Default::default() };
         Self { lanes: Lanes::new(settings), now: 1_000 * MS }
     }
 
@@ -65,7 +69,7 @@ impl World {
     }
 
     fn next(&mut self) -> Step<Number> {
-        self.lanes.next(self.now())
+        self.lanes.next(Post::Front, self.now())
     }
 
     fn batch(&mut self) -> Batch<Number> {
@@ -73,7 +77,7 @@ impl World {
             Step::Run(batch) => batch,
             Step::Read(..) => panic!("it is to be read"),
             Step::GiveUp(late) => panic!("{} are late", late.len()),
-            Step::Wait(until) => panic!("nothing until {until:?}"),
+            Step::Wait { until, .. } => panic!("nothing until {until:?}"),
         }
     }
 
@@ -85,14 +89,38 @@ impl World {
 
     fn waits(&mut self) -> Option<Tick> {
         match self.next() {
-            Step::Wait(until) => until,
+            Step::Wait { until, .. } => until,
             Step::Run(batch) => panic!("{:?} run", numbers(&batch)),
             Step::Read(..) | Step::GiveUp(_) => panic!("there is something to do"),
         }
     }
 
     fn done(&mut self, batch: &Batch<Number>, nanos: u64) {
-        self.lanes.done(batch.lane.id(), batch.charged, nanos, self.now());
+        self.lanes.done(Post::Front, batch.lane.id(), (batch.charged, nanos), self.now());
+    }
+}
+
+impl World {
+    /// What a thread of the back runs now, if anything.
+    fn at_back(&mut self) -> Option<Batch<Number>> {
+        match self.lanes.next(Post::Back, self.now()) {
+            Step::Run(batch) => Some(batch),
+            Step::Wait { .. } => None,
+            Step::Read(..) | Step::GiveUp(_) => panic!("there is something else to do"),
+        }
+    }
+
+    /// Keeps a lane busy for half a second.
+    fn flood(&mut self, lane: &Arc<Lane>, post: Post) {
+        for _ in 0..50 {
+            self.put(lane, 1, None);
+            let Step::Run(batch) = self.lanes.next(post, self.now()) else { panic!("nothing runs") };
+            self.now += 10 * MS;
+            self.put(lane, 2, None);
+            self.lanes.done(post, lane.id(), (batch.charged, 10 * MS), self.now());
+            let Step::Run(batch) = self.lanes.next(post, self.now()) else { panic!("nothing runs") };
+            self.lanes.done(post, lane.id(), (batch.charged, 0), self.now());
+        }
     }
 }
 
@@ -235,8 +263,9 @@ fn those_who_are_late_or_gone_never_run() {
     world.now += 6 * MS;
     let Step::GiveUp(late) = world.next() else { panic!("they are late") };
     assert_eq!(late.iter().map(|entry| entry.job.0).collect::<Vec<_>>(), [1, GONE]);
-    assert_eq!(world.lanes.remove(lane.id(), third).map(|job| job.0), Some(3));
-    assert_eq!(world.lanes.remove(lane.id(), third), None);
+    let now = world.now();
+    assert_eq!(world.lanes.remove(lane.id(), third, now).map(|job| job.0), Some(3));
+    assert_eq!(world.lanes.remove(lane.id(), third, now), None);
     assert_eq!(world.lanes.queued(), 1);
     assert_eq!(world.taken().0, [4]);
     assert_eq!(world.waits(), None);
@@ -316,7 +345,7 @@ fn what_has_not_been_read_is_read_first_and_keeps_its_place() {
     let Step::Read(_, entry) = world.next() else { panic!("it has not been read") };
     assert_eq!(entry.job, Number(1));
     let now = world.now();
-    world.lanes.done(lane.id(), 0, MS, now);
+    world.lanes.done(Post::Front, lane.id(), (0, MS), now);
     assert!(world.lanes.put_back(&lane, entry, form(1), now).is_none());
     assert_eq!(world.taken().0, [1, 2]);
     // Who leaves meanwhile is given back, to be ended.
@@ -363,4 +392,70 @@ fn lanes_of_versions_that_are_gone_are_forgotten() {
         world.done(&batch, MS);
     }
     assert!(world.lanes.known() <= 2);
+}
+
+#[test]
+fn who_is_hardly_ever_idle_goes_to_the_back_while_others_are_awake() {
+    let (mut world, flood, other) = (World::with_back(2, 2), off(), off());
+    // Alone it stays in front, with all threads.
+    world.flood(&flood, Post::Front);
+    (1..=5).for_each(|number| {
+        world.put(&flood, number, None);
+    });
+    let (one, two) = (world.batch(), world.batch());
+    assert!(world.at_back().is_none());
+    // Another one comes: what runs ends where it is, what waits goes to the back.
+    world.put(&other, 7, None);
+    world.done(&one, MS);
+    let of_other = world.batch();
+    assert_eq!(of_other.lane.id(), other.id());
+    assert!(matches!(world.next(), Step::Wait { is_for_back: false, .. }), "one thread is left");
+    world.done(&two, MS);
+    assert!(matches!(world.next(), Step::Wait { is_for_back: true, .. }));
+    let back = world.at_back().unwrap();
+    assert_eq!(numbers(&back), [3]);
+    assert!(world.at_back().is_none(), "and not on all threads there either");
+    // All of the front is for the other one, however many processors the back holds.
+    world.put(&other, 8, None);
+    assert_eq!(world.taken().0, [8]);
+    world.lanes.done(Post::Back, flood.id(), (back.charged, MS), world.now());
+    assert_eq!(world.at_back().map(|batch| numbers(&batch)), Some(vec![4]), "it is not put off for ever");
+}
+
+#[test]
+fn a_thread_of_the_back_begins_no_second_run_while_as_many_run_as_there_are_threads() {
+    let (mut world, flood, other) = (World::with_back(3, 3), off(), off());
+    world.flood(&flood, Post::Front);
+    world.put(&other, 1, None);
+    let first = world.batch();
+    (1..=4).for_each(|number| {
+        world.put(&flood, number, None);
+    });
+    assert_eq!(world.at_back().map(|batch| numbers(&batch)), Some(vec![1]));
+    world.put(&other, 2, None);
+    let second = world.batch();
+    assert!(world.at_back().is_none());
+    world.done(&second, MS);
+    assert_eq!(world.at_back().map(|batch| numbers(&batch)), Some(vec![2]));
+    world.done(&first, MS);
+    assert!(world.at_back().is_none(), "one thread's worth is left");
+}
+
+#[test]
+fn two_who_are_hardly_ever_idle_share_the_front() {
+    let (mut world, one, two) = (World::with_back(2, 2), off(), off());
+    world.flood(&one, Post::Front);
+    world.put(&one, 1, None);
+    world.put(&two, 2, None);
+    let of_two = world.batch();
+    let at_back = world.at_back().unwrap();
+    assert_eq!([of_two.lane.id(), at_back.lane.id()], [two.id(), one.id()]);
+    // By now the second one has been at it for as long.
+    world.now += 500 * MS;
+    world.lanes.done(Post::Back, one.id(), (at_back.charged, 500 * MS), world.now());
+    world.put(&one, 3, None);
+    world.put(&two, 4, None);
+    assert!(world.at_back().is_none());
+    assert_eq!(world.batch().lane.id(), one.id());
+    assert!(matches!(world.next(), Step::Wait { is_for_back: false, until: None }), "each has its thread");
 }
