@@ -15,11 +15,13 @@ use crate::{
 
 /// What is compiled in.
 const BUILT_IN: &[BuiltIn] = &[
+    BuiltIn { name: "effects", module: &candor_plugin_effects::MODULE },
     BuiltIn { name: "ensemble", module: &candor_plugin_ensemble::MODULE },
     BuiltIn { name: "image", module: &candor_plugin_image::MODULE },
     BuiltIn { name: "pooling", module: &candor_plugin_pooling::MODULE },
     BuiltIn { name: "sampled", module: &candor_plugin_sampled::MODULE },
     BuiltIn { name: "tokenizer", module: &candor_plugin_tokenizer::MODULE },
+    BuiltIn { name: "what_if", module: &candor_plugin_what_if::MODULE },
 ];
 
 /// Loads the plugins. One that is refused or fails is logged and listed, and nothing else is the worse for it.

@@ -58,18 +58,21 @@ fn plugins_are_listed_page_by_page_with_what_they_offer_and_why_not() {
     let server = plan(&root).set("plugins.dev=true").start();
     assert_eq!(
         names(&server, ""),
-        ["absent-a", "absent-b", "bad", "ensemble", "image", "pooling", "sampled", "tokenizer"]
+        ["absent-a", "absent-b", "bad", "effects", "ensemble", "image", "pooling", "sampled", "tokenizer", "what_if"]
     );
     assert_eq!(names(&server, "?kind=combiner"), ["ensemble"]);
     let built_in = server.get("/api/v1/plugins/tokenizer").expect(200).json();
     assert_eq!((&built_in["isolation"], &built_in["version"]), (&"built-in".into(), &"0.1.0".into()));
     assert_eq!(reload(&server, "tokenizer").status, 501);
-    assert_eq!(names(&server, "?state=ready"), ["bad", "ensemble", "image", "pooling", "sampled", "tokenizer"]);
+    assert_eq!(
+        names(&server, "?state=ready"),
+        ["bad", "effects", "ensemble", "image", "pooling", "sampled", "tokenizer", "what_if"]
+    );
     assert_eq!(names(&server, "?state=refused&q=ABSENT-B"), ["absent-b"]);
     assert_eq!(names(&server, "?kind=predictor"), ["bad"]);
     let page = server.get("/api/v1/plugins?page_size=2").expect(200).json();
     assert_eq!(page["next_page_token"], "absent-b");
-    assert_eq!(names(&server, "?page_size=2&page_token=absent-b"), ["bad", "ensemble"]);
+    assert_eq!(names(&server, "?page_size=2&page_token=absent-b"), ["bad", "effects"]);
     for query in ["?state=loaded", "?page_size=0", "?path=/etc"] {
         assert_eq!(server.get(&format!("/api/v1/plugins{query}")).status, 400, "{query}");
     }
