@@ -18,6 +18,7 @@ use actix_web::{
     App, HttpServer,
     dev::{Server, ServerHandle},
 };
+use candor_control::jobs::MemoryJobs;
 use candor_domain::{Clock, Components, Error, ErrorCode, Result};
 use candor_engine_native::NativeEngine;
 use candor_engine_ort::{CopySettings, OrtEngine};
@@ -51,6 +52,7 @@ pub struct RunningServer {
     registry: Arc<Registry>,
     plugins: Arc<Catalog>,
     explanations: Arc<Explanations>,
+    jobs: Arc<MemoryJobs>,
     handle: ServerHandle,
     grpc: SideDoor<GrpcDoor>,
     health: SideDoor<HealthDoor>,
@@ -99,7 +101,10 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
     let components: Arc<dyn Components> = Arc::<Catalog>::clone(&plugins);
     let explanations = Explanations::start(components, Arc::clone(&clock), settings.explanations.clone());
     let explanations = Arc::new(explanations.map_err(no_thread)?);
-    let pipeline = Pipeline::new(Arc::clone(&registry), sessions.map_err(no_thread)?, clock, pipeline_settings);
+    let jobs = MemoryJobs::start(settings.jobs.clone(), Arc::clone(&clock));
+    let jobs = Arc::new(jobs.map_err(no_thread)?);
+    let threads = sessions.map_err(no_thread)?;
+    let pipeline = Pipeline::new(Arc::clone(&registry), threads, Arc::clone(&clock), pipeline_settings);
     let pipeline = Arc::new(pipeline);
     let readiness = Arc::new(Readiness::new(Arc::clone(&registry), settings.strict_readiness));
     let callers = Arc::new(Callers::new(tokens, settings.requests_per_second_max.map(Quota::per_second)));
@@ -117,6 +122,8 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
         faults,
         plugins: Arc::clone(&plugins) as _,
         explanations: Arc::clone(&explanations),
+        jobs: Arc::clone(&jobs) as _,
+        clock: Arc::clone(&clock),
         grpc_answers: Arc::clone(&grpc_answers),
         grpc_cuts: Arc::clone(&grpc_cuts),
     }));
@@ -147,6 +154,7 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
         registry,
         plugins,
         explanations,
+        jobs,
         handle,
         grpc,
         health,
@@ -465,6 +473,7 @@ impl RunningServer {
         self.poller = None;
         tokio::time::sleep(self.drain_delay).await;
         self.explanations.close();
+        self.jobs.close();
         let grpc = async {
             if let SideDoor::Open(door) = self.grpc {
                 door.close(self.grace).await;

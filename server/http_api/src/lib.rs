@@ -35,7 +35,7 @@ pub mod wire;
 use std::sync::Arc;
 
 use actix_web::web::{self, ServiceConfig};
-use candor_domain::Plugins;
+use candor_domain::{Clock, Jobs, Plugins};
 use candor_insight::explanations::Explanations;
 use candor_serving::{Bodies, Callers, Faults, Pipeline, Readiness, Registry, Tally};
 
@@ -58,6 +58,8 @@ pub struct Api {
     faults: Option<Arc<Faults>>,
     plugins: Arc<dyn Plugins>,
     explanations: Arc<Explanations>,
+    jobs: Arc<dyn Jobs>,
+    clock: Arc<dyn Clock>,
     responses: responses::Responses,
     grpc_answers: Arc<Tally>,
     grpc_cuts: Arc<Tally>,
@@ -86,6 +88,10 @@ pub struct ApiParts {
     pub plugins: Arc<dyn Plugins>,
     /// Who explains.
     pub explanations: Arc<Explanations>,
+    /// Who does what takes longer than a request waits.
+    pub jobs: Arc<dyn Jobs>,
+    /// The server's clock.
+    pub clock: Arc<dyn Clock>,
     /// Answers of the gRPC door by code, for the metrics.
     pub grpc_answers: Arc<Tally>,
     /// What the gRPC door has cut off, for the metrics.
@@ -107,6 +113,8 @@ impl Api {
             faults,
             plugins,
             explanations,
+            jobs,
+            clock,
             grpc_answers,
             grpc_cuts,
         } = parts;
@@ -123,6 +131,8 @@ impl Api {
             faults,
             plugins,
             explanations,
+            jobs,
+            clock,
             responses,
             grpc_answers,
             grpc_cuts,

@@ -132,7 +132,7 @@ pub struct ProblemDetail {
 }
 
 impl ProblemDetail {
-    fn new(details: &Details<'_>) -> Self {
+    pub(crate) fn new(details: &Details<'_>) -> Self {
         let owned = |text: Option<&str>| text.map(str::to_owned);
         let detail = match (details.expected, details.got) {
             (Some(expected), Some(got)) => format!("{}; expected {expected}, got {got}", details.what),

@@ -13,8 +13,8 @@ use candor_domain::Access;
 use crate::{
     contracts::{Contract, Contracts},
     handlers::{
-        batching, breaker, catalog, docs, explain, fallback, health, infer, invocations, metrics, models, plugins,
-        predict, problems, repository, server, statistics, v1,
+        backgrounds, batching, breaker, catalog, docs, explain, fallback, health, infer, insight, invocations, jobs,
+        metrics, models, plugins, predict, problems, repository, server, statistics, v1,
     },
 };
 
@@ -60,6 +60,16 @@ routes! {
     // Why a version answers as it does.
     POST "/api/v1/models/{model}/explain"                 Infer   explain::explain;
     POST "/api/v1/models/{model}/versions/{version}/explain" Infer explain::explain;
+    POST "/api/v1/models/{model}/explain/compare"         Infer   insight::compare;
+    POST "/api/v1/models/{model}/counterfactuals"         Infer   insight::counterfactuals;
+    POST "/api/v1/models/{model}/versions/{version}/counterfactuals" Infer insight::counterfactuals;
+    POST "/api/v1/models/{model}/explain/global"          Operate insight::global;
+    POST "/api/v1/models/{model}/versions/{version}/explain/global" Operate insight::global;
+    GET  "/api/v1/models/{model}/backgrounds"             Infer   backgrounds::list;
+    POST "/api/v1/models/{model}/backgrounds"             Operate backgrounds::upload;
+    GET  "/api/v1/models/{model}/versions/{version}/backgrounds" Infer backgrounds::list;
+    POST "/api/v1/models/{model}/versions/{version}/backgrounds" Operate backgrounds::upload;
+    DELETE "/api/v1/models/{model}/versions/{version}/backgrounds/{background}" Operate backgrounds::forget;
 
     // Inference in the words of others. Vertex's paths can be configured, and so come before those of others.
     POST "/vertex/predict"                                Infer   invocations::vertex, if Vertex;
@@ -133,6 +143,10 @@ routes! {
     GET  "/api/v1/plugins"                                Observe plugins::list;
     GET  "/api/v1/plugins/{plugin}"                       Observe plugins::show;
     POST "/api/v1/plugins/{plugin}/reload"                Admin   plugins::reload;
+    GET  "/api/v1/jobs"                                   Observe jobs::list;
+    GET  "/api/v1/jobs/{job}"                             Observe jobs::show;
+    DELETE "/api/v1/jobs/{job}"                           Operate jobs::cancel;
+    GET  "/api/v1/jobs/{job}/result"                      Observe jobs::result;
     GET  "/metrics"                                       Observe metrics::text;
 
     // Documents.
@@ -198,10 +212,12 @@ mod tests {
 
     #[test]
     fn changing_the_world_asks_for_more_than_reading_it() {
-        const READING: [&str; 11] = [
+        const READING: [&str; 13] = [
             "/infer",
             "/predict",
             "/explain",
+            "/explain/compare",
+            "/counterfactuals",
             "/index",
             ":predict",
             ":classify",

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use candor_control::jobs::JobSettings;
 use candor_domain::tensor::RANK_MAX;
 use candor_http_api::{Contracts, HttpLimits};
 use candor_insight::explanations::ExplanationSettings;
@@ -23,7 +24,7 @@ use super::{
     batching::{read_batching, read_scheduling},
     breaker::read_breaker,
     contracts::read_contracts,
-    explanations::read_explanations,
+    explanations::{read_explanations, read_jobs},
     grpc::GrpcSettings,
     health::HealthSettings,
     layers::{Layers, Report, Source},
@@ -76,6 +77,7 @@ pub struct Settings {
     pub residency: Residency,
     pub plugins: super::PluginSettings,
     pub explanations: ExplanationSettings,
+    pub jobs: JobSettings,
     pub faults_enabled: bool,
     pub tokens_file: Option<PathBuf>,
     pub strict_readiness: bool,
@@ -145,6 +147,7 @@ impl Settings {
             residency: read_residency(&mut read),
             plugins: super::PluginSettings::read(&mut read),
             explanations: read_explanations(&mut read, &threads),
+            jobs: read_jobs(&mut read, &threads),
             faults_enabled,
             strict_readiness: read.boolean("health.strict"),
             health: HealthSettings::read(&mut read),

@@ -13,33 +13,61 @@ use crate::native::{self, Head};
 pub(crate) const MEMBERS: &[&str] =
     &["method", "output", "space", "budget", "seed", "background", "groups", "interactions", "options"];
 
-/// Longest text of a member.
+/// Longest text of a member; of those that hold a value for each row, the body's own limit counts.
 const BYTES_MAX: usize = 64 << 10;
+
+/// Members of a route's own, as values.
+#[derive(Debug, Default)]
+pub(crate) struct Own(Vec<(&'static str, Value)>);
+
+impl Own {
+    /// The value of a member.
+    pub(crate) fn get(&self, member: &str) -> Option<&Value> {
+        self.0.iter().find(|(known, _)| *known == member).map(|(_, value)| value)
+    }
+
+    /// Texts of a member that is a list of them.
+    ///
+    /// # Errors
+    /// `InvalidInput` for anything else.
+    pub(crate) fn texts(&self, member: &str) -> Result<Option<Vec<String>>> {
+        let Some(value) = self.get(member) else { return Ok(None) };
+        let texts = value.as_array().map(|list| list.iter().map(|one| one.as_str().map(str::to_owned)));
+        let texts: Option<Vec<String>> = texts.and_then(Iterator::collect);
+        let wrong = || Error::invalid("this is no list of texts").at(format!("/{member}")).expected("[\"a\", \"b\"]");
+        texts.map(Some).ok_or_else(wrong)
+    }
+}
 
 /// Reads the members of a question that stand beside a table.
 ///
 /// # Errors
 /// `InvalidInput` with the pointer to the member.
-pub(crate) fn of_body(head: &Head) -> Result<Question> {
+pub(crate) fn of_body(head: &Head) -> Result<(Question, Own)> {
     if head.priority.is_some_and(|priority| priority > 0) {
         let error = Error::invalid("explanations have no priority: each waits its turn").at("/priority");
         return Err(error.hint("leave it out"));
     }
+    let mut own = Own::default();
     let mut question = Question { time_max: head.timeout_ms.map(Duration::from_millis), ..Question::default() };
     for (member, raw) in &head.more {
         let place = || format!("/{member}");
-        if raw.get().len() > BYTES_MAX {
+        if raw.get().len() > BYTES_MAX && *member != "truth" {
             let error = Error::invalid(format!("{member} is too long")).at(place());
             return Err(error.expected(format!("at most {BYTES_MAX} bytes")));
         }
         // It was read as JSON before.
         let value: Value = serde_json::from_str(raw.get()).unwrap_or_default();
+        if !MEMBERS.contains(member) {
+            own.0.push((member, value));
+            continue;
+        }
         read(&mut question, member, &value).map_err(|error| {
             let error = if error.details().got.is_none() { error.got(native::shown(raw)) } else { error };
             if error.place().is_some() { error } else { error.at(place()) }
         })?;
     }
-    Ok(question)
+    Ok((question, own))
 }
 
 /// Reads the member `explain` of a prediction: an object of what is asked.
@@ -145,7 +173,7 @@ fn whole(value: &Value, what: &str, min: u64) -> Result<u64> {
     })
 }
 
-fn outputs(value: &Value) -> Result<Vec<OutputPick>> {
+pub(crate) fn outputs(value: &Value) -> Result<Vec<OutputPick>> {
     const OUTPUTS_MAX: usize = 1024;
     let one = |value: &Value| match value {
         Value::String(name) => Ok(OutputPick::Name(name.clone())),
@@ -220,7 +248,8 @@ fn groups(value: &Value) -> Result<Groups> {
 pub(crate) fn placed(error: Error, in_query: bool) -> Error {
     let Some(place) = error.place() else { return error };
     let member = place.split('/').next().unwrap_or_default();
-    if !MEMBERS.contains(&member) && member != "rows" {
+    const OWN: [&str; 7] = ["rows", "wanted", "immutable", "ranges", "directions", "features", "count"];
+    if !MEMBERS.contains(&member) && !OWN.contains(&member) {
         return error;
     }
     let at = if in_query { format!("query {member}") } else { format!("/{place}") };

@@ -5,19 +5,30 @@
 //! | `subject` | a version that is held, as insight sees it |
 //! | `ask` | what is asked, beside the rows |
 //! | `codec` | a prediction that is to be explained |
+//! | `what_if` | counterfactuals |
+//! | `compare` | two versions on the same rows |
+//! | `global` | what a model does over many rows: a job |
 //! | `write` | what is answered |
 //! | `schema` | the documented shapes of what is asked |
 
 mod ask;
 mod codec;
+mod compare;
+mod global;
 mod schema;
 mod subject;
+pub(crate) mod what_if;
 mod write;
 
-pub(crate) use ask::{MEMBERS, of_body, of_query, placed};
+pub(crate) use ask::{MEMBERS, Own, of_body, of_query, placed};
 pub(crate) use codec::{ExplainedCodec, Predicted};
+pub(crate) use compare::{COMPARE, compare, versions};
+pub use compare::{CompareBody, ComparisonBody};
+pub use global::GlobalBody;
+pub(crate) use global::{GLOBAL, GlobalJob, Parts};
 pub use schema::ExplainBody;
 pub(crate) use schema::PredictParameters;
 pub(crate) use subject::Held;
+pub use what_if::{CounterfactualsBody, WhatIfBody};
 pub(crate) use write::Beside;
 pub use write::ExplanationBody;

@@ -17,7 +17,7 @@ use candor_serving::{
 
 use crate::{
     limits::HttpLimits,
-    native::{Form, read_table},
+    native::{Beside, Form, read_table},
 };
 
 /// A version that is held.
@@ -66,7 +66,7 @@ impl Subject for Held {
             Some("jsonl" | "ndjson") => Form::JsonLines,
             Some(_) | None => Form::Json,
         };
-        read_table(&self.lease, (bytes, form), &self.limits, &[]).map(|read| read.inputs)
+        read_table(&self.lease, (bytes, form), &self.limits, Beside::default()).map(|read| read.inputs)
     }
 
     fn golden(&self) -> Result<Vec<Vec<Tensor>>> {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use candor_insight::explanations::{Explanation, RowExplanation, Shown, ShownCell};
+use candor_insight::explanations::{BackgroundNote, EngineNote, Explanation, RowExplanation, Shown, ShownCell};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -201,6 +201,18 @@ pub(crate) struct Beside {
     pub(crate) filled: Vec<String>,
 }
 
+impl From<EngineNote> for ExplainEngineBody {
+    fn from(EngineNote { name, version, sha256 }: EngineNote) -> Self {
+        Self { name, version, sha256 }
+    }
+}
+
+impl From<BackgroundNote> for BackgroundNoteBody {
+    fn from(BackgroundNote { id, sha256, source, rows, summary }: BackgroundNote) -> Self {
+        Self { id, sha256, source: source.word().to_owned(), rows, summary }
+    }
+}
+
 impl ExplanationBody {
     pub(crate) fn new(explanation: Explanation, beside: Beside) -> Self {
         let rows = explanation.rows.iter().map(|row| row_body(&explanation, row)).collect();
@@ -212,11 +224,7 @@ impl ExplanationBody {
             version: explanation.version,
             fallback_from: beside.fallback_from,
             sha256: explanation.sha256,
-            engine: ExplainEngineBody {
-                name: explanation.engine.name,
-                version: explanation.engine.version,
-                sha256: explanation.engine.sha256,
-            },
+            engine: explanation.engine.into(),
             method: MethodBody {
                 name: method.method.word().to_owned(),
                 component: method.component,
@@ -228,13 +236,7 @@ impl ExplanationBody {
             },
             space: explanation.space.word().to_owned(),
             features: explanation.features,
-            background: explanation.background.map(|background| BackgroundNoteBody {
-                id: background.id,
-                sha256: background.sha256,
-                source: background.source.word().to_owned(),
-                rows: background.rows,
-                summary: background.summary,
-            }),
+            background: explanation.background.map(BackgroundNoteBody::from),
             budget: explanation.budget,
             seed: explanation.seed,
             evaluations: explanation.evaluations,

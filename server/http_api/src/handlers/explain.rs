@@ -14,7 +14,7 @@ use super::{mark_fallback, predict::form, target};
 use crate::{
     Api,
     body::{self, PREDICTION},
-    explain::{self, Beside, ExplanationBody, Held},
+    explain::{self, Beside, ExplanationBody, Held, Own},
     native::{self, Form, ReadTable, read_table},
     openapi::{
         errors,
@@ -45,12 +45,12 @@ pub(crate) async fn explain(request: HttpRequest, payload: Payload, api: Data<Ap
     let (model, version) = target(&request);
     let (lease, fallback_from) = api.pipeline.hold(Call { model, version }).await?;
     let held = Arc::new(Held::new(lease, &api.limits)?);
-    let read = read(&api, &held, (body, form)).await?;
+    let read = read(&api, &held, (body, form), BESIDE).await?;
     let in_query = form != Form::Json;
-    let question = question(&request, &read, in_query)?;
+    let question = question(&request, &read, in_query)?.0;
     let ReadTable { inputs, head, filled, .. } = read;
     let subject = Arc::clone(&held) as Arc<dyn Subject>;
-    let explained = api.explanations.explain(subject, question, Rows { inputs, outputs: None }).await;
+    let explained = api.explanations.explain(subject, question, Rows::new(inputs)).await;
     let explained = explained.map_err(|error| explain::placed(error, in_query))?;
     let mut response = HttpResponse::Ok();
     mark_fallback(&mut response, fallback_from.as_ref());
@@ -72,23 +72,31 @@ pub(crate) async fn explain(request: HttpRequest, payload: Payload, api: Data<Ap
 #[allow(dead_code, reason = "carries the document of the route with a version")]
 pub(crate) fn explain_version() {}
 
+/// What stands beside the rows.
+const BESIDE: native::Beside = native::Beside { more: explain::MEMBERS, alone: false };
+
 /// Largest body that is read on the thread that received it.
 const BODY_HERE_BYTES_MAX: usize = 64 << 10;
 
 /// Reads a table with what is asked beside it; a large one on a thread of explanations.
-pub(super) async fn read(api: &Data<Api>, held: &Arc<Held>, (body, form): (Bytes, Form)) -> Result<ReadTable> {
+pub(super) async fn read(
+    api: &Data<Api>,
+    held: &Arc<Held>,
+    (body, form): (Bytes, Form),
+    beside: native::Beside,
+) -> Result<ReadTable> {
     if body.len() <= BODY_HERE_BYTES_MAX {
-        return read_table(held.version(), (&body, form), &api.limits, explain::MEMBERS);
+        return read_table(held.version(), (&body, form), &api.limits, beside);
     }
     let (held, limits) = (Arc::clone(held), Arc::clone(&api.limits));
-    api.explanations.run(move |_| read_table(held.version(), (&body, form), &limits, explain::MEMBERS)).await
+    api.explanations.run(None, move |_| read_table(held.version(), (&body, form), &limits, beside)).await
 }
 
 /// What is asked, wherever it stands.
-pub(super) fn question(request: &HttpRequest, read: &ReadTable, in_query: bool) -> Result<Question> {
+pub(super) fn question(request: &HttpRequest, read: &ReadTable, in_query: bool) -> Result<(Question, Own)> {
     let pairs = pairs(request)?;
     if in_query {
-        return explain::of_query(&pairs, &[]);
+        return explain::of_query(&pairs, &[]).map(|question| (question, Own::default()));
     }
     match pairs.first() {
         None => explain::of_body(&read.head),

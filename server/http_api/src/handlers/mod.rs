@@ -1,6 +1,7 @@
 //! One file per noun. A handler reads the request, calls one use-case, and writes the reply; it holds no
 //! state and decides nothing about models.
 
+pub(crate) mod backgrounds;
 pub(crate) mod batching;
 pub(crate) mod breaker;
 pub(crate) mod catalog;
@@ -9,7 +10,9 @@ pub(crate) mod explain;
 pub(crate) mod fallback;
 pub(crate) mod health;
 pub(crate) mod infer;
+pub(crate) mod insight;
 pub(crate) mod invocations;
+pub(crate) mod jobs;
 pub(crate) mod metrics;
 pub(crate) mod models;
 pub(crate) mod plugins;

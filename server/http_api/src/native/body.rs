@@ -85,18 +85,33 @@ pub(crate) struct Reading<'a> {
     pub(crate) number_of: fn(&str) -> Option<f64>,
     /// Members that this route has beside those of every table.
     more: &'static [&'static str],
+    /// Whether a body may do without a table.
+    table_is_optional: bool,
     stopped: Slot<bool>,
 }
 
 impl<'a> Reading<'a> {
     pub(crate) fn new(layout: &'a Slot<Layout>, limits: &'a HttpLimits) -> Self {
         let stopped = Slot::new(false);
-        Self { trouble: Trouble::default(), layout, limits, number_of: |_| None, more: &[], stopped }
+        Self {
+            trouble: Trouble::default(),
+            layout,
+            limits,
+            number_of: |_| None,
+            more: &[],
+            table_is_optional: false,
+            stopped,
+        }
     }
 
     /// The same with members that this route has beside those of every table.
     pub(crate) fn with_more(self, more: &'static [&'static str]) -> Self {
         Self { more, ..self }
+    }
+
+    /// The same for a body that may do without a table.
+    pub(crate) fn with_optional_table(self, is_optional: bool) -> Self {
+        Self { table_is_optional: is_optional, ..self }
     }
 
     /// Makes the parser give up; the table knows why.
@@ -195,7 +210,8 @@ impl<'de> Visitor<'de> for BodySeed<'_, '_, '_> {
             }
         }
         match form {
-            Some(_) => Ok(head),
+            Some(_) => Ok(Head { has_table: true, ..head }),
+            None if reading.table_is_optional => Ok(head),
             None => Err(raise(
                 Error::invalid("the body has no table")
                     .at("/rows")

@@ -9,6 +9,8 @@ pub(crate) struct Head {
     pub(crate) id: Option<String>,
     pub(crate) timeout_ms: Option<u64>,
     pub(crate) priority: Option<u64>,
+    /// Whether there is a table at all.
+    pub(crate) has_table: bool,
     /// The members that this route has beside those of every table, as they were written.
     pub(crate) more: Vec<(&'static str, Box<RawValue>)>,
 }

@@ -12,7 +12,7 @@
 //! | `lines`, `csv` | bodies of CSV and JSON Lines; the records of CSV |
 //! | `reply` | predictions by row |
 //! | `paging` | which page of a list |
-//! | `plugins` | plugins as they are shown |
+//! | `plugins`, `jobs`, `backgrounds` | each as it is shown |
 //! | `catalog` | what models, versions, features and outputs are |
 //! | `batching` | how requests of a version are put together |
 //! | `breaker`, `faults` | breakers as they are shown; faults as they are ordered |
@@ -21,6 +21,7 @@
 //! | `typed` | the API document of one model |
 //! | `schema` | the documented shapes of predict bodies |
 
+mod backgrounds;
 mod batching;
 mod body;
 mod breaker;
@@ -30,6 +31,7 @@ mod check;
 mod csv;
 mod faults;
 mod head;
+mod jobs;
 mod lines;
 mod negotiate;
 mod paging;
@@ -41,6 +43,7 @@ mod schema;
 mod table;
 mod typed;
 
+pub use backgrounds::{BackgroundBody, BackgroundList};
 pub use batching::BatchingBody;
 pub(crate) use body::{ColumnsSeed, Layout, Reading, RowSeed, RowsSeed, locate};
 pub use breaker::BreakerBody;
@@ -49,6 +52,8 @@ pub(crate) use catalog::{Listing, ModelList, ModelSummary, VersionList, VersionS
 pub(crate) use cells::ValueSeed;
 pub(crate) use faults::{FaultList, FaultOrders, FaultState, read as read_faults};
 pub(crate) use head::{Head, shown};
+pub(crate) use jobs::JobListing;
+pub use jobs::{JobBody, JobList};
 pub(crate) use lines::{Lines, first_line, read_csv, read_json_lines};
 pub(crate) use negotiate::{MEDIA_TYPE, accepted};
 pub(crate) use paging::Page;
@@ -58,7 +63,7 @@ pub(crate) use predict::{Form, PredictCodec, PredictReply};
 pub(crate) use reply::write_predictions;
 pub(crate) use schema::EngineBody;
 pub use schema::{PredictBody, PredictReplyBody};
-pub(crate) use table::{ReadTable, read_table};
+pub(crate) use table::{Beside, ReadTable, read_table};
 pub(crate) use typed::document;
 
 #[cfg(test)]

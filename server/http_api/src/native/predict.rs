@@ -10,7 +10,7 @@ use uuid::{NoContext, Timestamp, Uuid};
 
 use super::{
     reply::{self, Reply},
-    table::{ReadTable, read_table},
+    table::{Beside, ReadTable, read_table},
 };
 use crate::{limits::HttpLimits, wire::ReplyEncoding};
 
@@ -85,7 +85,8 @@ impl Codec for PredictCodec {
     }
 
     fn decode(&mut self, version: &ReadyVersion) -> Result<InferRequest> {
-        let read = read_table(version, (&self.body, self.form), &self.limits, self.more)?;
+        let read =
+            read_table(version, (&self.body, self.form), &self.limits, Beside { more: self.more, alone: false })?;
         let ReadTable { inputs, rows, head, filled, filled_count } = read;
         (self.id, self.rows, self.filled, self.filled_count) = (head.id, rows, filled, filled_count);
         self.said = head.more;

@@ -28,7 +28,16 @@ pub(crate) struct ReadTable {
     pub(crate) filled_count: usize,
 }
 
-/// Reads a body in `form`; `more` are members that may stand beside the table.
+/// What may stand beside a table.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Beside {
+    /// Members of a JSON body.
+    pub(crate) more: &'static [&'static str],
+    /// Whether the table may be left out.
+    pub(crate) alone: bool,
+}
+
+/// Reads a body in `form`; without rows where it has no table and needs none.
 ///
 /// # Errors
 /// `InvalidInput` with everything that is wrong, each in its place.
@@ -36,7 +45,7 @@ pub(crate) fn read_table(
     version: &ReadyVersion,
     (body, form): (&[u8], Form),
     limits: &HttpLimits,
-    more: &'static [&'static str],
+    beside: Beside,
 ) -> Result<ReadTable> {
     let set = version.features.as_ref().map_err(Clone::clone)?;
     let layout = Slot::new(match form {
@@ -49,8 +58,9 @@ pub(crate) fn read_table(
     let new_table = || Table::new(set, limits.tensors.elements_max, &locate);
     let is_csv = matches!(form, Form::Csv { .. });
     let mut table = if is_csv { new_table().with_gaps_called("an empty cell") } else { new_table() };
-    let reading = Reading::new(&layout, limits).with_more(more);
-    let mut head = Head::default();
+    let new_reading = || Reading::new(&layout, limits).with_more(beside.more).with_optional_table(beside.alone);
+    let reading = new_reading();
+    let mut head = Head { has_table: true, ..Head::default() };
     match form {
         Form::Json => {
             head = match body::read_quickly(body, &mut table, &reading) {
@@ -58,7 +68,7 @@ pub(crate) fn read_table(
                 None => {
                     layout.set(Layout::Objects);
                     table = new_table();
-                    body::read(body, &mut table, &Reading::new(&layout, limits).with_more(more))?
+                    body::read(body, &mut table, &new_reading())?
                 }
             };
         }
@@ -66,6 +76,9 @@ pub(crate) fn read_table(
         Form::Csv { header } => lines::read_csv(body, header, &mut table, &lines)?,
     }
     let rows = table.rows();
+    if !head.has_table && beside.alone {
+        return Ok(ReadTable { inputs: Vec::new(), rows, head, filled: Vec::new(), filled_count: 0 });
+    }
     let (inputs, gaps) = table.finish()?;
     let filled = gaps.first.iter().map(|gap| body::filled_at(layout.get(), set, &lines, *gap)).collect();
     Ok(ReadTable { inputs, rows, head, filled, filled_count: gaps.count })

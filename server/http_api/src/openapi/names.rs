@@ -40,3 +40,8 @@ pub(crate) enum PluginStateText {
     Refused,
     Failed,
 }
+
+/// A job's id: `j` and digits.
+#[derive(ToSchema)]
+#[schema(as = JobId, pattern = "^j[0-9a-f]{18}$", example = "j018bcfe56800000001")]
+pub(crate) struct JobText(#[allow(dead_code, reason = "read by the derive only")] String);

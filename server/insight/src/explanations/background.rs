@@ -111,15 +111,6 @@ impl Backgrounds {
         }
     }
 
-    /// As [`Self::get`], in tensors.
-    pub(crate) fn rows(
-        &self,
-        subject: &dyn Subject,
-        choice: &BackgroundChoice,
-    ) -> Result<(Vec<Tensor>, BackgroundView)> {
-        self.get(subject, choice).map(|stored| (stored.inputs.clone(), stored.view.clone()))
-    }
-
     /// Keeps uploaded rows.
     pub(crate) fn keep(&self, subject: &dyn Subject, inputs: Vec<Tensor>) -> Result<BackgroundView> {
         let stored = Arc::new(self.stored(subject, None, Source::Uploaded, inputs)?);
@@ -343,4 +334,33 @@ fn join_two(one: &Tensor, other: &Tensor) -> Option<Tensor> {
     }
     let data = join!(Bool Uint8 Uint16 Uint32 Uint64 Int8 Int16 Int32 Int64 Fp16 Bf16 Fp32 Fp64);
     Tensor::new(Shape::new(&dims).ok()?, data).ok()
+}
+
+/// The rows from one to before another.
+#[must_use]
+pub fn rows_between(inputs: &[Tensor], from: usize, to: usize) -> Vec<Tensor> {
+    let part = |tensor: &Tensor| {
+        let dims = tensor.shape().dims();
+        let rows = dims.first().and_then(|rows| usize::try_from(*rows).ok()).unwrap_or(0);
+        let to = to.min(rows);
+        let each = tensor.data().len() / rows.max(1);
+        let (first, count) = (from * each, to.saturating_sub(from) * each);
+        macro_rules! part {
+            ($($variant:ident)*) => {
+                match tensor.data() {
+                    $(TensorData::$variant(all) => {
+                        TensorData::$variant(all.iter().skip(first).take(count).copied().collect())
+                    })*
+                    TensorData::Bytes(all) => TensorData::Bytes(all.iter().skip(first).take(count).collect()),
+                }
+            };
+        }
+        let data = part!(Bool Uint8 Uint16 Uint32 Uint64 Int8 Int16 Int32 Int64 Fp16 Bf16 Fp32 Fp64);
+        let mut dims = dims.to_vec();
+        if let Some(rows) = dims.first_mut() {
+            *rows = i64::try_from(to.saturating_sub(from)).unwrap_or(0);
+        }
+        Shape::new(&dims).and_then(|shape| Tensor::new(shape, data)).ok()
+    };
+    inputs.iter().filter_map(part).collect()
 }

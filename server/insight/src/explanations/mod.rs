@@ -16,8 +16,12 @@
 //! | `explainers` | components that are open, for as long as their version is there |
 //! | `background` | rows that stand for "absent": where they come from, their digest, summaries |
 //! | `kmeans` | k centres that stand for many rows |
+//! | `scene` | what is the same for every question about some rows, and asking a component |
+//! | `choose` | which method, by which component |
 //! | `explain` | one explanation from question to answer |
 //! | `told`, `values` | what a component told, taken apart; the values of features, to be shown |
+//! | `what_if` | the smallest changes that give another answer |
+//! | `effect` | what a model does with a feature over many rows |
 //! | `answer` | what is answered |
 //! | `additivity` | whether the shares add up to the answer |
 //! | `pool` | threads of its own behind a bounded queue |
@@ -26,7 +30,9 @@
 mod additivity;
 mod answer;
 mod background;
+mod choose;
 mod counts;
+mod effect;
 mod explain;
 mod explainers;
 mod kmeans;
@@ -36,12 +42,14 @@ mod method;
 mod players;
 mod pool;
 mod question;
+mod scene;
 mod subject;
 mod target;
 #[cfg(test)]
 mod tests;
 mod told;
 mod values;
+mod what_if;
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -49,14 +57,16 @@ use candor_domain::{Cancel, Clock, Components, Error, ErrorCode, Result, Tensor,
 
 pub use additivity::{Additivity, Served};
 pub use answer::{BackgroundNote, Explanation, MethodNote, RowExplanation, Shown, ShownCell};
-pub use background::{BackgroundView, Source};
+pub use background::{BackgroundView, Source, rows_between};
 pub use counts::{CountsView, DURATION_BUCKETS_NANOS, MethodCounts};
+pub use effect::{Effect, EffectKind, EffectQuestion, EffectTensor, EffectValues};
 pub use method::Method;
 pub use players::Groups;
 pub use pool::PoolView;
 pub use question::{BackgroundChoice, OutputPick, Question};
 pub use subject::{About, EngineNote, FeatureNote, Kind, OutputNote, Placed, Role, RowsAtOnce, Subject};
 pub use target::Space;
+pub use what_if::{Change, Counterfactual, Counterfactuals, Direction, Limits, RowCounterfactuals, Wanted, WhatIf};
 
 use background::Backgrounds;
 use counts::Counts;
@@ -76,6 +86,8 @@ pub struct ExplanationSettings {
     pub time_max: Duration,
     /// Most rows of one request.
     pub rows_max: usize,
+    /// Most rows of a job.
+    pub job_rows_max: usize,
     /// Most features (numbers of a row) of a model that is explained.
     pub features_max: usize,
     /// Most evaluations of the model per row that a request may ask for.
@@ -102,6 +114,7 @@ impl Default for ExplanationSettings {
             queue_max: 64,
             time_max: Duration::from_secs(30),
             rows_max: 100,
+            job_rows_max: 10_000,
             features_max: 4096,
             budget_max: 100_000,
             evaluations_max: 50_000_000,
@@ -148,6 +161,42 @@ pub struct Rows {
     pub inputs: Vec<Tensor>,
     /// All outputs, in their order, if the version was run on them.
     pub outputs: Option<Vec<Tensor>>,
+    /// The rows that stand for "absent", if they are another version's.
+    pub background: Option<SharedBackground>,
+    /// Whether nothing stands for "absent" but these rows themselves.
+    pub alone: bool,
+}
+
+impl Rows {
+    /// Rows of which nothing else is known.
+    #[must_use]
+    pub fn new(inputs: Vec<Tensor>) -> Self {
+        Self { inputs, outputs: None, background: None, alone: false }
+    }
+}
+
+impl SharedBackground {
+    /// Its rows, in tensors.
+    #[must_use]
+    pub fn inputs(&self) -> &[Tensor] {
+        &self.0.inputs
+    }
+
+    /// As it is shown.
+    #[must_use]
+    pub fn view(&self) -> &BackgroundView {
+        &self.0.view
+    }
+}
+
+/// A background of one version, for another one that has the same features.
+#[derive(Clone)]
+pub struct SharedBackground(Arc<background::Stored>);
+
+impl std::fmt::Debug for SharedBackground {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "SharedBackground({:?})", self.0.view)
+    }
 }
 
 /// Explains versions.
@@ -204,15 +253,46 @@ impl Explanations {
         explained
     }
 
+    /// Looks for the smallest changes of rows that give another answer, on a thread of its own.
+    ///
+    /// # Errors
+    /// As [`Self::explain`].
+    pub async fn what_if(
+        &self,
+        subject: Arc<dyn Subject>,
+        (question, what_if): (Question, WhatIf),
+        rows: Rows,
+    ) -> Result<Counterfactuals> {
+        let core = Arc::clone(&self.core);
+        self.run(question.time_max, move |turn| core.what_if(&*subject, (&question, &what_if), rows, turn)).await
+    }
+
+    /// Finds out what a model does with features over many rows, on this thread: for jobs.
+    ///
+    /// # Errors
+    /// As [`Self::explain`].
+    pub fn effect_here(
+        &self,
+        subject: &dyn Subject,
+        (question, effect): (&Question, &EffectQuestion),
+        rows: Rows,
+        turn: &Turn<'_>,
+    ) -> Result<Effect> {
+        self.core.effect(subject, (question, effect), rows, turn)
+    }
+
     /// Runs work of another kind on the same threads: what belongs to explanations and is none of its own.
     ///
     /// # Errors
     /// As [`Self::explain`].
     pub async fn run<T: Send + 'static>(
         &self,
+        time_max: Option<Duration>,
         work: impl FnOnce(&Turn<'_>) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.pool.run(self.core.clock.now().after(self.core.settings.time_max), work).await
+        let own = self.core.settings.time_max;
+        let time = time_max.map_or(own, |time| time.min(own));
+        self.pool.run(self.core.clock.now().after(time), work).await
     }
 
     /// Explains rows on this thread: for jobs, which have threads of their own and other limits.
@@ -254,16 +334,12 @@ impl Explanations {
         self.core.backgrounds.forget(subject, id)
     }
 
-    /// The default background of a version, as tensors, or the one that is named.
+    /// The background of a version that a caller chooses, for another version or to be looked at.
     ///
     /// # Errors
     /// As [`Self::explain`] for what is wrong with it.
-    pub fn background_rows(
-        &self,
-        subject: &dyn Subject,
-        choice: &BackgroundChoice,
-    ) -> Result<(Vec<Tensor>, BackgroundView)> {
-        self.core.backgrounds.rows(subject, choice)
+    pub fn background(&self, subject: &dyn Subject, choice: &BackgroundChoice) -> Result<SharedBackground> {
+        self.core.backgrounds.get(subject, choice).map(SharedBackground)
     }
 
     /// Takes no more work from now on; what is under way ends.

@@ -52,7 +52,7 @@ impl Told {
         let is_simple = outputs == 1 && players.len() == columns && shares.len() == rows * columns;
         let is_one_of_two = outputs == 1 && target.all == 2;
         let fits = shares.len() == per_row * outputs && (outputs == wanted || is_one_of_two || wanted == 1);
-        if !fits && !(is_simple && wanted == 1) {
+        if !(fits || is_simple && wanted == 1) {
             let shape = shape.map_or_else(String::new, |shape| shape.to_string());
             let want = format!("[{rows}, {}, {wanted}]", players.len());
             return Err(wrong("gave attributions of another shape than was asked for".to_owned())
