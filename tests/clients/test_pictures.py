@@ -32,5 +32,5 @@ def test_pictures_and_reports_can_be_read_everywhere(tmp_path):
     shots.mkdir(parents=True)
     found = json.loads(node.run("node", "pictures.mjs", drawn, chromium, shots))
     assert found["pictures"] >= 38 and found["reports"] >= 4, found
-    assert found["looks"] >= 2 * (found["pictures"] + 4 * found["reports"])
+    assert found["looks"] == 2 * found["pictures"] + (4 + 2) * found["reports"], found
     assert found["wrong"] == [], "\n".join(found["wrong"][:40])

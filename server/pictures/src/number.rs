@@ -74,6 +74,11 @@ pub(crate) fn real(count: usize) -> f64 {
     count as f64
 }
 
+/// Read, not reckoned: the last bit of a power is not the same on all processors, and pictures are.
+pub(crate) fn power_of_ten(exponent: i32) -> f64 {
+    format!("1e{exponent}").parse().unwrap_or(1.0)
+}
+
 fn odd(value: f64) -> String {
     if value.is_nan() {
         NOT_A_NUMBER.to_owned()
@@ -195,7 +200,7 @@ impl Format {
     /// Half of the last digit that is shown.
     pub fn half_digit(&self) -> f64 {
         let decimals = i32::try_from(self.decimals).unwrap_or(0);
-        if self.is_scientific { 0.0 } else { 0.5 / 10_f64.powi(decimals) / self.factor }
+        if self.is_scientific { 0.0 } else { 0.5 * power_of_ten(-decimals) / self.factor }
     }
 }
 

@@ -1,6 +1,6 @@
 //! With which other feature one seems to interact: the colour of a dependence picture.
 //!
-//! The heuristic of shap's `approximate_interactions` (https://github.com/shap/shap, `shap/utils/_general.py`): along the
+//! The heuristic of shap's `approximate_interactions` (<https://github.com/shap/shap>, `shap/utils/_general.py`): along the
 //! sorted values of the feature, in small windows, how strongly its shares go with the values of each other feature. A
 //! hint for a colour, not a measure; nothing is said about it but "seems".
 

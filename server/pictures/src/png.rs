@@ -1,6 +1,6 @@
 //! PNG files: made of pixels, and their size read from others' bytes.
 //!
-//! Before the heat map. Written after the PNG specification, third edition (https://www.w3.org/TR/png-3/), §5 and §11.
+//! Before the heat map. Written after the PNG specification, third edition (<https://www.w3.org/TR/png-3/>), §5 and §11.
 //! It decodes nothing.
 
 use std::io::Write as _;

@@ -57,7 +57,7 @@ impl Scale {
     pub fn ticks(&self, most: usize, factor: f64, is_whole: bool) -> Vec<Tick> {
         let span = (self.high - self.low) * factor;
         let most = number::real(most.max(2)) + 0.9;
-        let power = 10_f64.powi(exponent(span / most));
+        let power = number::power_of_ten(exponent(span / most));
         let step = [1.0, 2.0, 5.0, 10.0].map(|step| step * power).into_iter().find(|step| span / *step <= most);
         let step = step.unwrap_or(10.0 * power).max(if is_whole { 1.0 } else { 0.0 });
         if !(step.is_finite() && step > 0.0) {

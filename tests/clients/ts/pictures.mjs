@@ -81,14 +81,18 @@ try {
     for (const name of files) {
       const isReport = name.endsWith(".html");
       found[isReport ? "reports" : "pictures"] += colorScheme === "light" ? 1 : 0;
-      for (const width of isReport ? WINDOWS : [1200]) {
+      // Dark changes colours alone.
+      const windows = colorScheme === "light" ? WINDOWS : RULED;
+      for (const width of isReport ? windows : [1200]) {
         now = `${name}, ${colorScheme}, ${width}`;
         await page.setViewportSize({ width, height: 800 });
         await page.goto(`file://${path.resolve(folder, name)}`);
         (await page.evaluate(look, TEXT_MIN_PX)).forEach(say);
         found.looks += 1;
-        const shot = `${shots}/${name.replace(/\.\w+$/, "")}-${colorScheme}-${width}.png`;
-        await page.screenshot({ path: shot, fullPage: isReport });
+        if (RULED.includes(width)) {
+          const shot = `${shots}/${name.replace(/\.\w+$/, "")}-${colorScheme}-${width}.png`;
+          await page.screenshot({ path: shot, fullPage: isReport });
+        }
         if (isReport) {
           // The tables too.
           await page.evaluate(() => document.querySelectorAll("details").forEach((one) => one.setAttribute("open", "")));
