@@ -244,6 +244,7 @@ impl<J: super::lane::Parcel> Lanes<J> {
             self.waiting.iter().filter_map(|id| Some((self.lanes.get(id)?.attained, *id))).collect();
         order.sort_unstable();
         let awake = if order.is_empty() { Vec::new() } else { self.awake(now) };
+        let is_front_held = self.is_front_held(&awake);
         let (mut until, mut is_for_back) = (None, false);
         let sooner = |until: Option<Tick>, other: Tick| Some(until.map_or(other, |until: Tick| until.min(other)));
         for (_, id) in order {
@@ -252,7 +253,8 @@ impl<J: super::lane::Parcel> Lanes<J> {
             let may_begin = post == Post::Front || self.busy.iter().sum::<usize>() < self.settings.threads;
             let Some(state) = self.lanes.get_mut(&id) else { continue };
             is_for_back |= post == Post::Front && terms.post == Post::Back && state.running < terms.allowed;
-            if terms.post != post || state.running >= terms.allowed || !(may_begin || state.running == 0) {
+            let is_here = terms.post == post || post == Post::Back && is_front_held && state.running == 0;
+            if !is_here || state.running >= terms.allowed || !(may_begin || state.running == 0) {
                 until = terms.until.map_or(until, |change| sooner(until, change));
                 continue;
             }
@@ -287,6 +289,13 @@ impl<J: super::lane::Parcel> Lanes<J> {
             until.is_none_or(|until| until > now).then_some(Awake { id: *id, until, is_ceaseless })
         };
         self.lanes.iter().filter_map(awake).collect()
+    }
+
+    /// Whether all of the front is at work for lanes that are hardly ever idle, which came there while they were alone.
+    /// Who comes then would wait for the end of one of their runs.
+    fn is_front_held(&self, awake: &[Awake]) -> bool {
+        let ceaseless = awake.iter().filter(|lane| lane.is_ceaseless).filter_map(|lane| self.lanes.get(&lane.id));
+        self.idle(Post::Front) == 0 && ceaseless.map(|state| state.running).sum::<usize>() >= self.settings.threads
     }
 
     /// Which threads a lane may hold.

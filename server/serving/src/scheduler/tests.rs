@@ -404,7 +404,11 @@ fn who_is_hardly_ever_idle_goes_to_the_back_while_others_are_awake() {
     });
     let (one, two) = (world.batch(), world.batch());
     assert!(world.at_back().is_none());
-    // Another one comes: what runs ends where it is, what waits goes to the back.
+    // Another one comes: it need not wait, what runs ends where it is, and what waits goes to the back.
+    world.put(&other, 6, None);
+    let first = world.at_back().unwrap();
+    assert_eq!(numbers(&first), [6]);
+    world.lanes.done(Post::Back, other.id(), (first.charged, MS), world.now());
     world.put(&other, 7, None);
     world.done(&one, MS);
     let of_other = world.batch();
