@@ -4,6 +4,7 @@
 //! the repository and from closed lists, never from requests, so that no caller can make series.
 
 mod batching;
+mod insight;
 mod memory_of;
 mod plugins;
 mod stages;
@@ -287,9 +288,9 @@ const METRICS: &[Metric] = &[
     },
 ];
 
-/// All of them, those of kept answers and of plugins among them.
+/// All of them, those of kept answers, of explanations and of plugins among them.
 pub fn all() -> impl Iterator<Item = &'static Metric> {
-    METRICS.iter().chain(memory_of::METRICS).chain(plugins::METRICS)
+    METRICS.iter().chain(memory_of::METRICS).chain(insight::METRICS).chain(plugins::METRICS)
 }
 
 /// The text of one scrape.
@@ -297,7 +298,7 @@ pub(crate) fn render(api: &Api) -> String {
     let views = api.registry.views();
     let ready = api.registry.has_started() && !api.readiness.is_stopping();
     let mut text = String::with_capacity(4096 + views.len() * 8192);
-    let of_plugins = api.plugins.plugins();
+    let (of_plugins, explained) = (api.plugins.plugins(), api.explanations.counts());
     for metric in all() {
         let Metric { name, kind, help, .. } = metric;
         let _ = write!(text, "# HELP {name} {help}\n# TYPE {name} {kind}\n");
@@ -341,6 +342,7 @@ pub(crate) fn render(api: &Api) -> String {
                 let queued = api.pipeline.queued_in(lane);
                 writeln!(text, "{name}{{model=\"{}\",version=\"{}\"}} {queued}", view.model, view.version)
             }),
+            of_insight if insight::is_insight(of_insight) => insight::write(&mut text, name, api, &explained),
             plugin if plugin.starts_with("candor_plugin_") => {
                 of_plugins.iter().try_for_each(|one| plugins::write(&mut text, name, one))
             }

@@ -217,10 +217,10 @@ impl GlobalJob {
         let mut body = serde_json::to_value(ExplanationBody::new(explained, Beside::default())).unwrap_or_default();
         if let Some(members) = body.as_object_mut() {
             if !self.parts.keep_rows {
-                members.remove("explanations");
+                members.shift_remove("explanations");
             }
             for known in ["model", "version", "sha256", "engine"] {
-                members.remove(known);
+                members.shift_remove(known);
             }
             members.insert("outputs".to_owned(), Value::Array(outputs));
         }
@@ -287,10 +287,11 @@ fn effect_body(effect: &Effect) -> Value {
     body.insert("space".to_owned(), json!(effect.space.word()));
     body.insert("outputs".to_owned(), json!(effect.outputs));
     body.insert("features".to_owned(), json!(effect.features));
-    for tensor in &effect.tensors {
+    // What it evaluated is counted here.
+    for tensor in effect.tensors.iter().filter(|tensor| tensor.name != "evaluations") {
         body.insert(tensor.name.clone(), nested(tensor));
     }
-    body.insert("rows_evaluated".to_owned(), json!(effect.evaluations));
+    body.insert("evaluations".to_owned(), json!(effect.evaluations));
     Value::Object(body)
 }
 
