@@ -33,7 +33,7 @@ const COLUMNS: [(Age, Isolation); 4] = [
 /// Where the plugin runs.
 enum Place {
     Here(Arc<Live>, Age),
-    Apart(Isolated),
+    Apart(Box<Isolated>),
 }
 
 fn open(bench: &Bench, folder: &Path, age: Age, isolation: Isolation, config: &str) -> Verdict<Place> {
@@ -46,7 +46,7 @@ fn open(bench: &Bench, folder: &Path, age: Age, isolation: Isolation, config: &s
     let limit = Duration::from_secs(60);
     let settings = WorkerSettings { age, deadline: limit, start: limit, ..WorkerSettings::default() };
     let around = (Arc::new(Ears(Arc::clone(&bench.heard))) as _, Arc::new(ManualClock::default()) as _);
-    Ok(Place::Apart(host.isolate(folder, (ID, config), program, settings, around)?))
+    Ok(Place::Apart(Box::new(host.isolate(folder, (ID, config), program, settings, around)?)))
 }
 
 impl Place {
