@@ -16,7 +16,7 @@ mod report;
 
 use std::{path::PathBuf, process::ExitCode, sync::Arc};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 use candor_domain::{
     Engine,
     tensor::{Shape, Tensor, TensorData},
@@ -47,6 +47,12 @@ struct Args {
     /// Rounds over all cells.
     #[arg(long, default_value_t = 7)]
     rounds: usize,
+    /// Only cells whose method and model, with a blank between, contain this.
+    #[arg(long, default_value = "")]
+    only: String,
+    /// Without the peer: for profiles of our own side.
+    #[arg(long)]
+    alone: bool,
 }
 
 struct Silence;
@@ -100,27 +106,36 @@ fn run(args: &Args) -> Result<()> {
         }
     }
     let before = candor_measure::machine::load_average();
-    for round in 0..args.rounds {
+    // The first round warms up: Numba compiles at the peer, pages are touched here.
+    for round in 0..=args.rounds {
         for (cell, method, live, ours) in &mut cells {
             let row = round % data.count();
-            let said = peer.ask(method.name, &cell.model, row)?;
-            let (theirs, mut others) = (said.values.clone(), Vec::new());
-            cell.peer.push(Cost { cpu_ms: said.cpu_ms, model_ms: said.model_ms, rows: said.rows });
+            let said = if args.alone { None } else { Some(peer.ask(method.name, &cell.model, row)?) };
+            let mut values = Vec::new();
             for (model, costs) in ours.iter().zip(&mut cell.ours) {
-                let (cost, values) = explain(*method, live, model, &data, row)?;
+                let cost;
+                (cost, values) = explain(*method, live, model, &data, row)?;
                 costs.push(cost);
-                others.push(values);
             }
-            let others = others.first().context("no engine")?;
-            let largest = theirs.iter().fold(0.0_f64, |most, one| most.max(one.abs()));
-            let apart = theirs.iter().zip(others).map(|(one, other)| (one - other).abs()).fold(0.0, f64::max);
-            cell.apart.push(apart / largest);
+            if let Some(said) = said {
+                cell.peer.push(Cost { cpu_ms: said.cpu_ms, model_ms: said.model_ms, rows: said.rows });
+                cell.apart.push(apart(&said.values, &values));
+            }
+            if round == 0 {
+                cell.forget();
+            }
         }
-        eprintln!("round {} of {}", round + 1, args.rounds);
+        eprintln!("round {round} of {}", args.rounds);
     }
     println!("{}; {}; load {before}", candor_measure::machine::describe(), candor_measure::machine::compiler());
     println!("\n{}", report::table(cells.iter().map(|(cell, ..)| cell)));
     Ok(())
+}
+
+/// The largest difference, of the peer's largest attribution.
+fn apart(theirs: &[f64], ours: &[f64]) -> f64 {
+    let largest = theirs.iter().fold(0.0_f64, |most, one| most.max(one.abs()));
+    theirs.iter().zip(ours).map(|(one, other)| (one - other).abs()).fold(0.0, f64::max) / largest
 }
 
 /// A method here and at the peer.
@@ -143,6 +158,7 @@ const METHODS: &[Method] = &[
 ];
 
 /// Explains a row: what it cost, and the attributions.
+#[allow(clippy::cast_precision_loss, reason = "far below 2^53")]
 fn explain(method: Method, live: &Live, model: &Model, data: &Data, row: usize) -> Result<(Cost, Vec<f64>)> {
     let matrix = |cells: &[f64]| -> Result<Tensor> {
         let shape = Shape::new(&[i64::try_from(cells.len())? / data.features, data.features])?;
@@ -155,9 +171,9 @@ fn explain(method: Method, live: &Live, model: &Model, data: &Data, row: usize) 
     inputs.extend(budget.as_ref().map(|budget| ("budget", budget)));
     let counted = Counted::new(model);
     let mut call = CallContext::new(CallLimits::default());
-    let cpu = candor_measure::usage::thread_cpu_nanos()?;
+    let cpu = models::cpu_nanos();
     let answer = call.with_model(&counted, |call| live.instance().infer(call, &inputs))?;
-    let cpu_ms = (candor_measure::usage::thread_cpu_nanos()? - cpu) / 1e6;
+    let cpu_ms = (models::cpu_nanos() - cpu) as f64 / 1e6;
     let shares = answer.iter().find(|(name, _)| name == "attributions").map(|(_, tensor)| tensor.data());
     let Some(TensorData::Fp64(values)) = shares else { bail!("no attributions") };
     let (model_ms, rows) = counted.told();

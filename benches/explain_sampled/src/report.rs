@@ -36,6 +36,15 @@ impl Cell {
     }
 }
 
+impl Cell {
+    /// Forgets what was measured so far.
+    pub fn forget(&mut self) {
+        self.peer.clear();
+        self.apart.clear();
+        self.ours.iter_mut().for_each(Vec::clear);
+    }
+}
+
 fn range(series: &[f64]) -> String {
     Summary::of(series)
         .map_or_else(String::new, |of| format!("{} ({}–{})", figure(of.median), figure(of.min), figure(of.max)))

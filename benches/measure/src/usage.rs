@@ -105,8 +105,7 @@ pub fn measure(span: Duration, mut once: impl FnMut() -> Result<()>) -> Result<C
     Ok(Cost { wall_us: wall_nanos / calls / 1e3, cpu_us: cpu_nanos / calls / 1e3 })
 }
 
-/// Nanoseconds of CPU that this thread has used.
-pub fn thread_cpu_nanos() -> Result<f64> {
+fn thread_cpu_nanos() -> Result<f64> {
     // The kernel brings the count up to date when the thread passes through the scheduler.
     thread::yield_now();
     let path = "/proc/thread-self/schedstat";

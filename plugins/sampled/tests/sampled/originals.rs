@@ -80,7 +80,8 @@ fn bins_names_and_spreads_are_those_of_lime() {
     let (rows, _, named) = table(&fixture);
     let Space(columns) = Space::new(&rows, None, &named, Cut::Quartile).unwrap();
     for expected in fixture["columns"].as_array().unwrap() {
-        let Column::Binned { bounds, bins, shares } = &columns[expected["feature"].as_u64().unwrap() as usize] else {
+        let Column::Binned { bounds, bins, shares, .. } = &columns[expected["feature"].as_u64().unwrap() as usize]
+        else {
             panic!("numbers are cut")
         };
         assert_eq!(*bounds, numbers(&expected["bounds"]));
@@ -93,7 +94,7 @@ fn bins_names_and_spreads_are_those_of_lime() {
             assert!((got - value).abs() < 1e-9, "{expected}: {got} at {share} of bin {at}, expected {value}");
         }
     }
-    let Column::Named { values, shares } = &columns[4] else { panic!("codes are names") };
+    let Column::Named { values, shares, .. } = &columns[4] else { panic!("codes are names") };
     assert_eq!(*values, numbers(&fixture["codes"]["values"]));
     close(shares, &numbers(&fixture["codes"]["shares"]), 1e-14);
     let Space(columns) = Space::new(&rows, None, &named, Cut::None).unwrap();
