@@ -258,18 +258,7 @@ pub fn age_effects() -> LocalEffects {
 
 /// Shares of features as a whole.
 pub fn weights() -> Importance {
-    let sample = credits(400);
-    let features = sample
-        .columns
-        .iter()
-        .map(|column| Weight {
-            name: column.name.clone(),
-            weight: column.shares.iter().map(|share| share.abs()).sum::<f64>() / column.shares.len() as f64 * 100.0,
-            standard_error: None,
-        })
-        .collect();
-    let measure = "mean absolute share in probability of granted (percentage points)";
-    Importance { measure: measure.into(), rows: Some(400), features }
+    candor_pictures::pictures::mean_shares(&credits(400))
 }
 
 /// Ways to another answer.

@@ -5,7 +5,7 @@
 use crate::{
     bars::Spot,
     canvas::{Anchor, Canvas, LINE, Label, PAD, Sign, arrow},
-    data::{Decision, Importance, Quantity, Space, Weight},
+    data::{Decision, Importance, Quantity, Sample, Space, Weight},
     number::{Format, real},
     rank::{self, Ranked},
     scale::{Scale, bounded},
@@ -94,6 +94,23 @@ pub fn importance(importance: &Importance, style: &Style) -> String {
     let told: Vec<String> =
         bars.iter().map(|bar| format!("{}: {}.", text::isolated(bar.label.name), bar.told)).collect();
     canvas.finish(&format!("{}, the largest first. {}", text::clean(&importance.measure), told.join(" ")))
+}
+
+/// How much each feature matters by the mean of its absolute shares, to be drawn by [`importance`]. In percentage points
+/// where the shares are those of a probability.
+pub fn mean_shares(sample: &Sample) -> Importance {
+    let factor = Format::of(&sample.quantity, std::iter::empty()).factor;
+    let features = sample.columns.iter().map(|column| Weight {
+        name: column.name.clone(),
+        weight: super::beeswarm::weight(column) * factor,
+        standard_error: None,
+    });
+    let rows = sample.columns.iter().map(|column| column.shares.len()).max().unwrap_or(0);
+    Importance {
+        measure: format!("mean absolute {}", words::share_axis(&sample.quantity)),
+        rows: u64::try_from(rows).ok(),
+        features: features.collect(),
+    }
 }
 
 /// The heaviest features and the rest.

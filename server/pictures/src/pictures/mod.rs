@@ -12,7 +12,7 @@ pub(crate) mod heat;
 pub(crate) mod passage;
 mod waterfall;
 
-pub use bar::{bar, importance};
+pub use bar::{bar, importance, mean_shares};
 pub use beeswarm::beeswarm;
 pub use counterfactuals::counterfactuals;
 pub use dependence::dependence;

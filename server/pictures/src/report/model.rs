@@ -8,7 +8,7 @@ use super::{
     shared::{self, prose},
 };
 use crate::{
-    data::{Column, Importance, Weight},
+    data::Column,
     markup::attributes,
     number::{self, Format},
     partner,
@@ -116,29 +116,12 @@ fn in_short(page: &mut Page<'_>, report: &ModelReport, order: &[&Column]) {
     page.end();
 }
 
-/// The mean of absolute shares, as bars.
-fn mean_shares(report: &ModelReport) -> Importance {
-    let factor = Format::of(&report.sample.quantity, std::iter::empty()).factor;
-    let columns = &report.sample.columns;
-    let features = columns.iter().map(|column| Weight {
-        name: column.name.clone(),
-        weight: beeswarm::weight(column) * factor,
-        standard_error: None,
-    });
-    let rows = columns.iter().map(|column| column.shares.len()).max().unwrap_or(0);
-    Importance {
-        measure: format!("mean absolute {}", words::share_axis(&report.sample.quantity)),
-        rows: u64::try_from(rows).ok(),
-        features: features.collect(),
-    }
-}
-
 fn importance(page: &mut Page<'_>, report: &ModelReport) {
     page.section("importance", "What matters most");
     page.paragraph(
         "The longer the bar, the further this feature moves the answer from the average, in either direction.",
     );
-    let own = mean_shares(report);
+    let own = pictures::mean_shares(&report.sample);
     for (one, how) in std::iter::once((&own, "Of all rows the share is taken without its sign, and averaged."))
         .chain(report.importance.iter().map(|one| (one, "Measured in another way: the two need not agree.")))
     {
