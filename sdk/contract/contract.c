@@ -10,6 +10,11 @@
 #include <stdexcept>
 #endif
 
+#ifdef TRUSTS_HOST /* as if every host had everything: what the oldest host is there to find */
+#undef CANDOR_HAS
+#define CANDOR_HAS(pointer, field) ((void)(pointer), 1)
+#endif
+
 struct candor_instance {
   const candor_host *host;
   float factor;

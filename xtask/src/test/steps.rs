@@ -7,7 +7,7 @@ use std::{fs, process::Command};
 
 use anyhow::{Context as _, Result};
 
-use crate::{bench, house::House, node, operators, run, runtime, stale, tidy, tools, venv};
+use crate::{bench, house::House, node, operators, plugins, run, runtime, stale, tidy, tools, venv};
 
 /// What the arguments say of single steps.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +58,7 @@ const fn deep(name: &'static str, what: &'static str, run: fn(&House) -> Result<
 }
 
 /// All of them.
-pub static STEPS: [Step; 18] = [
+pub static STEPS: [Step; 22] = [
     usual("fmt", "every source is formatted", fmt),
     usual("clippy", "no lint speaks", clippy),
     usual("doc", "the documentation builds without a warning", doc),
@@ -70,6 +70,10 @@ pub static STEPS: [Step; 18] = [
     deep("zoo", "the exports of classical models rebuild to the same answers", zoo),
     deep("fixtures", "what the plugins are compared with rebuilds to the same files", fixtures),
     deep("served", "a sentence encoder and a classifier of images with plugins around them, as in Python", served),
+    deep("matrix", "one plugin by many compilers, in hosts of two ages, in process and isolated", plugins::matrix),
+    deep("abidiff", "the header breaks nothing that was built with an earlier one", plugins::abidiff),
+    deep("valgrind", "the host with plugins in C, C++ and Rust under valgrind", plugins::valgrind),
+    deep("reloads", "a thousand libraries of one plugin in one process", plugins::reloads),
     usual(
         "clients",
         "other people's clients, generated ones, schemathesis and a browser against a real server",

@@ -180,6 +180,24 @@ fn the_plugin_in_rust_keeps_the_contract_in_every_host() {
     COLUMNS.into_iter().for_each(|(age, isolation)| contract(&folder, age, isolation));
 }
 
+/// Without this the columns of the oldest host would say nothing.
+#[test]
+fn a_plugin_that_touches_what_the_oldest_host_has_not_ends_its_process() {
+    let bench = Bench::new();
+    let source = Path::new(ROOT).join("sdk/contract/contract.c");
+    let flags = ["-Wl,-z,noexecstack", "-DTRUSTS_HOST"];
+    let folder = shipped(&bench, |folder| compile(&source, &library(folder, "contract"), &flags));
+    let ask = |age, name| {
+        let fresh = Bench::new();
+        // It may end when it is asked what it takes, too.
+        open(&fresh, &folder, age, Isolation::Process, r#"{"factor": 2}"#).ok()?.ask(name, &floats(&[1], &[1.0])).ok()
+    };
+    for name in ["x", "seen"] {
+        assert!(ask(Age::Today, name).is_some(), "{name}");
+        assert!(ask(Age::Oldest, name).is_none(), "{name}");
+    }
+}
+
 /// One cell: the folder of a plugin, the host's age, and where. A cell that crashes takes down its own process.
 #[test]
 #[ignore = "`cargo xtask test --only matrix` names the cell"]
