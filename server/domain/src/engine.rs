@@ -82,8 +82,8 @@ pub trait Engine: Send + Sync {
 /// went well, and stand for the file with that digest and for nothing else.
 pub trait Copies: Send + Sync {
     /// Begins to look for a copy of a file of this size, on the side, while the caller reads and hashes the file;
-    /// `None` when there is none.
-    fn look(&self, file_bytes: u64) -> Option<Box<dyn FoundCopy + '_>>;
+    /// `None` when there is none. Where the caller expects a digest (sha256 in hex), only a copy of that file counts.
+    fn look(&self, file_bytes: u64, sha256: Option<&str>) -> Option<Box<dyn FoundCopy + '_>>;
 
     /// Whether there is no copy of this file and there should be one.
     fn wants(&self, sha256: &str, file_bytes: u64) -> bool;
