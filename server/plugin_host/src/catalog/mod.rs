@@ -259,6 +259,7 @@ impl Catalog {
             let what = "its new library is pinned to run elsewhere than the old one";
             return Err(Refusal::new(Reason::NeedsIsolation, what).at(entry.name()).hint("restart the server"));
         }
+        let _turn = entry.swapping();
         if here {
             let generation = self.host.reload_verified(&verified, &|_| Ok(()))?;
             tracing::info!(plugin = entry.name(), generation = generation.number, "plugin loaded anew");

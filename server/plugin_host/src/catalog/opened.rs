@@ -60,6 +60,7 @@ thread_local! {
 impl Opened {
     pub(super) fn open(catalog: &Catalog, entry: &Arc<Entry>, id: &str, config_json: &str) -> Verdict<Arc<Self>> {
         let gone = || Refusal::new(Reason::Failed, format!("{} is not ready", entry.name())).at(entry.name());
+        let _turn = entry.opening();
         let info = entry.component(id).ok_or_else(gone)?;
         instance::check_config(&info, config_json)?;
         let place = match entry.running() {

@@ -13,7 +13,7 @@ use candor_plugin_host::{
     AllowList, BuiltIn, Catalog, CatalogSettings, HostSettings, Isolation, Opened, Pin, WorkerProgram,
 };
 
-use super::support::{Bench, Ears, c_example, floats, library, pin};
+use super::support::{Bench, Ears, c_example, floats, library, pin, set_mode};
 
 const CENTER: BuiltIn = BuiltIn { name: "center", module: &candor_example_center::MODULE };
 
@@ -241,4 +241,27 @@ fn a_caller_in_a_hurry_costs_nobody_a_process() {
     assert_eq!(catalog.plugin("odd").unwrap().totals.deaths, 0);
     assert!(ask(&opened, "x").is_ok());
     assert_eq!(catalog.plugin("odd").unwrap().totals.starts, 1);
+}
+
+/// A model is loaded while the plugin is: the component must not stay behind on the library that was replaced.
+#[test]
+fn what_is_being_opened_during_a_reload_takes_part_in_it() {
+    let (bench, clock) = (Bench::new(), Arc::default());
+    let folder = bench.odd(&["-DANSWER=2"]);
+    let path = library(&folder, "odd");
+    let second = fs::read(&path).unwrap();
+    bench.odd(&["-DANSWER=1", "-DSLOW_CREATE=3"]);
+    let catalog = catalog(&bench, at_home(Isolation::Process), &clock);
+    std::thread::scope(|scope| {
+        let opening = scope.spawn(|| catalog.take("test.odd", "{}").unwrap());
+        while !bench.left("creating") {
+            std::thread::yield_now();
+        }
+        fs::write(path.with_extension("new"), &second).unwrap();
+        set_mode(&path.with_extension("new"), 0o755);
+        fs::rename(path.with_extension("new"), &path).unwrap();
+        let sha256 = catalog.reload("odd").unwrap().sha256;
+        let opened = opening.join().unwrap();
+        assert_eq!((ask(&opened, "x").unwrap(), opened.origin().sha256), (2.0, sha256));
+    });
 }

@@ -90,6 +90,10 @@ static candor_status create(const candor_host *host, candor_call *call, candor_s
   return fail(call, CANDOR_INVALID, "not today");
 #else
   if (config.len > 2 && memcmp(config.ptr, "{\"no\"", 5) == 0) return fail(call, CANDOR_INVALID, "no");
+#ifdef SLOW_CREATE
+  leave_mark("creating");
+  sleep(SLOW_CREATE);
+#endif
   *out = calloc(1, sizeof **out);
   leave_mark("create");
   return CANDOR_OK;
