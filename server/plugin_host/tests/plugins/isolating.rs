@@ -197,3 +197,25 @@ fn what_needs_isolation_is_taken_there() {
     assert!(refused(&["-DINIT_STATUS=CANDOR_INTERNAL"]).contains("`init` failed"));
     assert!(refused(&["-DUNDEFINED", "-Wl,-z,lazy"]).contains("nobody_has_this"));
 }
+
+/// Runs what may never end: its answer, or a failure after half a minute.
+fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || tell.send(work()));
+    told.recv_timeout(Duration::from_secs(30)).expect("it does not end")
+}
+
+/// The limit on the start is one on all of it, not on the silence between two lines.
+#[test]
+fn one_that_talks_is_not_given_more_time_to_be_ready() {
+    let refusal = in_time(|| {
+        let bench = Bench::new();
+        let start = Duration::from_secs(2);
+        let settings = WorkerSettings { start, ..settings() };
+        let folder = bench.odd(&["-DTALKS_FOR_EVER"]);
+        let refusal = open(&bench, &(folder, "odd"), ("test.odd", "{}"), settings).err().unwrap();
+        assert!(bench.heard.lines.lock().unwrap().len() > 3, "it did talk");
+        refusal.to_string()
+    });
+    assert!(refusal.contains("was not ready in time") && refusal.contains("signal 9"), "{refusal}");
+}

@@ -228,6 +228,12 @@ static const candor_component *const components[] = {&component};
 static candor_status init(const candor_host *host) {
   (void)host;
   leave_mark("init");
+#ifdef TALKS_FOR_EVER
+  for (;;) {
+    host->log(host->self, CANDOR_LOG_INFO, CANDOR_STR("a little more"));
+    usleep(100000);
+  }
+#endif
   return INIT_STATUS;
 }
 
