@@ -16,7 +16,8 @@ use std::{
 
 use rustix::{
     cmsg_space,
-    event::{EventfdFlags, PollFd, PollFlags, Timespec},
+    event::{PollFd, PollFlags, Timespec},
+    fs::OFlags,
     io::Errno,
     net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags},
     time::{ClockId, clock_gettime},
@@ -195,35 +196,47 @@ fn read<T: for<'de> Deserialize<'de>>(socket: &UnixStream, most: usize, until: O
     Ok(serde_json::from_slice(&json)?)
 }
 
-/// A bell: rings until it is heard.
-pub struct Bell(OwnedFd);
+/// A bell: rings until it is heard. A pipe, because its ends are files of their own: whether reading and writing waits
+/// belongs to an open file, and of one that both sides held the worker could say that the server is to wait.
+pub struct Bell {
+    /// Where it is heard.
+    ear: OwnedFd,
+    /// Where it is rung.
+    hammer: OwnedFd,
+}
 
 impl Bell {
-    /// A bell that is silent.
-    pub fn new() -> rustix::io::Result<Self> {
-        rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map(Self)
+    /// A bell that is silent. Whoever made it keeps both ends, so that neither is ever without the other: a process that
+    /// closes its own is as silent as one that does not ring.
+    pub fn new() -> std::io::Result<Self> {
+        let (ear, hammer) = std::io::pipe()?;
+        let (ear, hammer) = (OwnedFd::from(ear), OwnedFd::from(hammer));
+        for end in [&ear, &hammer] {
+            rustix::fs::fcntl_setfl(end, OFlags::NONBLOCK)?;
+        }
+        Ok(Self { ear, hammer })
     }
 
-    /// A bell that came over the socket.
-    pub fn of(file: OwnedFd) -> Self {
-        Self(file)
+    /// The end for whoever hears.
+    pub fn ear(&self) -> &OwnedFd {
+        &self.ear
     }
 
-    /// The file.
-    pub fn file(&self) -> &OwnedFd {
-        &self.0
+    /// The end for whoever rings.
+    pub fn hammer(&self) -> &OwnedFd {
+        &self.hammer
     }
+}
 
-    /// Rings.
-    pub fn ring(&self) -> rustix::io::Result<()> {
-        rustix::io::write(&self.0, &1_u64.to_ne_bytes()).map(|_| ())
-    }
+/// Rings, through a hammer.
+pub fn ring(hammer: &OwnedFd) -> rustix::io::Result<()> {
+    rustix::io::write(hammer, &[1]).map(|_| ())
+}
 
-    /// Makes it silent.
-    pub fn hear(&self) {
-        // Failing means that it was silent.
-        let _ = rustix::io::read(&self.0, &mut [0; 8]);
-    }
+/// Makes a bell silent, through its ear.
+pub fn hear(ear: &OwnedFd) {
+    // Failing means that it was silent. One that was rung more often than that is heard again.
+    let _ = rustix::io::read(ear, &mut [0_u8; 64]);
 }
 
 /// Waits until one of two files has something to say: which ones have. Both silent means that the time is over.

@@ -329,10 +329,10 @@ impl Isolated {
         lead.extend(nanos(deadline).to_le_bytes());
         let items: Vec<Item<'_>> = inputs.iter().map(|(name, tensor)| Item::of(name, tensor)).collect();
         worker.memory.request().put(&lead, &items).map_err(Fault::Said)?;
-        worker.reply.hear();
+        control::hear(worker.reply.ear());
         let system = |errno: rustix::io::Errno| Fault::Broken(Error::new(ErrorCode::Internal, errno.to_string()));
-        worker.request.ring().map_err(system)?;
-        let wait = |span| control::either(worker.reply.file(), &worker.pidfd, Some(nanos(span))).map_err(system);
+        control::ring(worker.request.hammer()).map_err(system)?;
+        let wait = |span| control::either(worker.reply.ear(), &worker.pidfd, Some(nanos(span))).map_err(system);
         let mut late = false;
         let (mut answered, mut dead) = wait(deadline)?;
         if !answered && !dead {
@@ -356,7 +356,7 @@ impl Isolated {
                 late_error().hint("its process did not stop when it was told to, and was killed"),
             ));
         }
-        worker.reply.hear();
+        control::hear(worker.reply.ear());
         let answer = self.read(worker);
         match answer {
             Err(Fault::Said(_)) if late => Err(Fault::Said(late_error())),

@@ -110,7 +110,7 @@ impl Around {
         socket.set_write_timeout(Some(self.settings.start)).map_err(|error| self.refuse(&error))?;
         let until = Until::after(self.settings.start);
         let mut child = spawn(&self.program, theirs.into()).map_err(|error| self.refuse(&error))?;
-        let said = control::send_order(&socket, order, [&file, request.file(), reply.file()])
+        let said = control::send_order(&socket, order, [&file, request.ear(), reply.hammer()])
             .and_then(|()| self.until_ready(&socket, until));
         match said {
             Ok(Ok(said)) => Ok(Begun { child, socket, memory, request, reply, said }),

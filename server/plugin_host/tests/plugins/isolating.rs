@@ -219,3 +219,19 @@ fn one_that_talks_is_not_given_more_time_to_be_ready() {
     });
     assert!(refusal.contains("was not ready in time") && refusal.contains("signal 9"), "{refusal}");
 }
+
+/// Its files are its own: however it opens and fills them, the server waits for it no longer than it wants to.
+#[test]
+fn one_that_blocks_and_stuffs_its_bells_keeps_nobody() {
+    in_time(|| {
+        let bench = Bench::new();
+        let apart = odd(&bench, &[], settings());
+        apart.fails("silent", ErrorCode::InvalidInput, "did not say why", 1);
+        assert!(apart.ask("block").is_ok());
+        apart.fails("silent", ErrorCode::InvalidInput, "did not say why", 1);
+        // What it answers to that is another matter.
+        let _ = apart.ask("stuff");
+        let _ = apart.ask("x");
+        assert_eq!(apart.ask("x").unwrap(), [("y".to_owned(), floats(&[1], &[1.0]))]);
+    });
+}

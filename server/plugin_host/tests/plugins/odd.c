@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <unistd.h>
 
 #include "candor_plugin.h"
@@ -191,9 +192,24 @@ static candor_status run(candor_instance *instance, candor_call *call, const can
       char target[64] = {0};
       uint64_t one_ring = 1;
       if (readlinkat(dirfd(folder), entry->d_name, target, sizeof target - 1) < 0) continue;
-      if (strstr(target, "eventfd") && write(atoi(entry->d_name), &one_ring, sizeof one_ring) < 0) abort();
+      /* One of the two pipes can only be read. */
+      if (strstr(target, "pipe:") && write(atoi(entry->d_name), &one_ring, sizeof one_ring) < 0) continue;
     }
     for (volatile int forever = 1; forever;) {
+    }
+  }
+  if (asked(in, n, "block")) { /* whoever reads or writes these files is to wait from now on */
+    for (int file = 0; file < 64; file++) fcntl(file, F_SETFL, 0);
+  }
+  if (asked(in, n, "stuff")) { /* no room is left in any pipe, through doors of its own */
+    for (int file = 3; file < 64; file++) {
+      char path[64], target[64] = {0};
+      static const char rings[1 << 16];
+      snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+      if (readlink(path, target, sizeof target - 1) < 0 || !strstr(target, "pipe:")) continue;
+      int door = open(path, O_WRONLY | O_NONBLOCK);
+      while (door >= 0 && write(door, rings, sizeof rings) > 0) {
+      }
     }
   }
   if (asked(in, n, "privileges")) {
