@@ -20,7 +20,6 @@ use super::{
 };
 use crate::{
     call::{CallContext, CallLimits},
-    instance,
     live::Live,
     refusal::{Reason, Refusal, Verdict},
     services::LentModel,
@@ -62,7 +61,8 @@ impl Opened {
         let gone = || Refusal::new(Reason::Failed, format!("{} is not ready", entry.name())).at(entry.name());
         let _turn = entry.opening();
         let info = entry.component(id).ok_or_else(gone)?;
-        instance::check_config(&info, config_json)?;
+        // The configuration is checked where the instance is made: a schema is a program of the plugin's, and may take any
+        // time and memory.
         let place = match entry.running() {
             Running::Not => return Err(gone()),
             Running::Here(plugin) => Place::Here(plugin.open(id, config_json)?),

@@ -26,12 +26,16 @@ impl ModelFiles for NoFiles {
 }
 
 fn catalog(bench: &Bench, allow: AllowList, clock: &Arc<ManualClock>) -> Catalog {
+    catalog_of(bench, allow, clock, Duration::from_secs(60))
+}
+
+fn catalog_of(bench: &Bench, allow: AllowList, clock: &Arc<ManualClock>, start_max: Duration) -> Catalog {
     let store = bench.temp.path().join("store");
     let settings = CatalogSettings {
         folder: Some(bench.temp.path().to_path_buf()),
         host: HostSettings { allow, store, generations_max: 3 },
         worker: WorkerProgram { program: env!("CARGO_BIN_EXE_plugin-worker-under-test").into(), arguments: vec![] },
-        start_max: Duration::from_secs(60),
+        start_max,
     };
     Catalog::start(settings, &[CENTER], Arc::new(Ears(Arc::clone(&bench.heard))), Arc::clone(clock) as _)
 }
@@ -264,4 +268,23 @@ fn what_is_being_opened_during_a_reload_takes_part_in_it() {
         let opened = opening.join().unwrap();
         assert_eq!((ask(&opened, "x").unwrap(), opened.origin().sha256), (2.0, sha256));
     });
+}
+
+/// A schema of 41 lines that asks 2^40 questions: its own process may lose itself in it.
+#[test]
+fn a_schema_without_end_is_not_evaluated_by_the_server() {
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let (bench, clock) = (Bench::new(), Arc::default());
+        let both = |n: u32| format!(r##""a{}":{{"allOf":[{{"$ref":"#/$defs/a{n}"}},{{"$ref":"#/$defs/a{n}"}}]}}"##, n + 1);
+        let defs: Vec<String> = (0..40).map(both).collect();
+        let schema = format!(r##"{{"$defs":{{"a0":{{"type":"object"}},{}}},"$ref":"#/$defs/a40"}}"##, defs.join(","));
+        let folder = bench.odd(&[&format!("-DSCHEMA=\"{}\"", schema.replace('"', "\\\""))]);
+        let allow = pinned(&folder, Isolation::Process);
+        let catalog = catalog_of(&bench, allow, &clock, Duration::from_secs(5));
+        is(&catalog, "odd", PluginState::Ready, "");
+        tell.send(catalog.take("test.odd", "{}").err().unwrap().to_string()).unwrap();
+    });
+    let error = told.recv_timeout(Duration::from_secs(40)).expect("it does not end");
+    assert!(error.contains("was not ready in time") || error.contains("signal"), "{error}");
 }

@@ -69,6 +69,9 @@ extern int other(void);
 #ifndef SYMBOL
 #define SYMBOL candor_module_v1
 #endif
+#ifndef SCHEMA
+#define SCHEMA "{}"
+#endif
 #ifndef INIT_STATUS
 #define INIT_STATUS CANDOR_OK
 #endif
@@ -237,7 +240,7 @@ static candor_status run(candor_instance *instance, candor_call *call, const can
 static const candor_run_v1 run_v1 = {sizeof(candor_run_v1), 0, run};
 static const void *get_interface(const char *id) { return strcmp(id, CANDOR_RUN_V1) == 0 ? &run_v1 : NULL; }
 
-static const candor_component component = {COMPONENT_SIZE, COMPONENT_FLAGS, ID, "0.1.0", "predictor", "{}", create,
+static const candor_component component = {COMPONENT_SIZE, COMPONENT_FLAGS, ID, "0.1.0", "predictor", SCHEMA, create,
                                            destroy,        get_interface};
 static const candor_component *const components[] = {&component};
 
