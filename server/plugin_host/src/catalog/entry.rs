@@ -108,6 +108,10 @@ impl Entry {
         change(&mut self.known.write().unwrap_or_else(PoisonError::into_inner));
     }
 
+    pub(super) fn is_built_in(&self) -> bool {
+        self.folder.is_none()
+    }
+
     pub(super) fn name(&self) -> &str {
         &self.name
     }

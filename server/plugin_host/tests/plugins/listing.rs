@@ -13,7 +13,7 @@ use candor_plugin_host::{
     AllowList, BuiltIn, Catalog, CatalogSettings, HostSettings, Isolation, Opened, Pin, WorkerProgram,
 };
 
-use super::support::{Bench, Ears, c_example, floats, library, pin, set_mode};
+use super::support::{Bench, Ears, c_example, compile, floats, library, pin, set_mode};
 
 const CENTER: BuiltIn = BuiltIn { name: "center", module: &candor_example_center::MODULE };
 
@@ -287,4 +287,40 @@ fn a_schema_without_end_is_not_evaluated_by_the_server() {
     });
     let error = told.recv_timeout(Duration::from_secs(40)).expect("it does not end");
     assert!(error.contains("was not ready in time") || error.contains("signal"), "{error}");
+}
+
+#[test]
+fn a_process_that_claims_what_its_manifest_does_not_is_not_believed() {
+    let (bench, clock) = (Bench::new(), Arc::default());
+    let folder = bench.odd(&["-DCLAIMS=\"candor.tokenizer\""]);
+    let catalog = catalog(&bench, pinned(&folder, Isolation::Process), &clock);
+    is(&catalog, "odd", PluginState::Refused, "tables");
+    assert_eq!(catalog.take("candor.tokenizer", "{}").err().unwrap().code(), ErrorCode::NotFound);
+}
+
+/// A plugin's folder below a name of its own, with a component of any id.
+fn another(bench: &Bench, name: &str, id: &str) -> Pin {
+    let folder = bench.temp.path().join(name);
+    let source = Path::new(super::support::ROOT).join("server/plugin_host/tests/plugins/odd.c");
+    compile(&source, &library(&folder, name), &[&format!("-DID=\"{id}\"")]);
+    let text = format!(
+        "name = '{name}'\nversion = '0.1.0'\nabi = '0.1'\n[[component]]\nid = '{id}'\nkinds = ['predictor']\n"
+    );
+    fs::write(folder.join("plugin.toml"), text).unwrap();
+    Pin { isolation: Isolation::Process, deadline_ms: 20_000, ..pin(&library(&folder, name), name) }
+}
+
+#[test]
+fn nobody_takes_the_place_of_what_is_built_in_or_of_another() {
+    let (bench, clock) = (Bench::new(), Arc::default());
+    let offers =
+        [("before", "example.center"), ("one", "test.same"), ("two", "test.same")].map(|(name, id)| another(&bench, name, id));
+    let catalog = catalog(&bench, AllowList { dev: false, allow: offers.into() }, &clock);
+    let plugin = |asked: &str| catalog.take(asked, r#"{"mean": [0.0]}"#).map(|opened| opened.origin().plugin);
+    assert_eq!(plugin("example.center").unwrap(), "center");
+    assert_eq!(plugin("before/example.center").unwrap(), "before");
+    let error = plugin("test.same").unwrap_err();
+    assert_eq!(error.code(), ErrorCode::InvalidModel);
+    assert!(error.to_string().contains("one of one/test.same, two/test.same"), "{error}");
+    assert_eq!(plugin("two/test.same").unwrap(), "two");
 }

@@ -21,6 +21,13 @@ static void leave_mark(const char *name) {
 }
 __attribute__((constructor)) static void constructor(void) {
   leave_mark("constructor");
+#ifdef CLAIMS /* takes the worker's word before the worker has it, and says what no manifest does */
+  static const char claim[] = "{\"Found\":{\"components\":[{\"id\":\"" CLAIMS "\",\"version\":\"0.1.0\",\"kinds\":[\"predictor\"],"
+                              "\"config_schema\":\"{}\",\"flags\":0}],\"build_info\":\"{}\"}}";
+  uint32_t size = sizeof claim - 1;
+  if (write(0, &size, 4) < 0 || write(0, claim, size) < 0) abort();
+  pause();
+#endif
 #ifdef CRASH_AT_LOAD
   abort();
 #endif
