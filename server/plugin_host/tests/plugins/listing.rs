@@ -294,7 +294,7 @@ fn a_process_that_claims_what_its_manifest_does_not_is_not_believed() {
     let (bench, clock) = (Bench::new(), Arc::default());
     let folder = bench.odd(&["-DCLAIMS=\"candor.tokenizer\""]);
     let catalog = catalog(&bench, pinned(&folder, Isolation::Process), &clock);
-    is(&catalog, "odd", PluginState::Refused, "tables");
+    is(&catalog, "odd", PluginState::Failed, "tables");
     assert_eq!(catalog.take("candor.tokenizer", "{}").err().unwrap().code(), ErrorCode::NotFound);
 }
 
