@@ -235,3 +235,35 @@ fn one_that_blocks_and_stuffs_its_bells_keeps_nobody() {
         assert_eq!(apart.ask("x").unwrap(), [("y".to_owned(), floats(&[1], &[1.0]))]);
     });
 }
+
+#[test]
+fn a_call_that_waited_too_long_for_its_process_is_not_made() {
+    let bench = Bench::new();
+    let apart = odd(&bench, &[], WorkerSettings { deadline: Duration::from_secs(600), ..settings() });
+    let (cancel, gone) = (Cancel::default(), Cancel::default());
+    let ask = |what, cancel, seconds| {
+        let x = floats(&[1], &[0.0]);
+        apart.isolated.infer_within(&[(what, &x)], Some(cancel), Duration::from_secs(seconds)).unwrap_err().code()
+    };
+    std::thread::scope(|scope| {
+        let holder = scope.spawn(|| ask("wait", &cancel, 600));
+        while !apart.isolated.worker_ids().is_empty() {
+            std::thread::yield_now();
+        }
+        let never = Cancel::default();
+        let (late, left) =
+            (scope.spawn(move || ask("mark", &never, 5)), scope.spawn(|| ask("mark", &gone, 500)));
+        // Each has counted its time from before it waits.
+        while apart.isolated.counts().calls.load(std::sync::atomic::Ordering::Relaxed) < 3 {
+            std::thread::yield_now();
+        }
+        gone.cancel();
+        apart.clock.advance(Duration::from_secs(6));
+        cancel.cancel();
+        assert_eq!(holder.join().unwrap(), ErrorCode::Cancelled);
+        assert_eq!(late.join().unwrap(), ErrorCode::DeadlineExceeded);
+        assert_eq!(left.join().unwrap(), ErrorCode::Cancelled);
+    });
+    assert!(!bench.left("run"));
+    assert_eq!(apart.isolated.started(), 1, "the process goes on");
+}

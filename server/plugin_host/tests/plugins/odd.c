@@ -179,6 +179,7 @@ static candor_status run(candor_instance *instance, candor_call *call, const can
     __atomic_sub_fetch(&instance->inside, 1, __ATOMIC_SEQ_CST);
     if (instance->overlaps) return fail(call, CANDOR_INTERNAL, "two calls at once");
   }
+  if (asked(in, n, "mark")) leave_mark("run");
   if (asked(in, n, "abort")) abort();
   if (asked(in, n, "crash")) *(volatile int *)8 = 1;
   if (asked(in, n, "exit")) _exit(3);
