@@ -241,7 +241,7 @@ fn a_call_that_waited_too_long_for_its_process_is_not_made() {
     let bench = Bench::new();
     let apart = odd(&bench, &[], WorkerSettings { deadline: Duration::from_secs(600), ..settings() });
     let (cancel, gone) = (Cancel::default(), Cancel::default());
-    let ask = |what, cancel, seconds| {
+    let ask = |what: &str, cancel: &Cancel, seconds: u64| {
         let x = floats(&[1], &[0.0]);
         apart.isolated.infer_within(&[(what, &x)], Some(cancel), Duration::from_secs(seconds)).unwrap_err().code()
     };
