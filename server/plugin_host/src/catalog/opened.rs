@@ -136,6 +136,15 @@ impl Opened {
         json.map(read).transpose()
     }
 
+    /// Bytes that this thread holds for the outputs of its next call.
+    #[must_use]
+    pub fn held_bytes() -> usize {
+        let call = CALL.take();
+        let held = call.as_ref().map_or(0, CallContext::held_bytes);
+        CALL.set(call);
+        held
+    }
+
     fn here(&self, live: &Live, inputs: &[(&str, &Tensor)], of: &ComponentCall<'_>) -> Result<Vec<(String, Tensor)>> {
         let instance = live.healthy().map_err(|refusal| refusal.error().clone())?;
         let end = self.clock.now().after(self.deadline);
@@ -153,6 +162,8 @@ impl Opened {
             None => make(&mut call),
             Some(cancel) => cancel.with_hook(move || flag.store(1, Ordering::Relaxed), || make(&mut call)),
         };
+        // A thread keeps what it may, also if it never makes a call again.
+        call.clear();
         CALL.set(Some(call));
         answer
     }

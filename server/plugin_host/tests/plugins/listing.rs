@@ -324,3 +324,14 @@ fn nobody_takes_the_place_of_what_is_built_in_or_of_another() {
     assert!(error.to_string().contains("one of one/test.same, two/test.same"), "{error}");
     assert_eq!(plugin("two/test.same").unwrap(), "two");
 }
+
+#[test]
+fn a_thread_does_not_keep_the_memory_of_a_large_answer() {
+    let (bench, clock) = (Bench::new(), Arc::default());
+    let folder = bench.odd(&[]);
+    let catalog = catalog(&bench, pinned(&folder, Isolation::Inproc), &clock);
+    let opened = catalog.take("test.odd", "{}").unwrap();
+    let answer = opened.run(&[("much", &floats(&[1], &[0.0]))], &ComponentCall::default()).unwrap();
+    assert_eq!(answer[0].1.shape().dims(), [6 << 20]);
+    assert!(Opened::held_bytes() <= 16 << 20, "{}", Opened::held_bytes());
+}
