@@ -35,6 +35,11 @@ impl Arena {
         self.given
     }
 
+    /// How many bytes there are, given out or not.
+    pub fn held(&self) -> usize {
+        self.blocks.iter().map(Vec::len).sum::<usize>() * ALIGN
+    }
+
     /// Takes everything back.
     pub fn reset(&mut self) {
         if self.blocks.len() > 1 {

@@ -182,11 +182,8 @@ impl CallContext {
         work(&mut *back.0)
     }
 
-    /// Makes a call: `function` is handed the interface's call and gives a status.
-    ///
-    /// # Errors
-    /// What the plugin said, by the word that belongs to its status.
-    pub(crate) fn make(&mut self, function: impl FnOnce(*mut abi::Call) -> i32) -> Result<(), Failure> {
+    /// Lets go of what the last call gave, but for so much memory as is kept for the next one.
+    pub(crate) fn clear(&mut self) {
         let inner = self.inner();
         inner.arena.reset();
         inner.slots.clear();
@@ -196,6 +193,21 @@ impl CallContext {
             inner.artifacts.clear();
             inner.lent.clear();
         }
+    }
+
+    /// Bytes that it holds for outputs, whether a call uses them or not.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        // SAFETY: as in `outputs`.
+        unsafe { (*self.0).arena.held() }
+    }
+
+    /// Makes a call: `function` is handed the interface's call and gives a status.
+    ///
+    /// # Errors
+    /// What the plugin said, by the word that belongs to its status.
+    pub(crate) fn make(&mut self, function: impl FnOnce(*mut abi::Call) -> i32) -> Result<(), Failure> {
+        self.clear();
         let status = function(self.0.cast());
         if status == abi::OK { Ok(()) } else { Err(self.failed(status)) }
     }

@@ -4,20 +4,23 @@
 //! not know what an order leads to.
 
 use std::{
-    io::{IoSlice, IoSliceMut, Read, Write as _},
+    io::{ErrorKind, IoSlice, IoSliceMut, Read as _, Write as _},
     mem::MaybeUninit,
     os::{
         fd::{AsFd, OwnedFd},
         unix::net::UnixStream,
     },
     path::PathBuf,
+    time::Duration,
 };
 
 use rustix::{
     cmsg_space,
-    event::{EventfdFlags, PollFd, PollFlags, Timespec},
+    event::{PollFd, PollFlags, Timespec},
+    fs::OFlags,
     io::Errno,
     net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags},
+    time::{ClockId, clock_gettime},
 };
 use serde::{Deserialize, Serialize};
 
@@ -91,7 +94,7 @@ fn io(errno: Errno) -> std::io::Error {
 }
 
 fn cut(what: &str) -> std::io::Error {
-    std::io::Error::new(std::io::ErrorKind::InvalidData, what.to_owned())
+    std::io::Error::new(ErrorKind::InvalidData, what.to_owned())
 }
 
 /// Sends the order, and with its first byte the files.
@@ -119,7 +122,7 @@ pub fn take_order(socket: &UnixStream) -> std::io::Result<(Order, [OwnedFd; FILE
         }
     }
     let files = files.try_into().map_err(|_| cut("the order came without its files"))?;
-    Ok((read(socket, ORDER_BYTES_MAX)?, files))
+    Ok((read(socket, ORDER_BYTES_MAX, None)?, files))
 }
 
 /// Sends a frame.
@@ -127,9 +130,35 @@ pub fn send<T: Serialize>(socket: &UnixStream, frame: &T) -> std::io::Result<()>
     write(socket, frame, FRAME_BYTES_MAX)
 }
 
-/// Takes a frame.
+/// Takes a frame, whenever it comes.
 pub fn receive<T: for<'de> Deserialize<'de>>(socket: &UnixStream) -> std::io::Result<T> {
-    read(socket, FRAME_BYTES_MAX)
+    read(socket, FRAME_BYTES_MAX, None)
+}
+
+/// Takes a frame that is there, whole, before the time is over.
+pub fn receive_until<T: for<'de> Deserialize<'de>>(socket: &UnixStream, until: Until) -> std::io::Result<T> {
+    read(socket, FRAME_BYTES_MAX, Some(until))
+}
+
+/// The end of a time, for waits that the kernel does.
+#[derive(Debug, Clone, Copy)]
+pub struct Until(Duration);
+
+impl Until {
+    /// So long from now.
+    pub fn after(span: Duration) -> Self {
+        Self(now().saturating_add(span))
+    }
+
+    fn left(self) -> std::io::Result<Duration> {
+        let left = self.0.saturating_sub(now());
+        if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
+    }
+}
+
+fn now() -> Duration {
+    let now = clock_gettime(ClockId::Monotonic);
+    Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
 fn write<T: Serialize>(mut socket: &UnixStream, frame: &T, most: usize) -> std::io::Result<()> {
@@ -140,47 +169,74 @@ fn write<T: Serialize>(mut socket: &UnixStream, frame: &T, most: usize) -> std::
     socket.write_all(&whole)
 }
 
-fn read<T: for<'de> Deserialize<'de>>(mut socket: &UnixStream, most: usize) -> std::io::Result<T> {
+/// Fills all of it. A limit of the socket's would hold for each part that comes, and begin anew with each.
+fn fill(mut socket: &UnixStream, mut bytes: &mut [u8], until: Option<Until>) -> std::io::Result<()> {
+    let Some(until) = until else { return socket.read_exact(bytes) };
+    while !bytes.is_empty() {
+        socket.set_read_timeout(Some(until.left()?))?;
+        match socket.read(bytes) {
+            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+            Ok(read) => bytes = bytes.get_mut(read..).unwrap_or_default(),
+            Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn read<T: for<'de> Deserialize<'de>>(socket: &UnixStream, most: usize, until: Option<Until>) -> std::io::Result<T> {
     let mut len = [0; 4];
-    socket.read_exact(&mut len)?;
+    fill(socket, &mut len, until)?;
     let len = u32::from_le_bytes(len) as usize;
     if len > most {
         return Err(cut("the frame is too long"));
     }
     let mut json = vec![0; len];
-    socket.read_exact(&mut json)?;
+    fill(socket, &mut json, until)?;
     Ok(serde_json::from_slice(&json)?)
 }
 
-/// A bell: rings until it is heard.
-pub struct Bell(OwnedFd);
+/// A bell: rings until it is heard. A pipe, because its ends are files of their own: whether reading and writing waits
+/// belongs to an open file, and of one that both sides held the worker could say that the server is to wait.
+pub struct Bell {
+    /// Where it is heard.
+    ear: OwnedFd,
+    /// Where it is rung.
+    hammer: OwnedFd,
+}
 
 impl Bell {
-    /// A bell that is silent.
-    pub fn new() -> rustix::io::Result<Self> {
-        rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map(Self)
+    /// A bell that is silent. Whoever made it keeps both ends, so that neither is ever without the other: a process that
+    /// closes its own is as silent as one that does not ring.
+    pub fn new() -> std::io::Result<Self> {
+        let (ear, hammer) = std::io::pipe()?;
+        let (ear, hammer) = (OwnedFd::from(ear), OwnedFd::from(hammer));
+        for end in [&ear, &hammer] {
+            rustix::fs::fcntl_setfl(end, OFlags::NONBLOCK)?;
+        }
+        Ok(Self { ear, hammer })
     }
 
-    /// A bell that came over the socket.
-    pub fn of(file: OwnedFd) -> Self {
-        Self(file)
+    /// The end for whoever hears.
+    pub fn ear(&self) -> &OwnedFd {
+        &self.ear
     }
 
-    /// The file.
-    pub fn file(&self) -> &OwnedFd {
-        &self.0
+    /// The end for whoever rings.
+    pub fn hammer(&self) -> &OwnedFd {
+        &self.hammer
     }
+}
 
-    /// Rings.
-    pub fn ring(&self) -> rustix::io::Result<()> {
-        rustix::io::write(&self.0, &1_u64.to_ne_bytes()).map(|_| ())
-    }
+/// Rings, through a hammer.
+pub fn ring(hammer: &OwnedFd) -> rustix::io::Result<()> {
+    rustix::io::write(hammer, &[1]).map(|_| ())
+}
 
-    /// Makes it silent.
-    pub fn hear(&self) {
-        // Failing means that it was silent.
-        let _ = rustix::io::read(&self.0, &mut [0; 8]);
-    }
+/// Makes a bell silent, through its ear.
+pub fn hear(ear: &OwnedFd) {
+    // Failing means that it was silent. One that was rung more often than that is heard again.
+    let _ = rustix::io::read(ear, &mut [0_u8; 64]);
 }
 
 /// Waits until one of two files has something to say: which ones have. Both silent means that the time is over.

@@ -15,7 +15,7 @@ use std::{
 
 use arc_swap::ArcSwap;
 use candor_domain::{
-    Breaker, BreakerSettings, BreakerState, Cancel, Clock, Ending,
+    Breaker, BreakerSettings, BreakerState, Cancel, Clock, Ending, Tick,
     error::{Error, ErrorCode, Result},
     tensor::Tensor,
 };
@@ -115,8 +115,8 @@ struct Current {
 /// A process of another library, ready and not yet used.
 pub(crate) struct Prepared(Current, Worker);
 
-/// Inputs, who may leave, and how long it may take.
-type Asked<'a> = (&'a [(&'a str, &'a Tensor)], Option<&'a Cancel>, Duration);
+/// Inputs, who may leave, and when it is too late.
+type Asked<'a> = (&'a [(&'a str, &'a Tensor)], Option<&'a Cancel>, Tick);
 
 /// How a call of a worker ended, if not well.
 enum Fault {
@@ -248,7 +248,7 @@ impl Isolated {
         self.infer_within(inputs, cancel, self.around.settings.deadline)
     }
 
-    /// As [`Self::infer`], in this time instead of the deadline of the settings.
+    /// As [`Self::infer`], in this time instead of the deadline of the settings. Waiting for a process counts.
     ///
     /// # Errors
     /// As there.
@@ -258,8 +258,9 @@ impl Isolated {
         cancel: Option<&Cancel>,
         deadline: Duration,
     ) -> Result<Named> {
+        let until = self.clock.now().after(deadline);
         self.counts.calls.fetch_add(1, Ordering::Relaxed);
-        let answer = self.permitted((inputs, cancel, deadline));
+        let answer = self.permitted((inputs, cancel, until));
         if answer.is_err() {
             self.counts.errors.fetch_add(1, Ordering::Relaxed);
         }
@@ -292,7 +293,21 @@ impl Isolated {
         })
     }
 
-    fn answer(&self, slot: &mut Option<Worker>, (inputs, cancel, deadline): Asked<'_>) -> Result<Named, Fault> {
+    /// What is left of a call's time; an error if nothing is, or nobody waits any more.
+    fn left(&self, cancel: Option<&Cancel>, until: Tick) -> Result<Duration, Fault> {
+        if cancel.is_some_and(Cancel::is_cancelled) {
+            return Err(Fault::Said(Error::new(ErrorCode::Cancelled, "nobody waits for the answer any more")));
+        }
+        let left = self.clock.now().until(until);
+        if left.is_zero() {
+            let what = format!("no process of plugin {} was free in time", self.around.name);
+            return Err(Fault::Said(Error::new(ErrorCode::DeadlineExceeded, what)));
+        }
+        Ok(left)
+    }
+
+    fn answer(&self, slot: &mut Option<Worker>, (inputs, cancel, until): Asked<'_>) -> Result<Named, Fault> {
+        self.left(cancel, until)?;
         // One that died since the last call has taken no request with it.
         let current = self.current.load();
         let mut worker = match slot.take().filter(|worker| worker.epoch == current.epoch).and_then(Worker::alive) {
@@ -305,6 +320,13 @@ impl Isolated {
                 })?;
                 self.counts.starts.fetch_add(1, Ordering::Relaxed);
                 worker
+            }
+        };
+        let deadline = match self.left(cancel, until) {
+            Ok(left) => left,
+            Err(fault) => {
+                *slot = Some(worker);
+                return Err(fault);
             }
         };
         // The caller before may have left at the last moment.
@@ -329,10 +351,10 @@ impl Isolated {
         lead.extend(nanos(deadline).to_le_bytes());
         let items: Vec<Item<'_>> = inputs.iter().map(|(name, tensor)| Item::of(name, tensor)).collect();
         worker.memory.request().put(&lead, &items).map_err(Fault::Said)?;
-        worker.reply.hear();
+        control::hear(worker.reply.ear());
         let system = |errno: rustix::io::Errno| Fault::Broken(Error::new(ErrorCode::Internal, errno.to_string()));
-        worker.request.ring().map_err(system)?;
-        let wait = |span| control::either(worker.reply.file(), &worker.pidfd, Some(nanos(span))).map_err(system);
+        control::ring(worker.request.hammer()).map_err(system)?;
+        let wait = |span| control::either(worker.reply.ear(), &worker.pidfd, Some(nanos(span))).map_err(system);
         let mut late = false;
         let (mut answered, mut dead) = wait(deadline)?;
         if !answered && !dead {
@@ -356,7 +378,7 @@ impl Isolated {
                 late_error().hint("its process did not stop when it was told to, and was killed"),
             ));
         }
-        worker.reply.hear();
+        control::hear(worker.reply.ear());
         let answer = self.read(worker);
         match answer {
             Err(Fault::Said(_)) if late => Err(Fault::Said(late_error())),

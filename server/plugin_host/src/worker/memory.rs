@@ -226,11 +226,13 @@ impl Region<'_> {
         let lead = head.u32().ok_or_else(cut)? as usize;
         let lead = head.take(lead).ok_or_else(cut)?.to_vec();
         let count = head.u32().filter(|&count| count <= TENSORS_MAX).ok_or_else(|| lie("it has too many tensors"))?;
-        let tensors = (0..count).map(|_| self.tensor(&mut head)).collect::<Result<Vec<_>>>()?;
+        // Each is copied. They lie beside each other; many that all name the same bytes would take any amount of memory.
+        let mut left = self.len;
+        let tensors = (0..count).map(|_| self.tensor(&mut head, &mut left)).collect::<Result<Vec<_>>>()?;
         Ok((lead, tensors))
     }
 
-    fn tensor(&self, head: &mut Head) -> Result<(String, Tensor)> {
+    fn tensor(&self, head: &mut Head, left: &mut usize) -> Result<(String, Tensor)> {
         let cut = || lie("its head is cut");
         let name =
             head.u32().map(|len| len as usize).filter(|&len| len <= NAME_BYTES_MAX).ok_or_else(|| lie("a name"))?;
@@ -245,6 +247,7 @@ impl Region<'_> {
         let place = usize::try_from(at).ok().zip(usize::try_from(len).ok());
         let (at, len) = place.ok_or_else(|| lie("a place"))?;
         let from = self.within(at, len).ok_or_else(|| lie("a tensor lies outside the memory"))?;
+        *left = left.checked_sub(len).ok_or_else(|| lie("its tensors lie upon each other"))?;
         let shape = Shape::new(&dims).map_err(|error| lie(error.what()))?;
         let data = if datatype == Datatype::Bytes {
             strings(&self.read(at, len).ok_or_else(cut)?, shape.elements())?
@@ -318,6 +321,29 @@ mod tests {
         region.put(b"", &[Item::of("flags", &flags)]).unwrap();
         region.write(64, &[7]).unwrap();
         assert!(region.take().unwrap_err().to_string().contains("neither 0 nor 1"));
+    }
+
+    /// A reply of a few bytes for each tensor must not make the server copy the whole memory for each.
+    #[test]
+    fn tensors_that_share_their_bytes_are_refused() {
+        let (memory, _file) = Memory::create(1 << 20).unwrap();
+        let region = memory.reply();
+        let half = |datatype| {
+            let elements = (1 << 19) / if datatype == Datatype::Fp32 { 4 } else { 1 };
+            Tensor::new(Shape::new(&[elements]).unwrap(), TensorData::zeros(datatype, elements as usize)).unwrap()
+        };
+        let (large, small) = (half(Datatype::Fp32), tensor(Datatype::Bool));
+        region.put(b"", &[Item::of("x", &large), Item::of("y", &small)]).unwrap();
+        assert_eq!(region.take().unwrap().1.len(), 2);
+        // Where the head stands that says "x": its length, name, type, rank, size, place and bytes.
+        let of_x = region.read(12, 37).unwrap();
+        let count = 3_u32;
+        let mut head = [0_u32.to_le_bytes(), count.to_le_bytes()].concat();
+        (0..count).for_each(|_| head.extend(&of_x));
+        region.write(4, &head).unwrap();
+        region.write(0, &u32::try_from(head.len()).unwrap().to_le_bytes()).unwrap();
+        let error = region.take().unwrap_err().to_string();
+        assert!(error.contains("upon each other"), "{error}");
     }
 
     #[test]

@@ -18,7 +18,7 @@ use rustix::process::{Pid, PidfdFlags, Signal};
 
 use super::{
     WorkerSettings,
-    control::{self, Bell, Frame, Offer, Order},
+    control::{self, Bell, Frame, Offer, Order, Until},
     memory::Memory,
 };
 use crate::{
@@ -107,10 +107,11 @@ impl Around {
         let bell = || Bell::new().map_err(|errno| self.refuse(&errno));
         let (request, reply) = (bell()?, bell()?);
         let (socket, theirs) = UnixStream::pair().map_err(|error| self.refuse(&error))?;
+        socket.set_write_timeout(Some(self.settings.start)).map_err(|error| self.refuse(&error))?;
+        let until = Until::after(self.settings.start);
         let mut child = spawn(&self.program, theirs.into()).map_err(|error| self.refuse(&error))?;
-        let said = control::send_order(&socket, order, [&file, request.file(), reply.file()])
-            .and_then(|()| socket.set_read_timeout(Some(self.settings.start)))
-            .and_then(|()| self.until_ready(&socket));
+        let said = control::send_order(&socket, order, [&file, request.ear(), reply.hammer()])
+            .and_then(|()| self.until_ready(&socket, until));
         match said {
             Ok(Ok(said)) => Ok(Begun { child, socket, memory, request, reply, said }),
             Ok(Err(refusal)) => {
@@ -126,10 +127,10 @@ impl Around {
         }
     }
 
-    /// Waits until it is ready; what it says instead, if it is not.
-    fn until_ready(&self, socket: &UnixStream) -> std::io::Result<Verdict<Said>> {
+    /// Waits until it is ready, which all that it says meanwhile does not prolong; what it says instead, if it is not.
+    fn until_ready(&self, socket: &UnixStream, until: Until) -> std::io::Result<Verdict<Said>> {
         for _ in 0..self.settings.frames_max {
-            match control::receive(socket)? {
+            match control::receive_until(socket, until)? {
                 Frame::Ready(described) => return Ok(Ok(Said::Ready(described))),
                 Frame::Found(offer) => return Ok(Ok(Said::Found(offer))),
                 Frame::Refused(reason, said) => return Ok(Err(Refusal::new(Reason::of(&reason), said))),

@@ -20,7 +20,7 @@ use rustix::{
 };
 
 use super::{
-    control::{self, Bell, Frame, Offer, Order, Task},
+    control::{self, Frame, Offer, Order, Task},
     memory::{Item, Memory},
 };
 use crate::{
@@ -99,7 +99,7 @@ pub fn serve(socket: OwnedFd) -> Result<()> {
             Ok(live) => {
                 control::send(&socket, &Frame::Ready(described(&live, order.age)))?;
                 let mut call = CallContext::new_as(CallLimits::default(), order.age);
-                answer(&live, &mut call, &memory, (&Bell::of(request), &Bell::of(reply)), &socket)
+                answer(&live, &mut call, &memory, (&request, &reply), &socket)
             }
             Err(refusal) => refused(&refusal),
         },
@@ -159,19 +159,19 @@ fn answer(
     live: &Live,
     call: &mut CallContext,
     memory: &Memory,
-    (request, reply): (&Bell, &Bell),
+    (request, reply): (&OwnedFd, &OwnedFd),
     socket: &UnixStream,
 ) -> Result<()> {
     let clock = Voice(Arc::new(Mutex::new(socket.try_clone()?)));
     loop {
-        let (rings, gone) = control::either(request.file(), &socket.as_fd(), None)?;
+        let (rings, gone) = control::either(request, &socket.as_fd(), None)?;
         if gone {
             return Ok(());
         }
         if rings {
-            request.hear();
+            control::hear(request);
             one(live, memory, call, &clock);
-            reply.ring()?;
+            control::ring(reply)?;
         }
     }
 }

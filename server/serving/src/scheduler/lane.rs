@@ -322,7 +322,7 @@ impl<J: Parcel> LaneState<J> {
                 continue;
             }
             let first = *like.get_or_insert(form);
-            let new_obstacle = if form.shapes != first.shapes {
+            let new_obstacle = if form.shapes != first.shapes || (form.is_alone && !self.chosen.is_empty()) {
                 Some(Reason::OtherShapes)
             } else if form.outputs != first.outputs {
                 Some(Reason::OtherOutputs)
@@ -339,6 +339,10 @@ impl<J: Parcel> LaneState<J> {
             rows += form.rows;
             deadline = deadline.min(entry.deadline);
             is_urgent |= entry.is_urgent;
+            if form.is_alone {
+                obstacle = Some(Reason::OtherShapes);
+                break;
+            }
         }
         let obstacle = if rows >= limit { Some(full) } else { obstacle };
         Choice::Chosen { rows, obstacle, deadline, is_urgent }

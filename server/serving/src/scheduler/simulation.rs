@@ -171,7 +171,7 @@ impl World {
     }
 
     fn arrives(&mut self, client: usize) {
-        let form = Form { rows: 1, shapes: 0, outputs: 0, priority: 0, timeout: None };
+        let form = Form { rows: 1, is_alone: false, shapes: 0, outputs: 0, priority: 0, timeout: None };
         let sent = Sent { client, at: self.now };
         assert!(self.lanes.arrive(&self.lane, Some(form), Tick(u64::MAX), sent, Tick(self.now)).is_ok());
         if let Load::Open(_) = self.load {

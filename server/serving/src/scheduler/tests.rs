@@ -26,7 +26,7 @@ impl Parcel for Number {
 }
 
 fn form(rows: u64) -> Form {
-    Form { rows, shapes: 0, outputs: 0, priority: 0, timeout: None }
+    Form { rows, is_alone: false, shapes: 0, outputs: 0, priority: 0, timeout: None }
 }
 
 fn off() -> Arc<Lane> {
@@ -291,6 +291,18 @@ fn an_idle_server_delays_nobody_and_says_why_batches_are_as_they_are() {
         });
         assert_eq!(world.taken(), (numbers, reason));
     }
+}
+
+#[test]
+fn what_runs_alone_is_joined_to_nobody_and_nobody_to_it_and_waits_for_nobody() {
+    let alone = |rows| Some(Form { is_alone: true, ..form(rows) });
+    let (mut world, lane) = (World::new(4), on(Delay::Fixed(Duration::from_secs(9))));
+    for (number, form) in [(1, alone(1)), (2, alone(1)), (3, Some(form(7))), (4, alone(1)), (5, Some(form(1)))] {
+        world.put(&lane, number, form);
+    }
+    let taken: Vec<_> = (0..4).map(|_| world.taken()).collect();
+    let alone = |number| (vec![number], Reason::OtherShapes);
+    assert_eq!(taken, [alone(1), alone(2), (vec![3, 5], Reason::RowsMax), alone(4)]);
 }
 
 #[test]

@@ -12,7 +12,7 @@ fn keeping(setup: &Setup, head: &str) -> World {
 
 impl World {
     /// Requests by what the cache did: hit, miss, shared, bypass.
-    fn notes(&self) -> [u64; 4] {
+    pub(super) fn notes(&self) -> [u64; 4] {
         let totals = self.pipeline.registry().lease("m", None).unwrap().facts().totals();
         totals.looks.map(|[count, _]| count)
     }
