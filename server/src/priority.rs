@@ -114,4 +114,28 @@ mod tests {
         });
         assert_eq!(run.join().unwrap(), RUNS.max(here));
     }
+
+    #[test]
+    fn who_serves_is_no_less_urgent_and_may_step_back_later() {
+        let here = getpriority_process(None).unwrap();
+        let there = std::thread::spawn(|| {
+            serve();
+            let serving = getpriority_process(None).unwrap();
+            ceaseless_run_steps_back();
+            (serving, getpriority_process(None).unwrap())
+        });
+        assert_eq!(there.join().unwrap(), (here, CEASELESS.max(here)));
+    }
+
+    #[test]
+    fn a_thread_that_loads_keeps_off_one_processor_and_others_do_not() {
+        let here = sched_getaffinity(None).unwrap().count();
+        let there = std::thread::spawn(|| {
+            load_leaves_a_core();
+            load_leaves_a_core();
+            sched_getaffinity(None).unwrap().count()
+        });
+        assert_eq!(there.join().unwrap(), (here - 1).max(1));
+        assert_eq!(sched_getaffinity(None).unwrap().count(), here);
+    }
 }
