@@ -36,8 +36,11 @@ pub enum Space {
 pub struct Decision {
     /// What is explained.
     pub quantity: Quantity,
-    /// The quantity with nothing known: its average over the background.
+    /// The quantity with nothing known.
     pub base: f64,
+    /// What the base is, as it would follow "It starts at 57 %, ". Without it, "the average over the background".
+    #[serde(default)]
+    pub base_is: Option<String>,
     /// The quantity for this row.
     pub output: f64,
     /// In any order.

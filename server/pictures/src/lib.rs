@@ -20,6 +20,7 @@
 //! let decision = Decision {
 //!     quantity: Quantity { name: "probability of granted".into(), unit: None, space: Space::Probability },
 //!     base: 0.57,
+//!     base_is: None,
 //!     output: 0.45,
 //!     shares: vec![share("income", "38,500 €", 0.06), share("debt ratio", "0.61", -0.18)],
 //! };

@@ -13,6 +13,8 @@ use crate::{
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Ranked {
     pub base: f64,
+    /// What it is.
+    pub base_is: String,
     /// As the model gave it.
     pub output: f64,
     /// The largest shares, and where there are more the sum of the rest as the last.
@@ -54,7 +56,9 @@ impl Ranked {
         }
         let sum: f64 = decision.shares.iter().map(|share| bounded(share.share)).sum();
         let residual = decision.output - (decision.base + sum);
-        Self { base: decision.base, output: decision.output, rows, residual, format }
+        let base_is =
+            decision.base_is.as_deref().map_or_else(|| "the average over the background".to_owned(), text::clean);
+        Self { base: decision.base, base_is, output: decision.output, rows, residual, format }
     }
 
     /// Is the part that the shares do not explain seen in the picture's own digits?
@@ -97,7 +101,7 @@ mod tests {
             .map(|(at, share)| Share { name: format!("f{at}"), share: *share, ..Share::default() })
             .collect();
         let output = 1.0 + shares.iter().map(|share| share.share).sum::<f64>();
-        Decision { quantity: Quantity::default(), base: 1.0, output, shares }
+        Decision { quantity: Quantity::default(), base: 1.0, output, shares, ..Decision::default() }
     }
 
     #[test]

@@ -102,7 +102,8 @@ pub fn decision(decision: &Decision) -> Table {
     columns.push((share.as_str(), true));
     columns.extend(has_errors.then_some(("standard error", true)));
     let name = text::clean(&decision.quantity.name);
-    let mut table = Table::new(format!("From the average to this answer: {name}"), &columns);
+    let start = words::start(decision);
+    let mut table = Table::new(format!("From the {start} to this answer: {name}"), &columns);
     let line = |name: String, value: Option<String>, told: String, error: Option<String>| {
         let mut row = vec![name];
         row.extend(has_values.then(|| value.unwrap_or_default()));
@@ -111,7 +112,12 @@ pub fn decision(decision: &Decision) -> Table {
         row
     };
     let value = |value: f64| words::value(&decision.quantity, &ranked, value);
-    table.rows.push(line("average (the start)".to_owned(), None, value(ranked.base), None));
+    table.rows.push(line(
+        if decision.base_is.is_none() { "average (the start)" } else { "start" }.to_owned(),
+        None,
+        value(ranked.base),
+        None,
+    ));
     for row in &ranked.rows {
         let error = row.standard_error.map(|error| ranked.format.fine(error).trim_start_matches('+').to_owned());
         table.rows.push(line(row.name.clone(), row.value.clone(), ranked.format.fine(row.share), error));

@@ -3,7 +3,7 @@
 //! After [`crate::rank`]. Plain sentences without the words of statistics. It draws nothing.
 
 use crate::{
-    data::{Quantity, Space},
+    data::{Decision, Quantity, Space},
     rank::{Ranked, Row},
     text,
 };
@@ -17,6 +17,11 @@ pub(crate) fn axis(quantity: &Quantity) -> String {
         (Space::Margin, None) => format!("{name} (score)"),
         (Space::Raw, None) => name,
     }
+}
+
+/// What the base is called: most readers know what an average is, and not every base is one.
+pub(crate) const fn start(decision: &Decision) -> &'static str {
+    if decision.base_is.is_some() { "start" } else { "average" }
 }
 
 /// What one unit of a share is.
@@ -41,7 +46,7 @@ pub(crate) fn value(quantity: &Quantity, ranked: &Ranked, value: f64) -> String 
 pub(crate) fn start_and_end(quantity: &Quantity, ranked: &Ranked) -> String {
     let (start, end) = (value(quantity, ranked, ranked.base), value(quantity, ranked, ranked.output));
     let points = if quantity.space == Space::Probability { " Steps are percentage points." } else { "" };
-    format!("It starts at {start}, the average over the background, and ends at {end}.{points}")
+    format!("It starts at {start}, {}, and ends at {end}.{points}", text::isolated(&ranked.base_is))
 }
 
 /// A feature and its value: "age = 52".

@@ -37,7 +37,7 @@ pub fn credit() -> Decision {
         .map(|(name, value, share)| Share { name: name.into(), value: Some(value.into()), share, standard_error: None })
         .collect();
     let output = 0.574 + shares.iter().map(|share| share.share).sum::<f64>();
-    Decision { quantity: credit_quantity(), base: 0.574, output, shares }
+    Decision { quantity: credit_quantity(), base: 0.574, base_is: None, output, shares }
 }
 
 /// Sampled shares of a price, with their errors.
@@ -60,7 +60,7 @@ pub fn house() -> Decision {
         .collect();
     let output = 312_000.0 + shares.iter().map(|share| share.share).sum::<f64>();
     let quantity = Quantity { name: "price".into(), unit: Some("€".into()), space: Space::Raw };
-    Decision { quantity, base: 312_000.0, output, shares }
+    Decision { quantity, base: 312_000.0, base_is: None, output, shares }
 }
 
 /// Names and values from hell, and hundreds of them.
@@ -92,7 +92,13 @@ pub fn hostile() -> Decision {
     }
     let output = -1.2 + shares.iter().map(|share| share.share).sum::<f64>();
     let name = "log-odds of \"<b>bad</b>\" & 'worse'\u{202e}";
-    Decision { quantity: Quantity { name: name.into(), unit: None, space: Space::Margin }, base: -1.2, output, shares }
+    Decision {
+        quantity: Quantity { name: name.into(), unit: None, space: Space::Margin },
+        base: -1.2,
+        base_is: None,
+        output,
+        shares,
+    }
 }
 
 /// What somebody may have called a column.

@@ -39,7 +39,7 @@ pub fn force(decision: &Decision, style: &Style) -> String {
     let numbered = pieces(&mut canvas, &scale, ranked.output, &up, "up", middle, 1);
     let first_down = 1 + up.len();
     let numbered_down = pieces(&mut canvas, &scale, ranked.output, &down, "down", middle, first_down);
-    marks(&mut canvas, &scale, &ranked, middle, ends);
+    marks(&mut canvas, &scale, &ranked, words::start(decision), middle, ends);
     canvas.y = middle + BAR / 2.0 + 10.0;
     canvas.axis_below(&scale, factor, ends, &words::axis(&decision.quantity));
     canvas.y += 14.0;
@@ -91,10 +91,10 @@ fn arrow_with_tail(from: f64, to: f64, middle: f64) -> String {
 }
 
 /// Where the answer and the average are.
-fn marks(canvas: &mut Canvas<'_>, scale: &Scale, ranked: &Ranked, middle: f64, ends: (f64, f64)) {
+fn marks(canvas: &mut Canvas<'_>, scale: &Scale, ranked: &Ranked, start: &str, middle: f64, ends: (f64, f64)) {
     let above = middle - BAR / 2.0 - 10.0;
     let answer = format!("this answer {}", ranked.format.value(ranked.output));
-    let average = format!("average {}", ranked.format.value(ranked.base));
+    let average = format!("{start} {}", ranked.format.value(ranked.base));
     let both = [(ranked.output, &answer, "bold halo", 0.0), (ranked.base, &average, "soft halo", LINE)];
     for (value, _, _, lift) in &both {
         let x = scale.at(*value);

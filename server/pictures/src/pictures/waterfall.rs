@@ -22,9 +22,9 @@ const TALL_ROW: f64 = 48.0;
 pub fn waterfall(decision: &Decision, style: &Style) -> String {
     let ranked = Ranked::of(decision, style.features());
     let name = text::clean(&decision.quantity.name);
-    let title = format!("From the average to this answer: {name}");
+    let title = format!("From the {} to this answer: {name}", words::start(decision));
     let mut canvas = Canvas::new(style, &title, &words::start_and_end(&decision.quantity, &ranked));
-    let plan = Plan::of(&ranked, &canvas);
+    let plan = Plan::of(&ranked, decision.base_is.is_none(), &canvas);
     let top = canvas.y;
     let bottom = top + plan.height();
     let factor = ranked.format.factor;
@@ -64,12 +64,13 @@ struct Plan<'a> {
     row: f64,
     labels: f64,
     is_narrow: bool,
+    is_average: bool,
     start: (f64, String),
     end: (f64, String),
 }
 
 impl<'a> Plan<'a> {
-    fn of(ranked: &'a Ranked, canvas: &Canvas<'_>) -> Self {
+    fn of(ranked: &'a Ranked, is_average: bool, canvas: &Canvas<'_>) -> Self {
         let is_narrow = canvas.style.is_narrow();
         let mut steps: Vec<Step<'a>> =
             ranked.rows.iter().map(|row| Step { row: std::borrow::Cow::Borrowed(row), is_gap: false }).collect();
@@ -101,6 +102,7 @@ impl<'a> Plan<'a> {
             row: if is_narrow { TALL_ROW } else { ROW },
             labels: if is_narrow { canvas.inner() } else { labels },
             is_narrow,
+            is_average,
             start: (ranked.base, ranked.format.value(ranked.base)),
             end: (ranked.output, ranked.format.value(ranked.output)),
         }
@@ -119,7 +121,10 @@ impl<'a> Plan<'a> {
     /// The first and the last row, and the lines that lead to and from them.
     fn ends_of_the_way(&self, canvas: &mut Canvas<'_>, top: f64) {
         let last = self.steps.len() + 1;
-        let rows = [(0, &self.start, "Average (the start)"), (last, &self.end, "This answer")];
+        let rows = [
+            (0, &self.start, if self.is_average { "Average (the start)" } else { "Start" }),
+            (last, &self.end, "This answer"),
+        ];
         for (row, (value, told), name) in rows {
             let (x, middle) = (self.scale.at(*value), self.middle(top, row));
             self.name(canvas, middle, "bold", &Label { name, value: None });

@@ -52,15 +52,17 @@ fn head(page: &mut Page<'_>, report: &DecisionReport, about: &str, ranked: &Rank
     let name = text::isolated(&text::clean(&quantity.name));
     let output = words::value(quantity, ranked, ranked.output);
     let average = words::value(quantity, ranked, ranked.base);
+    let is_average = report.decision.base_is.is_none();
+    let known = if is_average { "on average" } else { "with nothing known about the case" };
     page.with("p", &[], "The model said");
     match &report.answer.label {
         Some(label) => {
             page.with("p", attributes! { "class" => "label" }, &text::isolated(&text::clean(label)));
-            page.paragraph(&format!("{name}: {output}, compared with {average} on average."));
+            page.paragraph(&format!("{name}: {output}, compared with {average} {known}."));
         }
         None => {
             page.with("p", attributes! { "class" => "label" }, &format!("{name}: {output}"));
-            page.paragraph(&format!("On average it is {average}."));
+            page.paragraph(&format!("Compared with {average} {known}."));
         }
     }
     page.end();
@@ -123,8 +125,8 @@ fn why(page: &mut Page<'_>, report: &DecisionReport, ranked: &Ranked) {
             page.with("p", attributes! { "class" => "soft" }, &format!("And {others}, together by {amount}."));
         }
     }
-    let how = "Read it from top to bottom. It starts at the average; each bar moves the value by one feature, to the right \
-               if the feature raised it and to the left if it lowered it; the last line is this answer.";
+    let how = "Read it from top to bottom. Each bar moves the value by one feature, to the right if the feature raised it and \
+               to the left if it lowered it; the last line is this answer.";
     let table = tables::decision(decision);
     page.figure(|style| pictures::waterfall(decision, style), how, &table, false);
     if let Some(map) = &report.heat_map {
@@ -138,12 +140,17 @@ fn why(page: &mut Page<'_>, report: &DecisionReport, ranked: &Ranked) {
     page.end();
 }
 
-/// "52 instead of the average 57", in a sentence.
+/// From where to where the features moved it, in sentences.
 fn overall(decision: &Decision, ranked: &Ranked, background: &str) -> String {
     let name = text::isolated(&text::clean(&decision.quantity.name));
     let [output, base] = [ranked.output, ranked.base].map(|value| words::value(&decision.quantity, ranked, value));
     let difference = ranked.output - ranked.base;
-    let start = format!("On average over the background, {background}, the {name} is {base}.");
+    let start = match &decision.base_is {
+        Some(base_is) => {
+            format!("With nothing known about a case, the {name} is {base}: {}.", text::isolated(&text::clean(base_is)))
+        }
+        None => format!("On average over the background, {background}, the {name} is {base}."),
+    };
     if !difference.is_finite() {
         return format!("{start} For this case it is {output}.");
     }
@@ -193,10 +200,13 @@ fn what_else(page: &mut Page<'_>, report: &DecisionReport) {
             "No way to another answer was found within what was allowed to change. That does not prove that there is none.",
         ),
         Some(all) => {
-            page.paragraph(
+            page.paragraph(if all.found.iter().all(|one| one.output.is_some()) {
                 "Each of these was tried on the model itself: with these values, and all others as they were, it would have \
-                 said something else.",
-            );
+                 said something else."
+            } else {
+                "With these values, and all others as they were, the model would have said something else, by the method \
+                 that looked for them."
+            });
             let ways: Vec<String> = all.found.iter().take(10).map(pictures::counterfactuals::sentence).collect();
             page.list("ways", &ways);
             let how = "Each block is one way. What is not listed stays as it was.";
@@ -247,18 +257,19 @@ fn confidence(report: &DecisionReport, ranked: &Ranked) -> Vec<String> {
     told
 }
 
-/// Do the average and the shares give the answer?
+/// Do the base and the shares give the answer?
 fn adds_up(page: &mut Page<'_>, report: &DecisionReport, ranked: &Ranked, facts: &mut Vec<String>) {
     let gap = crate::number::plain(ranked.residual.abs() * ranked.format.factor, 2);
     let unit = words::unit(&report.decision.quantity);
+    let start = words::start(&report.decision);
     if report.certainty.is_flagged || ranked.shows_residual() || !ranked.residual.is_finite() {
         let warning = format!(
-            "The average and the shares do not add up to the answer: {gap}{unit} are not explained. Take the shares with \
+            "The {start} and the shares do not add up to the answer: {gap}{unit} are not explained. Take the shares with \
              care, and ask whoever runs the model."
         );
         page.with("p", attributes! { "class" => "warning" }, &warning);
     } else {
-        facts.push(format!("The average and the shares add up to the answer; what is left over is {gap}{unit}."));
+        facts.push(format!("The {start} and the shares add up to the answer; what is left over is {gap}{unit}."));
     }
 }
 

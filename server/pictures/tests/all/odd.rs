@@ -38,7 +38,7 @@ fn holds(svg: &str) {
 fn decision(quantity: Quantity, base: f64, output: f64, shares: &[f64]) -> Decision {
     let shares =
         shares.iter().map(|share| Share { name: "f".into(), value: None, share: *share, standard_error: Some(*share) });
-    Decision { quantity, base, output, shares: shares.collect() }
+    Decision { quantity, base, output, shares: shares.collect(), ..Decision::default() }
 }
 
 #[test]

@@ -128,6 +128,24 @@ fn a_decision_is_told_in_plain_words() {
 }
 
 #[test]
+fn a_base_that_is_no_average_is_not_called_one() {
+    let mut report = gallery_reports::credit();
+    report.decision.base_is = Some("what the trees say when nothing is known".into());
+    let page = report::decision_report(&report, &Style::default());
+    let document = read(&page);
+    let words = words(&document);
+    for sentence in [
+        "compared with 57.4 % with nothing known about the case.",
+        "With nothing known about a case, the probability of granted is 57.4 %: what the trees say when nothing is known.",
+        "The start and the shares add up to the answer",
+    ] {
+        assert!(words.contains(sentence), "{sentence}\n{words}");
+    }
+    let svg = all(&document, "svg").iter().map(said).collect::<String>();
+    assert!(svg.contains("From the start to this answer") && !svg.to_lowercase().contains("average"), "{svg}");
+}
+
+#[test]
 fn what_was_left_out_is_said() {
     let page = report::decision_report(&gallery_reports::house(), &Style::default());
     let words = words(&read(&page));

@@ -16,6 +16,7 @@ fn small() -> Decision {
     };
     Decision {
         quantity: Quantity { name: "price".into(), unit: Some("€".into()), ..Quantity::default() },
+        base_is: None,
         base: 100.0,
         output: 112.0,
         shares: vec![share("rooms & <doors>", "5", 17.0), share("noise", "72 dB", -5.0)],
