@@ -20,6 +20,7 @@ const BUILT_IN: &[BuiltIn] = &[
     BuiltIn { name: "image", module: &candor_plugin_image::MODULE },
     BuiltIn { name: "pooling", module: &candor_plugin_pooling::MODULE },
     BuiltIn { name: "sampled", module: &candor_plugin_sampled::MODULE },
+    BuiltIn { name: "shap", module: &candor_plugin_shap::MODULE },
     BuiltIn { name: "tokenizer", module: &candor_plugin_tokenizer::MODULE },
     BuiltIn { name: "what_if", module: &candor_plugin_what_if::MODULE },
 ];

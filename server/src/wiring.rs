@@ -91,22 +91,9 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
     let registry_settings = registry_settings(settings, faults.clone());
     let registry = Registry::start(engines, repository, Arc::clone(&clock), registry_settings);
     let registry = Arc::new(registry.map_err(no_thread)?);
-    let before_work = if settings.threads.pool_steps_back { priority::run_steps_back } else { || () };
-    let scheduling = SchedulerSettings { before_work, ..settings.scheduling.clone() };
-    let sessions = Scheduler::start("candor-infer", scheduling, Arc::clone(&clock));
-    let pipeline_settings = PipelineSettings {
-        inline_body_bytes_max: settings.inline_body_bytes_max,
-        inline_run_max: settings.inline_run_max,
-        inference_max: settings.inference_max,
-    };
-    let components: Arc<dyn Components> = Arc::<Catalog>::clone(&plugins);
-    let explanations = Explanations::start(components, Arc::clone(&clock), settings.explanations.clone());
-    let explanations = Arc::new(explanations.map_err(no_thread)?);
-    let jobs = MemoryJobs::start(settings.jobs.clone(), Arc::clone(&clock));
-    let jobs = Arc::new(jobs.map_err(no_thread)?);
-    let threads = sessions.map_err(no_thread)?;
-    let pipeline = Pipeline::new(Arc::clone(&registry), threads, Arc::clone(&clock), pipeline_settings);
-    let pipeline = Arc::new(pipeline);
+    let pipeline = Arc::new(pipeline(settings, &registry, &clock)?);
+    let explanations = explanations(settings, &plugins, &clock)?;
+    let jobs = Arc::new(MemoryJobs::start(settings.jobs.clone(), Arc::clone(&clock)).map_err(no_thread)?);
     let readiness = Arc::new(Readiness::new(Arc::clone(&registry), settings.strict_readiness));
     let callers = Arc::new(Callers::new(tokens, settings.requests_per_second_max.map(Quota::per_second)));
     let bodies = Arc::new(Bodies::new(settings.bodies_bytes_max));
@@ -164,6 +151,24 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
         poller,
     };
     Ok((running, server))
+}
+
+fn pipeline(settings: &Settings, registry: &Arc<Registry>, clock: &Arc<dyn Clock>) -> Result<Pipeline> {
+    let before_work = if settings.threads.pool_steps_back { priority::run_steps_back } else { || () };
+    let scheduling = SchedulerSettings { before_work, ..settings.scheduling.clone() };
+    let sessions = Scheduler::start("candor-infer", scheduling, Arc::clone(clock)).map_err(no_thread)?;
+    let own = PipelineSettings {
+        inline_body_bytes_max: settings.inline_body_bytes_max,
+        inline_run_max: settings.inline_run_max,
+        inference_max: settings.inference_max,
+    };
+    Ok(Pipeline::new(Arc::clone(registry), sessions, Arc::clone(clock), own))
+}
+
+fn explanations(settings: &Settings, plugins: &Arc<Catalog>, clock: &Arc<dyn Clock>) -> Result<Arc<Explanations>> {
+    let components: Arc<dyn Components> = Arc::<Catalog>::clone(plugins);
+    let explanations = Explanations::start(components, Arc::clone(clock), settings.explanations.clone());
+    explanations.map(Arc::new).map_err(no_thread)
 }
 
 /// The engines with the plugins' components; says which engines are not there.

@@ -58,7 +58,19 @@ fn plugins_are_listed_page_by_page_with_what_they_offer_and_why_not() {
     let server = plan(&root).set("plugins.dev=true").start();
     assert_eq!(
         names(&server, ""),
-        ["absent-a", "absent-b", "bad", "effects", "ensemble", "image", "pooling", "sampled", "tokenizer", "what_if"]
+        [
+            "absent-a",
+            "absent-b",
+            "bad",
+            "effects",
+            "ensemble",
+            "image",
+            "pooling",
+            "sampled",
+            "shap",
+            "tokenizer",
+            "what_if"
+        ]
     );
     assert_eq!(names(&server, "?kind=combiner"), ["ensemble"]);
     let built_in = server.get("/api/v1/plugins/tokenizer").expect(200).json();
@@ -66,7 +78,7 @@ fn plugins_are_listed_page_by_page_with_what_they_offer_and_why_not() {
     assert_eq!(reload(&server, "tokenizer").status, 501);
     assert_eq!(
         names(&server, "?state=ready"),
-        ["bad", "effects", "ensemble", "image", "pooling", "sampled", "tokenizer", "what_if"]
+        ["bad", "effects", "ensemble", "image", "pooling", "sampled", "shap", "tokenizer", "what_if"]
     );
     assert_eq!(names(&server, "?state=refused&q=ABSENT-B"), ["absent-b"]);
     assert_eq!(names(&server, "?kind=predictor"), ["bad"]);

@@ -23,6 +23,9 @@ const PEERS: [&str; 3] = ["fastapi", "mlserver", "mosec"];
 
 /// Fetches the runtime, makes the large models, looks for `wrk`, builds the server and runs the benchmarks in release.
 pub fn bench(house: &House, args: &[String]) -> Result<()> {
+    if let Some((_, rest)) = args.split_first().filter(|(first, _)| *first == "explain") {
+        return explain(house, rest);
+    }
     runtime::ensure(house, "release")?;
     if let Some((_, rest)) = args.split_first().filter(|(first, _)| *first == "engines") {
         return engines(house, rest);
@@ -128,6 +131,14 @@ fn engines(house: &House, args: &[String]) -> Result<()> {
     }
     let mut command = run::cargo(house, &["run", "--release", "-p", "candor-engine-benches", "--", "--models"]);
     run::visible(command.arg(&models).args(args.iter().filter(|word| *word != "--")))
+}
+
+/// Measures explanations beside the libraries that people use, in an environment of their own.
+fn explain(house: &House, args: &[String]) -> Result<()> {
+    let python = venv::ensure(house, "bench/explain/venv", "benches/explain/requirements.txt")?;
+    let mut command = run::cargo(house, &["run", "--release", "-p", "candor-explain-benches", "--", "--python"]);
+    command.arg(python).arg("--folder").arg(house.target("bench/explain/models"));
+    run::visible(command.args(args.iter().filter(|word| *word != "--")))
 }
 
 /// `wrk` is a Debian package; only CI, as root, installs it by itself.

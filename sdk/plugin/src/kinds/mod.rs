@@ -44,7 +44,8 @@ pub trait Transform: Component {
     fn transform(&self, call: &Call<'_>, inputs: &Inputs<'_>) -> Result<()>;
 }
 
-/// Says how much each feature weighed in an answer. Gives `attributions`, shaped like `x`, and `base`.
+/// Says how much each feature weighed in an answer. Gives `attributions`, shaped like `x` or of rows, players and outputs,
+/// and `base`; docs/plugins/explainers.md has all that it may take and give.
 pub trait Explainer: Component {
     /// Explains.
     ///

@@ -55,6 +55,10 @@ fn output<'m>(made: &'m Made, name: &str) -> Result<&'m Output, String> {
 
 fn floats(output: &Output) -> Vec<f32> {
     let number = |bytes: &[u8]| bytes.try_into().map_or(0.0, f32::from_le_bytes);
+    if output.datatype == Datatype::Fp64 {
+        #[allow(clippy::cast_possible_truncation, reason = "what is finite and small stays so")]
+        return output.bytes.as_chunks::<8>().0.iter().map(|bytes| f64::from_le_bytes(*bytes) as f32).collect();
+    }
     if output.datatype == Datatype::Fp32 { output.bytes.chunks_exact(4).map(number).collect() } else { Vec::new() }
 }
 
@@ -85,14 +89,27 @@ fn combiner(inputs: &[Sample], made: &Made) -> Result<String, String> {
 
 fn explainer(inputs: &[Sample], made: &Made) -> Result<String, String> {
     let (attributions, x) = (output(made, "attributions")?, first(inputs));
-    if attributions.dims != x {
-        return Err(format!("attributions have the shape {:?}, x {x:?}", attributions.dims));
-    }
-    output(made, "base")?;
+    let base = output(made, "base")?;
+    let shape = attributed(&attributions.dims, &base.dims, &x)?;
     if floats(attributions).iter().any(|number| !number.is_finite()) {
         return Err("an attribution is no finite number".to_owned());
     }
-    Ok("attributions shaped like x, and a base".to_owned())
+    Ok(format!("{shape}, and a base"))
+}
+
+/// Attributions are shaped like x; or they are rows, players and outputs, and then the base is rows and outputs.
+fn attributed(attributions: &[i64], base: &[i64], x: &[i64]) -> Result<&'static str, String> {
+    if attributions == x {
+        return Ok("attributions shaped like x");
+    }
+    match (attributions, base, x) {
+        ([rows, players, outputs], [of_base @ .., last], [own, features])
+            if rows == own && (1..=*features).contains(players) && outputs == last && of_base == [*rows] =>
+        {
+            Ok("attributions of rows, players and outputs")
+        }
+        _ => Err(format!("attributions have the shape {attributions:?}, x {x:?} and base {base:?}")),
+    }
 }
 
 fn detector(inputs: &[Sample], made: &Made) -> Result<String, String> {
@@ -174,4 +191,30 @@ fn router(subject: &Subject) -> Result<String, String> {
         }
     }
     if chosen == 0 { Err("warn: it never chooses".to_owned()) } else { Ok(format!("{chosen} choices, each of an arm")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::attributed;
+
+    #[test]
+    fn attributions_are_like_x_or_of_rows_players_and_outputs() {
+        let x = [3, 4];
+        assert!(attributed(&[3, 4], &[1], &x).is_ok());
+        // Groups make players fewer than features.
+        for players in 1..=4 {
+            assert!(attributed(&[3, players, 2], &[3, 2], &x).is_ok(), "{players}");
+        }
+        let wrong: [(&[i64], &[i64]); 6] = [
+            (&[3, 5, 2], &[3, 2]),
+            (&[3, 0, 2], &[3, 2]),
+            (&[2, 4, 2], &[3, 2]),
+            (&[3, 4, 2], &[3, 1]),
+            (&[3, 4, 2], &[2]),
+            (&[4, 3], &[1]),
+        ];
+        for (attributions, base) in wrong {
+            assert!(attributed(attributions, base, &x).is_err(), "{attributions:?} {base:?}");
+        }
+    }
 }
