@@ -251,8 +251,7 @@ fn a_call_that_waited_too_long_for_its_process_is_not_made() {
             std::thread::yield_now();
         }
         let never = Cancel::default();
-        let (late, left) =
-            (scope.spawn(move || ask("mark", &never, 5)), scope.spawn(|| ask("mark", &gone, 500)));
+        let (late, left) = (scope.spawn(move || ask("mark", &never, 5)), scope.spawn(|| ask("mark", &gone, 500)));
         // Each has counted its time from before it waits.
         while apart.isolated.counts().calls.load(std::sync::atomic::Ordering::Relaxed) < 3 {
             std::thread::yield_now();

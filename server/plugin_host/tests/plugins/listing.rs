@@ -276,7 +276,8 @@ fn a_schema_without_end_is_not_evaluated_by_the_server() {
     let (tell, told) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
         let (bench, clock) = (Bench::new(), Arc::default());
-        let both = |n: u32| format!(r##""a{}":{{"allOf":[{{"$ref":"#/$defs/a{n}"}},{{"$ref":"#/$defs/a{n}"}}]}}"##, n + 1);
+        let both =
+            |n: u32| format!(r##""a{}":{{"allOf":[{{"$ref":"#/$defs/a{n}"}},{{"$ref":"#/$defs/a{n}"}}]}}"##, n + 1);
         let defs: Vec<String> = (0..40).map(both).collect();
         let schema = format!(r##"{{"$defs":{{"a0":{{"type":"object"}},{}}},"$ref":"#/$defs/a40"}}"##, defs.join(","));
         let folder = bench.odd(&[&format!("-DSCHEMA=\"{}\"", schema.replace('"', "\\\""))]);
@@ -303,9 +304,8 @@ fn another(bench: &Bench, name: &str, id: &str) -> Pin {
     let folder = bench.temp.path().join(name);
     let source = Path::new(super::support::ROOT).join("server/plugin_host/tests/plugins/odd.c");
     compile(&source, &library(&folder, name), &[&format!("-DID=\"{id}\"")]);
-    let text = format!(
-        "name = '{name}'\nversion = '0.1.0'\nabi = '0.1'\n[[component]]\nid = '{id}'\nkinds = ['predictor']\n"
-    );
+    let text =
+        format!("name = '{name}'\nversion = '0.1.0'\nabi = '0.1'\n[[component]]\nid = '{id}'\nkinds = ['predictor']\n");
     fs::write(folder.join("plugin.toml"), text).unwrap();
     Pin { isolation: Isolation::Process, deadline_ms: 20_000, ..pin(&library(&folder, name), name) }
 }
@@ -313,8 +313,8 @@ fn another(bench: &Bench, name: &str, id: &str) -> Pin {
 #[test]
 fn nobody_takes_the_place_of_what_is_built_in_or_of_another() {
     let (bench, clock) = (Bench::new(), Arc::default());
-    let offers =
-        [("before", "example.center"), ("one", "test.same"), ("two", "test.same")].map(|(name, id)| another(&bench, name, id));
+    let offers = [("before", "example.center"), ("one", "test.same"), ("two", "test.same")]
+        .map(|(name, id)| another(&bench, name, id));
     let catalog = catalog(&bench, AllowList { dev: false, allow: offers.into() }, &clock);
     let plugin = |asked: &str| catalog.take(asked, r#"{"mean": [0.0]}"#).map(|opened| opened.origin().plugin);
     assert_eq!(plugin("example.center").unwrap(), "center");
