@@ -158,15 +158,20 @@ impl Around {
     }
 }
 
+/// Longest line, and name of a number with its labels. A worker that writes to the socket itself is held to it too.
+const LINE_BYTES_MAX: usize = 4096;
+
 fn tell(services: &dyn Services, frame: Frame) {
     match frame {
-        Frame::Log(level, message) => services.log(LogLevel::of(level), &message),
-        Frame::Metric(kind, name, value, labels) => {
+        Frame::Log(level, message) => {
+            services.log(LogLevel::of(level), message.get(..message.floor_char_boundary(LINE_BYTES_MAX)).unwrap_or(""));
+        }
+        Frame::Metric(kind, name, value, labels) if name.len() + labels.len() < LINE_BYTES_MAX => {
             if let Some(kind) = MetricKind::of(kind) {
                 services.metric(kind, &name, value, &labels);
             }
         }
-        Frame::Ready(_) | Frame::Found(_) | Frame::Refused(..) => {}
+        Frame::Metric(..) | Frame::Ready(_) | Frame::Found(_) | Frame::Refused(..) => {}
     }
 }
 
@@ -228,4 +233,39 @@ fn spawn(program: &WorkerProgram, socket: OwnedFd) -> std::io::Result<Child> {
     let gone = || std::io::Error::other("the thread that starts processes is gone");
     spawner.send((command, answer)).map_err(|_| gone())?;
     child.recv().map_err(|_| gone())?
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Ears(Mutex<Vec<usize>>);
+
+    impl Services for Ears {
+        fn log(&self, _level: LogLevel, message: &str) {
+            self.0.lock().unwrap().push(message.len());
+        }
+        fn metric(&self, _kind: MetricKind, name: &str, _value: f64, labels_json: &str) {
+            self.0.lock().unwrap().push(name.len() + labels_json.len());
+        }
+        fn now_ns(&self) -> u64 {
+            1
+        }
+        fn of(&self, _plugin: &str) -> Box<dyn Services> {
+            Box::new(Self::default())
+        }
+    }
+
+    #[test]
+    fn a_line_is_cut_and_a_number_with_a_long_name_is_none() {
+        let ears = Ears::default();
+        tell(&ears, Frame::Log(0, "ä".repeat(1 << 19)));
+        tell(&ears, Frame::Log(0, "short".to_owned()));
+        tell(&ears, Frame::Metric(0, "n".repeat(1 << 20), 1.0, "{}".to_owned()));
+        tell(&ears, Frame::Metric(0, "n".to_owned(), 1.0, "{}".to_owned()));
+        assert_eq!(*ears.0.lock().unwrap(), [4096, 5, 3]);
+    }
 }
