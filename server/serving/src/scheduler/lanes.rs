@@ -7,9 +7,9 @@
 //!   up time.
 //! - **Bulkhead**: while other lanes are awake, no lane holds all threads: one is left for whoever else comes. A lane is
 //!   awake while it has something to do, and for a while after.
-//! - **Back**: where there are threads that step back behind the others, a lane that is hardly ever idle runs on those while
-//!   another lane is awake that is: a run cannot be interrupted by us, but by the system. So the others have all threads of
-//!   the front, and what they do not use is still used.
+//! - **Back**: where there are threads that step back behind the others, a lane that is hardly ever idle runs on those: a
+//!   run cannot be interrupted by us, but by the system. So the others have all threads of the front, and what they do
+//!   not use is still used.
 //! - **Order**: within a lane by arrival; each level of priority below the highest counts as having come later by a
 //!   fixed step. So who comes early enough goes first whatever his level, and nobody starves.
 
@@ -244,7 +244,6 @@ impl<J: super::lane::Parcel> Lanes<J> {
             self.waiting.iter().filter_map(|id| Some((self.lanes.get(id)?.attained, *id))).collect();
         order.sort_unstable();
         let awake = if order.is_empty() { Vec::new() } else { self.awake(now) };
-        let is_front_held = self.is_front_held(&awake);
         let (mut until, mut is_for_back) = (None, false);
         let sooner = |until: Option<Tick>, other: Tick| Some(until.map_or(other, |until: Tick| until.min(other)));
         for (_, id) in order {
@@ -253,8 +252,7 @@ impl<J: super::lane::Parcel> Lanes<J> {
             let may_begin = post == Post::Front || self.busy.iter().sum::<usize>() < self.settings.threads;
             let Some(state) = self.lanes.get_mut(&id) else { continue };
             is_for_back |= post == Post::Front && terms.post == Post::Back && state.running < terms.allowed;
-            let is_here = terms.post == post || post == Post::Back && is_front_held && state.running == 0;
-            if !is_here || state.running >= terms.allowed || !(may_begin || state.running == 0) {
+            if terms.post != post || state.running >= terms.allowed || !(may_begin || state.running == 0) {
                 until = terms.until.map_or(until, |change| sooner(until, change));
                 continue;
             }
@@ -291,35 +289,25 @@ impl<J: super::lane::Parcel> Lanes<J> {
         self.lanes.iter().filter_map(awake).collect()
     }
 
-    /// Whether all of the front is at work for lanes that are hardly ever idle, which came there while they were alone.
-    /// Who comes then would wait for the end of one of their runs.
-    fn is_front_held(&self, awake: &[Awake]) -> bool {
-        let ceaseless = awake.iter().filter(|lane| lane.is_ceaseless).filter_map(|lane| self.lanes.get(&lane.id));
-        self.idle(Post::Front) == 0 && ceaseless.map(|state| state.running).sum::<usize>() >= self.settings.threads
-    }
-
     /// Which threads a lane may hold.
     fn terms(&self, id: u64, awake: &[Awake]) -> Terms {
         let (all, but_one) = (self.settings.threads, (self.settings.threads - 1).max(1));
         let is_ceaseless = awake.iter().any(|lane| lane.id == id && lane.is_ceaseless);
-        let (mut others, mut restless, mut busy, mut until) = (0, 0, 0, None);
-        for other in awake.iter().filter(|lane| lane.id != id) {
-            others += 1;
-            restless += usize::from(other.is_ceaseless);
-            busy += usize::from(other.until.is_none());
+        // Those at the back take no thread of the front from anybody.
+        let others = awake.iter().filter(|lane| lane.id != id && (is_ceaseless || !lane.is_ceaseless));
+        let (mut any, mut busy, mut until) = (false, false, None);
+        for other in others {
+            any = true;
+            busy |= other.until.is_none();
             until = until.max(other.until);
         }
-        let until = until.filter(|_| busy == 0);
-        if others == 0 {
-            Terms { post: Post::Front, allowed: all, until: None }
-        } else if is_ceaseless && restless < others {
-            Terms { post: Post::Back, allowed: but_one, until }
-        } else if !is_ceaseless && restless == others {
-            // Those are at the back.
-            Terms { post: Post::Front, allowed: all, until: None }
-        } else {
-            Terms { post: Post::Front, allowed: but_one, until }
-        }
+        let post = if is_ceaseless { Post::Back } else { Post::Front };
+        Terms { post, allowed: if any { but_one } else { all }, until: until.filter(|_| !busy) }
+    }
+
+    /// Whether a lane's requests are for threads of the back now.
+    pub(crate) fn is_for_back(&self, lane: u64, now: Tick) -> bool {
+        self.settings.back_threads > 0 && self.lanes.get(&lane).is_some_and(|state| state.is_ceaseless(now))
     }
 
     fn take_to_read(&mut self, id: u64, key: Key, post: Post) -> Option<Step<J>> {

@@ -144,16 +144,12 @@ impl Scheduler {
         job: BoxedJob,
     ) -> Result<Ticket, (QueueFull, BoxedJob)> {
         let now = self.shared.clock.now();
-        let (number, wake) = {
+        let (number, is_for_back) = {
             let mut lanes = self.shared.lanes();
             let number = lanes.arrive(lane, form, deadline, job, now)?;
-            (number, self.shared.front.has_sleepers() || self.shared.back.has_sleepers())
+            (number, lanes.is_for_back(lane.id(), now))
         };
-        if wake {
-            // One of the front passes on what is for the back. Where all of them have something to do, they may be at it
-            // for long.
-            if self.shared.front.has_sleepers() { &self.shared.front } else { &self.shared.back }.wake_one();
-        }
+        self.shared.bench(if is_for_back { Post::Back } else { Post::Front }).wake_one();
         Ok(Ticket { shared: Arc::clone(&self.shared), lane: lane.id(), number })
     }
 

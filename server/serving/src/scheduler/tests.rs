@@ -111,16 +111,11 @@ impl World {
     }
 
     /// Keeps a lane busy for half a second.
-    fn flood(&mut self, lane: &Arc<Lane>, post: Post) {
-        for _ in 0..50 {
-            self.put(lane, 1, None);
-            let Step::Run(batch) = self.lanes.next(post, self.now()) else { panic!("nothing runs") };
-            self.now += 10 * MS;
-            self.put(lane, 2, None);
-            self.lanes.done(post, lane.id(), (batch.charged, 10 * MS), self.now());
-            let Step::Run(batch) = self.lanes.next(post, self.now()) else { panic!("nothing runs") };
-            self.lanes.done(post, lane.id(), (batch.charged, 0), self.now());
-        }
+    fn flood(&mut self, lane: &Arc<Lane>) {
+        self.put(lane, 1, None);
+        let batch = self.batch();
+        self.now += 500 * MS;
+        self.done(&batch, 500 * MS);
     }
 }
 
@@ -407,41 +402,43 @@ fn lanes_of_versions_that_are_gone_are_forgotten() {
 }
 
 #[test]
-fn who_is_hardly_ever_idle_goes_to_the_back_while_others_are_awake() {
+fn who_is_hardly_ever_idle_goes_to_the_back_and_leaves_the_front_to_others() {
     let (mut world, flood, other) = (World::with_back(2, 2), off(), off());
-    // Alone it stays in front, with all threads.
-    world.flood(&flood, Post::Front);
+    world.flood(&flood);
     (1..=5).for_each(|number| {
         world.put(&flood, number, None);
     });
-    let (one, two) = (world.batch(), world.batch());
-    assert!(world.at_back().is_none());
-    // Another one comes: it need not wait, what runs ends where it is, and what waits goes to the back.
-    world.put(&other, 6, None);
-    let first = world.at_back().unwrap();
-    assert_eq!(numbers(&first), [6]);
-    world.lanes.done(Post::Back, other.id(), (first.charged, MS), world.now());
-    world.put(&other, 7, None);
-    world.done(&one, MS);
-    let of_other = world.batch();
-    assert_eq!(of_other.lane.id(), other.id());
-    assert!(matches!(world.next(), Step::Wait { is_for_back: false, .. }), "one thread is left");
-    world.done(&two, MS);
+    assert!(world.lanes.is_for_back(flood.id(), world.now()));
     assert!(matches!(world.next(), Step::Wait { is_for_back: true, .. }));
-    let back = world.at_back().unwrap();
-    assert_eq!(numbers(&back), [3]);
-    assert!(world.at_back().is_none(), "and not on all threads there either");
-    // All of the front is for the other one, however many processors the back holds.
+    // Alone it has all threads there.
+    let (one, two) = (world.at_back().unwrap(), world.at_back().unwrap());
+    assert!(world.at_back().is_none());
+    // Another one comes and waits for nobody, with whatever it has.
+    world.put(&other, 7, None);
     world.put(&other, 8, None);
-    assert_eq!(world.taken().0, [8]);
-    world.lanes.done(Post::Back, flood.id(), (back.charged, MS), world.now());
-    assert_eq!(world.at_back().map(|batch| numbers(&batch)), Some(vec![4]), "it is not put off for ever");
+    let (first, second) = (world.batch(), world.batch());
+    assert_eq!([numbers(&first), numbers(&second)], [[7], [8]]);
+    // One of the processors is left to it also when it has nothing to do.
+    world.done(&first, MS);
+    world.done(&second, MS);
+    world.lanes.done(Post::Back, flood.id(), (one.charged, MS), world.now());
+    assert!(world.at_back().is_none());
+    world.lanes.done(Post::Back, flood.id(), (two.charged, MS), world.now());
+    assert_eq!(world.at_back().map(|batch| numbers(&batch)), Some(vec![3]));
+    // After a pause it is one of many again.
+    let now = world.now();
+    let left: Vec<_> = (0..20).filter_map(|number| world.lanes.remove(flood.id(), number, now)).collect();
+    assert_eq!(left, [Number(4), Number(5)]);
+    world.lanes.done(Post::Back, flood.id(), (0, MS), now);
+    world.now += 50 * MS;
+    world.put(&flood, 10, None);
+    assert_eq!(world.taken().0, [10]);
 }
 
 #[test]
 fn a_thread_of_the_back_begins_no_second_run_while_as_many_run_as_there_are_threads() {
     let (mut world, flood, other) = (World::with_back(3, 3), off(), off());
-    world.flood(&flood, Post::Front);
+    world.flood(&flood);
     world.put(&other, 1, None);
     let first = world.batch();
     (1..=4).for_each(|number| {
@@ -458,20 +455,19 @@ fn a_thread_of_the_back_begins_no_second_run_while_as_many_run_as_there_are_thre
 }
 
 #[test]
-fn two_who_are_hardly_ever_idle_share_the_front() {
-    let (mut world, one, two) = (World::with_back(2, 2), off(), off());
-    world.flood(&one, Post::Front);
-    world.put(&one, 1, None);
-    world.put(&two, 2, None);
-    let of_two = world.batch();
-    let at_back = world.at_back().unwrap();
-    assert_eq!([of_two.lane.id(), at_back.lane.id()], [two.id(), one.id()]);
-    // By now the second one has been at it for as long.
-    world.now += 500 * MS;
-    world.lanes.done(Post::Back, one.id(), (at_back.charged, 500 * MS), world.now());
-    world.put(&one, 3, None);
-    world.put(&two, 4, None);
+fn a_flood_is_not_put_off_for_ever_and_two_share_the_back() {
+    let (mut world, one, two, other) = (World::with_back(2, 2), off(), off(), off());
+    world.put(&two, 1, None);
+    let early = world.batch();
+    world.flood(&one);
+    world.done(&early, 500 * MS);
+    for lane in [&other, &one, &two, &one, &two] {
+        world.put(lane, 1, None);
+        world.put(lane, 2, None);
+    }
+    let _held = (world.batch(), world.batch());
+    let mut lanes = [world.at_back().unwrap(), world.at_back().unwrap()].map(|batch| batch.lane.id());
+    lanes.sort_unstable();
+    assert_eq!(lanes, [one.id(), two.id()], "each has one run, also while the front has all processors");
     assert!(world.at_back().is_none());
-    assert_eq!(world.batch().lane.id(), one.id());
-    assert!(matches!(world.next(), Step::Wait { is_for_back: false, until: None }), "each has its thread");
 }
