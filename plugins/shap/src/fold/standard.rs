@@ -67,7 +67,9 @@ pub fn columns<'a>(inputs: &[Option<&'a Value>], at: usize) -> Result<&'a Column
     match input(inputs, at)? {
         Value::Columns(columns) => Ok(columns),
         Value::Fixed(_) => Err(Refusal::new("it works on a constant alone")),
-        Value::Scores(_) | Value::Label => Err(Refusal::new("what it reads mixes features: a product with a matrix, or what a model answers")),
+        Value::Scores(_) | Value::Label => {
+            Err(Refusal::new("what it reads mixes features: a product with a matrix, or what a model answers"))
+        }
     }
 }
 
