@@ -26,6 +26,8 @@ fn concrete(pattern: &str) -> String {
         .replace("{file:.*}", "index.html")
         .replace("{name}", "not-found")
         .replace("{plugin}", "acme-scale")
+        .replace("{background}", "u-0123456789abcdef")
+        .replace("{job}", "j018bcfe56800000001")
 }
 
 fn knock(server: &TestServer, route: &Route, with: impl FnOnce(Request) -> Request) -> Reply {

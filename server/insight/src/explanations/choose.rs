@@ -47,6 +47,10 @@ impl Core {
             let method = &question.method;
             return open(method.clone(), None).map_err(|error| refused(error, method));
         }
+        if !question.options.is_empty() {
+            let error = Error::invalid("options belong to a method, and none is named").at("options");
+            return Err(error.hint("name the method beside them"));
+        }
         let mut against = Vec::new();
         match &subject.about().graph {
             None => against.push("its answers are not made by one graph alone".to_owned()),
@@ -61,7 +65,7 @@ impl Core {
                     }
                     match open(method.clone(), Some(what.to_owned())) {
                         Ok(chosen) => return Ok(chosen),
-                        Err(error) => against.push(format!("{}: {}", method.word(), error.what())),
+                        Err(error) => against.push(format!("{}: {}", method.word(), said(&error))),
                     }
                 }
             }
@@ -150,6 +154,11 @@ pub(super) fn refused(error: Error, method: &Method) -> Error {
         | ErrorCode::Internal) => other,
     };
     error.with_code(code).with_prefix(&prefix).at(at)
+}
+
+/// What a component said when it refused to be made, without how the host puts it.
+fn said(error: &Error) -> &str {
+    error.what().trim_start_matches("`create` failed: ")
 }
 
 /// Says which explainer an error is of.

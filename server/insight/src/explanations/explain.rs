@@ -41,7 +41,7 @@ impl Core {
             engine: about.engine.clone(),
             space: target.space,
             outputs: told.names(&target),
-            rows: told.rows(&target, &scene.served(&target)?, values),
+            rows: told.rows((&target, traits.is_additive), &scene.served(&target)?, values),
             features: scene.players.names,
             background: scene.absent.map(|absent| absent.note),
             budget: question.budget,

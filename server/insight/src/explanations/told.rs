@@ -90,7 +90,12 @@ impl Told {
     }
 
     /// Row by row; `served` holds all numbers of the output that is explained.
-    pub(crate) fn rows(self, target: &Target, served: &[f64], values: Vec<Vec<Shown>>) -> Vec<RowExplanation> {
+    pub(crate) fn rows(
+        self,
+        (target, is_additive): (&Target, bool),
+        served: &[f64],
+        values: Vec<Vec<Shown>>,
+    ) -> Vec<RowExplanation> {
         let target = self.narrowed(target);
         let part = |values: &[f64], row: usize, each: usize| {
             values.get(row * each..(row + 1) * each).unwrap_or_default().to_vec()
@@ -114,7 +119,8 @@ impl Told {
             });
             RowExplanation {
                 additivity: additivity.collect(),
-                served: additivity::compare(&target, &served, &sums),
+                // Shares that are not meant to add up say nothing of the answer; what the method explains does.
+                served: additivity::compare(&target, &served, if is_additive { &sums } else { &output }),
                 values: values.next().unwrap_or_default(),
                 standard_errors: self.standard_errors.as_ref().map(|all| part(all, row, self.players * self.outputs)),
                 interactions: self
