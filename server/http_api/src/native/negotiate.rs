@@ -67,9 +67,10 @@ pub(crate) fn accepted_view(request: &HttpRequest) -> Result<View> {
         rank(View::Svg, [SVG, "image/*", "*/*"]),
         rank(View::Html, [HTML, "text/*", "*/*"]),
     ];
-    let best = ranked.into_iter().flatten().reduce(|best, next| {
-        if next.1.total_cmp(&best.1).then(next.2.cmp(&best.2)).is_gt() { next } else { best }
-    });
+    let best = ranked
+        .into_iter()
+        .flatten()
+        .reduce(|best, next| if next.1.total_cmp(&best.1).then(next.2.cmp(&best.2)).is_gt() { next } else { best });
     match best {
         Some((view @ (View::Svg | View::Html), ..)) => Ok(view),
         // Between the two kinds of JSON it is as everywhere.
