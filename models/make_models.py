@@ -1,4 +1,4 @@
-"""Build Candor's sample model repository: every model.onnx and golden.json.
+"""Build Candor's sample model repository: every model.onnx, golden.json and background.csv.
 
     python make_models.py              rebuild the models next to this script
     python make_models.py --out DIR    build them somewhere else
@@ -24,6 +24,7 @@ import argparse
 import json
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
+HERE = Path(__file__).resolve().parent
 SEED = 0
 TOLERANCE = 1e-6
 
@@ -49,6 +51,9 @@ TOLERANCE = 1e-6
 OPSET = 18
 OPSET_ML = 1
 IR_VERSION = 8
+
+# Enough for an average that differs little from that of all rows, few enough for a small file.
+BACKGROUND_ROWS = 40
 
 Arrays = dict[str, np.ndarray]
 
@@ -62,6 +67,7 @@ class Release:
     graph: onnx.ModelProto
     cases: dict[str, Arrays]
     quality: str = ""
+    background: np.ndarray | None = None
 
 
 # --------------------------------------------------------------------------- Tabular
@@ -82,7 +88,7 @@ def iris() -> Iterator[Release]:
             "all zeros": {"features": np.zeros((1, 4), np.float32)},
             "all thirty": {"features": np.full((1, 4), 30, np.float32)},
         }
-        yield Release("iris", version, graph, cases, f"test accuracy {accuracy:.3f}")
+        yield Release("iris", version, graph, cases, f"test accuracy {accuracy:.3f}", some_of(x))
 
 
 def breast_cancer() -> Iterator[Release]:
@@ -101,7 +107,7 @@ def breast_cancer() -> Iterator[Release]:
         "all zeros": {"features": np.zeros((1, 30), np.float32)},
         "all a million": {"features": np.full((1, 30), 1e6, np.float32)},
     }
-    yield Release("breast_cancer", 1, graph, cases, f"test accuracy {accuracy:.3f}")
+    yield Release("breast_cancer", 1, graph, cases, f"test accuracy {accuracy:.3f}", some_of(x))
 
 
 def diabetes() -> Iterator[Release]:
@@ -123,7 +129,7 @@ def diabetes() -> Iterator[Release]:
         "all large": {"features": np.full((1, 10), 1e6, np.float32)},
         "all negative": {"features": np.full((1, 10), -1e6, np.float32)},
     }
-    yield Release("diabetes", 1, graph, cases, f"out-of-bag R2 {r2:.3f}")
+    yield Release("diabetes", 1, graph, cases, f"out-of-bag R2 {r2:.3f}", some_of(x))
 
 
 # --------------------------------------------------------------------------- Digits
@@ -332,6 +338,11 @@ def first_of_each(y: np.ndarray) -> np.ndarray:
     return np.unique(y, return_index=True)[1]
 
 
+def some_of(x: np.ndarray) -> np.ndarray:
+    """Rows of the training data that stand for "absent" in explanations, evenly spread over it."""
+    return x[np.linspace(0, len(x) - 1, BACKGROUND_ROWS).astype(int)]
+
+
 def f32(values) -> np.ndarray:
     return np.asarray(values, dtype=np.float32)
 
@@ -479,6 +490,14 @@ def flat(array: np.ndarray) -> list:
     return [float(str(item)) for item in array.ravel()]
 
 
+def background_text(release: Release) -> str:
+    """CSV with the names of the features, which only model.toml knows."""
+    manifest = tomllib.loads((HERE / release.name / "model.toml").read_text("utf-8"))
+    names = [feature["name"] for feature in manifest["inputs"][0]["features"]]
+    rows = [[str(value) for value in f32(row)] for row in release.background]
+    return "".join(",".join(line) + "\n" for line in [names, *rows])
+
+
 def golden_text(content: dict) -> str:
     """JSON with one tensor per line, which is what a reader wants to see in a diff."""
     cases = []
@@ -545,6 +564,8 @@ def build(out: Path) -> None:
             (folder / "model.onnx").write_bytes(model)
             content = golden_text(golden(release, model)).encode()
             (folder / "golden.json").write_bytes(content)
+            if release.background is not None:
+                (out / release.name / "background.csv").write_text(background_text(release), "utf-8")
             print(
                 f"{release.name}/{release.version}: model {len(model)} bytes,"
                 f" golden {len(content)} bytes {release.quality}".rstrip()
@@ -588,8 +609,7 @@ def compare(committed: Path, fresh: Path, path: Path) -> Iterator[str]:
 def main() -> int:
     parser = argparse.ArgumentParser(description="Build or check the sample models.")
     mode = parser.add_mutually_exclusive_group()
-    here = Path(__file__).resolve().parent
-    mode.add_argument("--out", type=Path, default=here, help="where to write (default: here)")
+    mode.add_argument("--out", type=Path, default=HERE, help="where to write (default: here)")
     mode.add_argument("--check", type=Path, metavar="DIR", help="compare with DIR; write nothing")
     arguments = parser.parse_args()
     # One thread: a sum split over threads may come out different in the last digit.

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::Value;
-use ureq::{Agent, Body, http::Response};
+use ureq::{
+    Agent, Body,
+    http::{Response, StatusCode},
+};
 
 use super::{
     args::TokenArgs,
@@ -107,12 +110,32 @@ impl Client {
         self.read(request.send(body))
     }
 
+    /// Posts JSON and takes the answer as it is, in a media type that is not JSON.
+    pub(super) fn post_for(&self, path: &str, body: &[u8], media_type: &str) -> Result<String, Failure> {
+        let request = self.agent.post(format!("{}{path}", self.base)).content_type("application/json");
+        let request = request.header("Accept", media_type).config().timeout_connect(Some(PATIENCE)).build();
+        let request = match &self.token {
+            Some(token) => request.header("Authorization", format!("Bearer {token}")),
+            None => request,
+        };
+        let (status, text) = self.text(request.send(body))?;
+        if status.is_success() { Ok(text) } else { self.value(status, &text).map(|value| value.to_string()) }
+    }
+
     fn read(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<Value, Failure> {
+        let (status, text) = self.text(answer)?;
+        self.value(status, &text)
+    }
+
+    fn text(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<(StatusCode, String), Failure> {
         let mut answer = answer.map_err(|error| self.unreachable(&error))?;
         let status = answer.status();
         let text = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string();
-        let text = text.map_err(|error| self.unreachable(&error))?;
-        let value: Option<Value> = serde_json::from_str(&text).ok();
+        Ok((status, text.map_err(|error| self.unreachable(&error))?))
+    }
+
+    fn value(&self, status: StatusCode, text: &str) -> Result<Value, Failure> {
+        let value: Option<Value> = serde_json::from_str(text).ok();
         match value {
             Some(value) if status.is_success() => Ok(value),
             Some(problem) if problem.get("detail").or_else(|| problem.get("title")).is_some() => {

@@ -112,3 +112,37 @@ pub(crate) struct PredictParameters {
     #[param(required = false, nullable = false)]
     interactions: Option<bool>,
 }
+
+/// What may be said of the picture or the report of a row.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "read by the derive only")]
+pub(crate) struct PictureParameters {
+    /// `waterfall`, `force` or `bar`; `waterfall` if absent. With `Accept: image/svg+xml` only.
+    #[param(required = false, nullable = false, example = "waterfall")]
+    picture: Option<String>,
+    /// The row that is shown, from 0. For a picture or a report only.
+    #[param(required = false, nullable = false, minimum = 0)]
+    row: Option<u64>,
+    /// `true` for a report that also looks for what would have changed the answer. With `Accept: text/html` only.
+    #[param(required = false, nullable = false)]
+    counterfactuals: Option<bool>,
+}
+
+/// What may be said of the picture or the report of a job's result.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "read by the derive only")]
+pub(crate) struct ResultParameters {
+    /// `bar` (mean shares), `beeswarm` and `dependence` (both of an order with `keep_rows`), `importance` (by
+    /// permutation), `partial_dependence` or `local_effects`; what fits the result best if absent. With
+    /// `Accept: image/svg+xml` only.
+    #[param(required = false, nullable = false, example = "bar")]
+    picture: Option<String>,
+    /// The feature that is shown; for dependence the largest, otherwise the first, if absent. For a picture only.
+    #[param(required = false, nullable = false)]
+    feature: Option<String>,
+    /// The output that is shown, a class by its label; the first if absent. For a picture or a report only.
+    #[param(required = false, nullable = false)]
+    output: Option<String>,
+}

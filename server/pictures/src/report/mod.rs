@@ -19,3 +19,4 @@ mod shared;
 
 pub use decision::decision_report;
 pub use model::model_report;
+pub use page::POLICY;

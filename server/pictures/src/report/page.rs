@@ -13,8 +13,8 @@ use crate::{
 
 /// Wide pictures from this width of the window on.
 const WIDE: u32 = 760;
-/// What the policy allows: this page's own style, and images that are in it.
-const POLICY: &str =
+/// The `Content-Security-Policy` of a report: this page's own style, and images that are in it.
+pub const POLICY: &str =
     "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'";
 
 /// A page in the making.

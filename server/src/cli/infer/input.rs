@@ -149,7 +149,7 @@ fn split(table: &Map<String, Value>) -> Result<Value, Problem> {
 }
 
 /// `sepal_length=5.1` as one row; a value that is no JSON is text.
-fn row(features: &[String]) -> Result<Value, Problem> {
+pub(in crate::cli) fn row(features: &[String]) -> Result<Value, Problem> {
     let mut row = Map::new();
     for feature in features {
         let (name, text) = feature.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(|| {

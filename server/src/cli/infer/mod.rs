@@ -25,6 +25,7 @@ use super::{
     screen,
 };
 use input::InputFormat;
+pub(super) use input::row;
 
 pub(super) const EXAMPLES: &str = "Examples:
   candor infer iris sepal_length=5.1 sepal_width=3.5 petal_length=1.4 petal_width=0.2
