@@ -1,4 +1,4 @@
-//! The socket between server and worker: the order with the memory and the bells, and frames in return.
+//! The socket between server and worker: the order with the memory, and frames in return.
 //!
 //! A frame is a length and JSON. Its length is bounded, and what it says is the worker's word and nothing more. It does
 //! not know what an order leads to.
@@ -15,7 +15,6 @@ use std::{
 
 use rustix::{
     cmsg_space,
-    event::{EventfdFlags, PollFd, PollFlags, Timespec},
     io::Errno,
     net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags},
 };
@@ -27,8 +26,6 @@ use crate::{manifest::Manifest, services::Age, tables::ComponentInfo};
 const FRAME_BYTES_MAX: usize = 1024 * 1024;
 /// An order holds a configuration, and that may hold files of a model.
 const ORDER_BYTES_MAX: usize = 256 * 1024 * 1024;
-/// The memory, the bell of requests, the bell of replies.
-const FILES: usize = 3;
 
 /// What a worker is to do.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -94,21 +91,21 @@ fn cut(what: &str) -> std::io::Error {
     std::io::Error::new(std::io::ErrorKind::InvalidData, what.to_owned())
 }
 
-/// Sends the order, and with its first byte the files.
-pub fn send_order(socket: &UnixStream, order: &Order, files: [&OwnedFd; FILES]) -> std::io::Result<()> {
-    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(FILES))];
+/// Sends the order, and with its first byte the memory.
+pub fn send_order(socket: &UnixStream, order: &Order, memory: &OwnedFd) -> std::io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    let fds = files.map(AsFd::as_fd);
+    let fds = [memory.as_fd()];
     if !ancillary.push(SendAncillaryMessage::ScmRights(&fds)) {
-        return Err(cut("no room for the files"));
+        return Err(cut("no room for the memory"));
     }
     rustix::net::sendmsg(socket, &[IoSlice::new(b"C")], &mut ancillary, SendFlags::NOSIGNAL).map_err(io)?;
     write(socket, order, ORDER_BYTES_MAX)
 }
 
-/// Takes the order and the files.
-pub fn take_order(socket: &UnixStream) -> std::io::Result<(Order, [OwnedFd; FILES])> {
-    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(FILES))];
+/// Takes the order and the memory.
+pub fn take_order(socket: &UnixStream) -> std::io::Result<(Order, OwnedFd)> {
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
     let (mut ancillary, mut byte) = (RecvAncillaryBuffer::new(&mut space), [0]);
     rustix::net::recvmsg(socket, &mut [IoSliceMut::new(&mut byte)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)
         .map_err(io)?;
@@ -118,8 +115,8 @@ pub fn take_order(socket: &UnixStream) -> std::io::Result<(Order, [OwnedFd; FILE
             files.extend(fds);
         }
     }
-    let files = files.try_into().map_err(|_| cut("the order came without its files"))?;
-    Ok((read(socket, ORDER_BYTES_MAX)?, files))
+    let memory = files.pop().ok_or_else(|| cut("the order came without its memory"))?;
+    Ok((read(socket, ORDER_BYTES_MAX)?, memory))
 }
 
 /// Sends a frame.
@@ -150,55 +147,4 @@ fn read<T: for<'de> Deserialize<'de>>(mut socket: &UnixStream, most: usize) -> s
     let mut json = vec![0; len];
     socket.read_exact(&mut json)?;
     Ok(serde_json::from_slice(&json)?)
-}
-
-/// A bell: rings until it is heard.
-pub struct Bell(OwnedFd);
-
-impl Bell {
-    /// A bell that is silent.
-    pub fn new() -> rustix::io::Result<Self> {
-        rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map(Self)
-    }
-
-    /// A bell that came over the socket.
-    pub fn of(file: OwnedFd) -> Self {
-        Self(file)
-    }
-
-    /// The file.
-    pub fn file(&self) -> &OwnedFd {
-        &self.0
-    }
-
-    /// Rings.
-    pub fn ring(&self) -> rustix::io::Result<()> {
-        rustix::io::write(&self.0, &1_u64.to_ne_bytes()).map(|_| ())
-    }
-
-    /// Makes it silent.
-    pub fn hear(&self) {
-        // Failing means that it was silent.
-        let _ = rustix::io::read(&self.0, &mut [0; 8]);
-    }
-}
-
-/// Waits until one of two files has something to say: which ones have. Both silent means that the time is over.
-pub fn either(a: &impl AsFd, b: &impl AsFd, nanos: Option<u64>) -> rustix::io::Result<(bool, bool)> {
-    let timeout = nanos.map(|nanos| Timespec {
-        tv_sec: i64::try_from(nanos / 1_000_000_000).unwrap_or(i64::MAX),
-        tv_nsec: i64::try_from(nanos % 1_000_000_000).unwrap_or(0),
-    });
-    let mut both = [PollFd::new(a, PollFlags::IN), PollFd::new(b, PollFlags::IN)];
-    loop {
-        match rustix::event::poll(&mut both, timeout.as_ref()) {
-            Ok(_) => {
-                let [a, b] = &both;
-                return Ok((!a.revents().is_empty(), !b.revents().is_empty()));
-            }
-            // A signal; waiting a little longer than asked does no harm.
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
 }
