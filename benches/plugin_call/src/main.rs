@@ -111,6 +111,12 @@ fn cases_of(size: usize, rust: &Arc<Live>, c: &Arc<Live>) -> Result<Vec<Case>> {
         work,
         nanos: vec![],
     };
+    // The call itself: prepared values through the table, on an instance that is held.
+    let held = |live: &Arc<Live>| {
+        let (instance, values) = (Arc::clone(&live.instance()), Values::of([("x", tensor)]));
+        let mut call = CallContext::new(CallLimits::default());
+        move || assert!(instance.run(&mut call, black_box(&values)).is_ok())
+    };
     let through = |live: &Arc<Live>| {
         let (live, values) = (Arc::clone(live), Values::of([("x", tensor)]));
         let mut call = CallContext::new(CallLimits::default());
@@ -127,6 +133,8 @@ fn cases_of(size: usize, rust: &Arc<Live>, c: &Arc<Live>) -> Result<Vec<Case>> {
     let (mut y, mut copy, from) = ([0.0_f32], vec![0.0_f32; size], data.clone());
     Ok(vec![
         case("direct, through a trait object", Box::new(move || direct.run(black_box(&data), black_box(&mut y)))),
+        case("call, plugin in C", Box::new(held(c))),
+        case("call, plugin in Rust", Box::new(held(rust))),
         case("plugin in Rust", Box::new(move || in_rust(&run))),
         case("plugin in C", Box::new(move || in_c(&run))),
         case("plugin in Rust, tensors made of the outputs", Box::new(move || inferred(&whole))),

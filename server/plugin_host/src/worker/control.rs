@@ -1,4 +1,4 @@
-//! The socket between server and worker: the order with the memory and the bells, and frames in return.
+//! The socket between server and worker: the order with the memory, and frames in return.
 //!
 //! A frame is a length and JSON. Its length is bounded, and what it says is the worker's word and nothing more. It does
 //! not know what an order leads to.
@@ -16,8 +16,6 @@ use std::{
 
 use rustix::{
     cmsg_space,
-    event::{PollFd, PollFlags, Timespec},
-    fs::OFlags,
     io::Errno,
     net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags},
     time::{ClockId, clock_gettime},
@@ -30,8 +28,6 @@ use crate::{manifest::Manifest, services::Age, tables::ComponentInfo};
 const FRAME_BYTES_MAX: usize = 1024 * 1024;
 /// An order holds a configuration, and that may hold files of a model.
 const ORDER_BYTES_MAX: usize = 256 * 1024 * 1024;
-/// The memory, the bell of requests, the bell of replies.
-const FILES: usize = 3;
 
 /// What a worker is to do.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -97,21 +93,21 @@ fn cut(what: &str) -> std::io::Error {
     std::io::Error::new(ErrorKind::InvalidData, what.to_owned())
 }
 
-/// Sends the order, and with its first byte the files.
-pub fn send_order(socket: &UnixStream, order: &Order, files: [&OwnedFd; FILES]) -> std::io::Result<()> {
-    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(FILES))];
+/// Sends the order, and with its first byte the memory.
+pub fn send_order(socket: &UnixStream, order: &Order, memory: &OwnedFd) -> std::io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    let fds = files.map(AsFd::as_fd);
+    let fds = [memory.as_fd()];
     if !ancillary.push(SendAncillaryMessage::ScmRights(&fds)) {
-        return Err(cut("no room for the files"));
+        return Err(cut("no room for the memory"));
     }
     rustix::net::sendmsg(socket, &[IoSlice::new(b"C")], &mut ancillary, SendFlags::NOSIGNAL).map_err(io)?;
     write(socket, order, ORDER_BYTES_MAX)
 }
 
-/// Takes the order and the files.
-pub fn take_order(socket: &UnixStream) -> std::io::Result<(Order, [OwnedFd; FILES])> {
-    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(FILES))];
+/// Takes the order and the memory.
+pub fn take_order(socket: &UnixStream) -> std::io::Result<(Order, OwnedFd)> {
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
     let (mut ancillary, mut byte) = (RecvAncillaryBuffer::new(&mut space), [0]);
     rustix::net::recvmsg(socket, &mut [IoSliceMut::new(&mut byte)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)
         .map_err(io)?;
@@ -121,8 +117,8 @@ pub fn take_order(socket: &UnixStream) -> std::io::Result<(Order, [OwnedFd; FILE
             files.extend(fds);
         }
     }
-    let files = files.try_into().map_err(|_| cut("the order came without its files"))?;
-    Ok((read(socket, ORDER_BYTES_MAX, None)?, files))
+    let memory = files.pop().ok_or_else(|| cut("the order came without its memory"))?;
+    Ok((read(socket, ORDER_BYTES_MAX, None)?, memory))
 }
 
 /// Sends a frame.
@@ -194,67 +190,4 @@ fn read<T: for<'de> Deserialize<'de>>(socket: &UnixStream, most: usize, until: O
     let mut json = vec![0; len];
     fill(socket, &mut json, until)?;
     Ok(serde_json::from_slice(&json)?)
-}
-
-/// A bell: rings until it is heard. A pipe, because its ends are files of their own: whether reading and writing waits
-/// belongs to an open file, and of one that both sides held the worker could say that the server is to wait.
-pub struct Bell {
-    /// Where it is heard.
-    ear: OwnedFd,
-    /// Where it is rung.
-    hammer: OwnedFd,
-}
-
-impl Bell {
-    /// A bell that is silent. Whoever made it keeps both ends, so that neither is ever without the other: a process that
-    /// closes its own is as silent as one that does not ring.
-    pub fn new() -> std::io::Result<Self> {
-        let (ear, hammer) = std::io::pipe()?;
-        let (ear, hammer) = (OwnedFd::from(ear), OwnedFd::from(hammer));
-        for end in [&ear, &hammer] {
-            rustix::fs::fcntl_setfl(end, OFlags::NONBLOCK)?;
-        }
-        Ok(Self { ear, hammer })
-    }
-
-    /// The end for whoever hears.
-    pub fn ear(&self) -> &OwnedFd {
-        &self.ear
-    }
-
-    /// The end for whoever rings.
-    pub fn hammer(&self) -> &OwnedFd {
-        &self.hammer
-    }
-}
-
-/// Rings, through a hammer.
-pub fn ring(hammer: &OwnedFd) -> rustix::io::Result<()> {
-    rustix::io::write(hammer, &[1]).map(|_| ())
-}
-
-/// Makes a bell silent, through its ear.
-pub fn hear(ear: &OwnedFd) {
-    // Failing means that it was silent. One that was rung more often than that is heard again.
-    let _ = rustix::io::read(ear, &mut [0_u8; 64]);
-}
-
-/// Waits until one of two files has something to say: which ones have. Both silent means that the time is over.
-pub fn either(a: &impl AsFd, b: &impl AsFd, nanos: Option<u64>) -> rustix::io::Result<(bool, bool)> {
-    let timeout = nanos.map(|nanos| Timespec {
-        tv_sec: i64::try_from(nanos / 1_000_000_000).unwrap_or(i64::MAX),
-        tv_nsec: i64::try_from(nanos % 1_000_000_000).unwrap_or(0),
-    });
-    let mut both = [PollFd::new(a, PollFlags::IN), PollFd::new(b, PollFlags::IN)];
-    loop {
-        match rustix::event::poll(&mut both, timeout.as_ref()) {
-            Ok(_) => {
-                let [a, b] = &both;
-                return Ok((!a.revents().is_empty(), !b.revents().is_empty()));
-            }
-            // A signal; waiting a little longer than asked does no harm.
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
 }

@@ -21,9 +21,9 @@ use candor_domain::{
 };
 
 use super::{
-    control::{self, Order, Task},
+    control::{Order, Task},
     memory::{Item, Named},
-    process::{self, Around, Worker, WorkerProgram},
+    process::{Around, Outcome, Worker, WorkerProgram},
 };
 use crate::{
     host::Verified,
@@ -351,34 +351,30 @@ impl Isolated {
         lead.extend(nanos(deadline).to_le_bytes());
         let items: Vec<Item<'_>> = inputs.iter().map(|(name, tensor)| Item::of(name, tensor)).collect();
         worker.memory.request().put(&lead, &items).map_err(Fault::Said)?;
-        control::hear(worker.reply.ear());
-        let system = |errno: rustix::io::Errno| Fault::Broken(Error::new(ErrorCode::Internal, errno.to_string()));
-        control::ring(worker.request.hammer()).map_err(system)?;
-        let wait = |span| control::either(worker.reply.ear(), &worker.pidfd, Some(nanos(span))).map_err(system);
+        worker.memory.asked().ring(worker.number());
         let mut late = false;
-        let (mut answered, mut dead) = wait(deadline)?;
-        if !answered && !dead {
+        let mut outcome = worker.wait(deadline);
+        if outcome == Outcome::Late {
             late = true;
             worker.memory.set_cancel(true);
             // A caller in a hurry does not cost the others a process: it has the plugin's own time before it is killed.
             let rest = self.around.settings.deadline.saturating_sub(deadline);
-            (answered, dead) = wait(rest + self.around.settings.grace)?;
+            outcome = worker.wait(rest + self.around.settings.grace);
         }
         let told = worker.memory.cancel().swap(0, Ordering::Relaxed) != 0;
         let late_error = || {
             let what = format!("plugin {} did not answer in {} ms", self.around.name, deadline.as_millis());
             Error::new(ErrorCode::DeadlineExceeded, what)
         };
-        if dead && !answered {
-            return Err(Fault::Broken(self.died(worker)));
+        match outcome {
+            Outcome::Answered => {}
+            Outcome::Dead => return Err(Fault::Broken(self.died(worker))),
+            Outcome::Late => {
+                worker.kill();
+                let error = late_error().hint("its process did not stop when it was told to, and was killed");
+                return Err(Fault::Broken(error));
+            }
         }
-        if !answered {
-            worker.kill();
-            return Err(Fault::Broken(
-                late_error().hint("its process did not stop when it was told to, and was killed"),
-            ));
-        }
-        control::hear(worker.reply.ear());
         let answer = self.read(worker);
         match answer {
             Err(Fault::Said(_)) if late => Err(Fault::Said(late_error())),
@@ -415,7 +411,7 @@ impl Isolated {
     }
 
     fn died(&self, worker: &mut Worker) -> Error {
-        let how = worker.child.wait().map_or_else(|error| error.to_string(), process::ended);
+        let how = worker.buried();
         let what = format!("the process of plugin {} ended during the call: {how}", self.around.name);
         Error::new(ErrorCode::NotReady, what).retry_after_s(1).hint("the next call gets a new process")
     }

@@ -1,4 +1,5 @@
-//! The memory that server and worker share: two regions, one for each direction, and a word that says "stop".
+//! The memory that server and worker share: two regions, one for each direction, and a page of words: one that says
+//! "stop", and two bells.
 //!
 //! A message is a head of a few bytes per tensor, and the tensors' bytes behind it, each on a cache line of its own. The
 //! reader copies the head before it looks at it, and bytes before it judges them: the writer may change both at any
@@ -17,8 +18,10 @@ use candor_domain::{
     tensor::{BytesArray, Datatype, Shape, Tensor, TensorData},
 };
 use rustix::{
+    event::Timespec,
     fs::{MemfdFlags, SealFlags},
     mm::{MapFlags, ProtFlags},
+    thread::futex,
 };
 
 use crate::values::{self, RANK_MAX};
@@ -108,6 +111,21 @@ impl Memory {
         unsafe { AtomicU32::from_ptr(self.start.cast()) }
     }
 
+    /// The bell of requests: the number of the last call that was asked.
+    pub fn asked(&self) -> Bell<'_> {
+        self.bell(LINE)
+    }
+
+    /// The bell of replies: the number of the last call that was answered, if the worker is honest.
+    pub fn answered(&self) -> Bell<'_> {
+        self.bell(2 * LINE)
+    }
+
+    fn bell(&self, at: usize) -> Bell<'_> {
+        // SAFETY: a word of the first page, on a line of its own, only ever used as an atomic.
+        Bell(unsafe { AtomicU32::from_ptr(self.start.wrapping_add(at).cast()) })
+    }
+
     /// Says "stop", or takes it back.
     pub fn set_cancel(&self, stop: bool) {
         self.cancel().store(u32::from(stop), Ordering::Relaxed);
@@ -126,6 +144,51 @@ impl Memory {
     fn region(&self, at: usize) -> Region<'_> {
         Region { start: self.start.wrapping_add(at), len: self.region_bytes, lives: std::marker::PhantomData }
     }
+}
+
+/// A word that is waited for.
+#[derive(Clone, Copy)]
+pub struct Bell<'m>(&'m AtomicU32);
+
+impl Bell<'_> {
+    /// What it says.
+    pub fn word(self) -> u32 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Says something, and wakes who waits. Memory that was written before is seen by who reads it.
+    pub fn ring(self, word: u32) {
+        self.0.store(word, Ordering::Release);
+        self.wake();
+    }
+
+    /// Wakes who waits.
+    pub fn wake(self) {
+        // Nobody waiting is no failure, and there is no other.
+        let _ = futex::wake(self.0, futex::Flags::empty(), 1);
+    }
+
+    /// Waits while it says this, for so long at most; or for no reason.
+    pub fn wait(self, word: u32, nanos: Option<u64>) {
+        let timeout = nanos.map(|nanos| Timespec {
+            tv_sec: i64::try_from(nanos / 1_000_000_000).unwrap_or(i64::MAX),
+            tv_nsec: i64::try_from(nanos % 1_000_000_000).unwrap_or(0),
+        });
+        // It has changed, the time is over, a signal came: who waits looks again in any case.
+        let _ = futex::wait(self.0, futex::Flags::empty(), word, timeout.as_ref());
+    }
+}
+
+/// A tensor where it lies in a region.
+pub struct Lying<'m> {
+    /// Its name.
+    pub name: String,
+    /// The type of its elements.
+    pub datatype: Datatype,
+    /// Sizes of its dimensions.
+    pub dims: Vec<i64>,
+    /// Its bytes, as [`Item::payload`].
+    pub bytes: &'m [u8],
 }
 
 fn lie(what: &str) -> Error {
@@ -152,7 +215,7 @@ impl Head {
     }
 }
 
-impl Region<'_> {
+impl<'m> Region<'m> {
     fn write(&self, at: usize, bytes: &[u8]) -> Option<()> {
         let end = at.checked_add(bytes.len())?;
         if end > self.len {
@@ -216,6 +279,39 @@ impl Region<'_> {
     /// # Errors
     /// `EngineFailed` for a message that cannot be.
     pub fn take(&self) -> Result<(Vec<u8>, Named)> {
+        self.message(|place| {
+            let data = if place.datatype == Datatype::Bytes {
+                strings(&self.read(place.at, place.len).ok_or_else(|| lie("its head is cut"))?, place.shape.elements())?
+            } else {
+                // SAFETY: so many bytes lie within the region; copied once, and judged afterwards.
+                unsafe { values::copied_from(place.datatype, place.shape.elements(), place.from, place.len)? }
+            };
+            Ok((place.name, Tensor::new(place.shape, data)?))
+        })
+    }
+
+    /// Reads a message where it lies: nothing but its head is copied.
+    ///
+    /// # Safety
+    /// Whoever writes the region must be honest, and not write until the tensors are gone: the server, as its worker
+    /// sees it.
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub unsafe fn borrow(&self) -> Result<(Vec<u8>, Vec<Lying<'m>>)> {
+        self.message(|place| {
+            let size = place.datatype.element_bytes().and_then(|size| size.checked_mul(place.shape.elements()));
+            if place.datatype != Datatype::Bytes && size != Some(place.len) {
+                return Err(lie("a tensor's bytes"));
+            }
+            // SAFETY: so many bytes lie within the region, and the caller answers for who writes them.
+            let bytes = unsafe { std::slice::from_raw_parts(place.from, place.len) };
+            Ok(Lying { name: place.name, datatype: place.datatype, dims: place.shape.dims().to_vec(), bytes })
+        })
+    }
+
+    /// Reads a message, whose tensors `take` takes.
+    fn message<T>(&self, take: impl Fn(Place) -> Result<T>) -> Result<(Vec<u8>, Vec<T>)> {
         let cut = || lie("its head is cut");
         let len = self.read(0, 4).and_then(|len| Some(u32::from_le_bytes(len.try_into().ok()?))).ok_or_else(cut)?;
         let len = usize::try_from(len)
@@ -228,11 +324,11 @@ impl Region<'_> {
         let count = head.u32().filter(|&count| count <= TENSORS_MAX).ok_or_else(|| lie("it has too many tensors"))?;
         // Each is copied. They lie beside each other; many that all name the same bytes would take any amount of memory.
         let mut left = self.len;
-        let tensors = (0..count).map(|_| self.tensor(&mut head, &mut left)).collect::<Result<Vec<_>>>()?;
+        let tensors = (0..count).map(|_| take(self.place(&mut head, &mut left)?)).collect::<Result<Vec<_>>>()?;
         Ok((lead, tensors))
     }
 
-    fn tensor(&self, head: &mut Head, left: &mut usize) -> Result<(String, Tensor)> {
+    fn place(&self, head: &mut Head, left: &mut usize) -> Result<Place> {
         let cut = || lie("its head is cut");
         let name =
             head.u32().map(|len| len as usize).filter(|&len| len <= NAME_BYTES_MAX).ok_or_else(|| lie("a name"))?;
@@ -249,29 +345,43 @@ impl Region<'_> {
         let from = self.within(at, len).ok_or_else(|| lie("a tensor lies outside the memory"))?;
         *left = left.checked_sub(len).ok_or_else(|| lie("its tensors lie upon each other"))?;
         let shape = Shape::new(&dims).map_err(|error| lie(error.what()))?;
-        let data = if datatype == Datatype::Bytes {
-            strings(&self.read(at, len).ok_or_else(cut)?, shape.elements())?
-        } else {
-            // SAFETY: so many bytes lie within the region; copied once, and judged afterwards.
-            unsafe { values::copied_from(datatype, shape.elements(), from, len)? }
-        };
-        Ok((name, Tensor::new(shape, data)?))
+        Ok(Place { name, datatype, shape, from, at, len })
     }
+}
+
+/// Where a message says that a tensor lies: within the region, and nothing more is known of it.
+struct Place {
+    name: String,
+    datatype: Datatype,
+    shape: Shape,
+    from: *const u8,
+    at: usize,
+    len: usize,
 }
 
 /// Strings: the end of each, then their bytes.
 fn strings(bytes: &[u8], count: usize) -> Result<TensorData> {
+    let mut array = BytesArray::default();
+    each_string(bytes, count, |string| array.push(string))?;
+    Ok(TensorData::Bytes(array))
+}
+
+/// Strings of a tensor, one after the other.
+///
+/// # Errors
+/// `EngineFailed` for bytes that are no such strings.
+pub fn each_string<'b>(bytes: &'b [u8], count: usize, mut take: impl FnMut(&'b [u8])) -> Result<()> {
     let ends = count.checked_mul(8).and_then(|len| bytes.split_at_checked(len));
     let (ends, bytes) = ends.ok_or_else(|| lie("fewer strings than its shape says"))?;
-    let (mut array, mut start) = (BytesArray::default(), 0);
+    let mut start = 0;
     for end in ends.as_chunks::<8>().0 {
         let end = usize::try_from(u64::from_le_bytes(*end)).ok();
         let string =
             end.and_then(|end| bytes.get(start..end)).ok_or_else(|| lie("a string lies outside its tensor"))?;
-        array.push(string);
+        take(string);
         start += string.len();
     }
-    Ok(TensorData::Bytes(array))
+    Ok(())
 }
 
 #[cfg(test)]

@@ -2,18 +2,18 @@
 //!
 //! Everything up to the load is ours; from the load on the process belongs to the plugin, and nobody believes it. It
 //! ends with the server: by the kernel's signal, or when the socket is closed.
+#![allow(unsafe_code, reason = "reads inputs where the server has put them")]
 
 use std::{
     borrow::Cow,
-    io::{Error, ErrorKind, Result},
-    os::{
-        fd::{AsFd as _, OwnedFd},
-        unix::net::UnixStream,
-    },
+    io::{Error, ErrorKind, Read as _, Result},
+    os::{fd::OwnedFd, unix::net::UnixStream},
     sync::{Arc, Mutex, PoisonError},
+    thread,
 };
 
 use candor_domain::{error::ErrorCode, tensor::Datatype};
+use candor_plugin_abi as abi;
 use rustix::{
     process::{Resource, Rlimit, Signal},
     time::{ClockId, clock_gettime},
@@ -21,7 +21,7 @@ use rustix::{
 
 use super::{
     control::{self, Frame, Offer, Order, Task},
-    memory::{Item, Memory},
+    memory::{self, Item, Lying, Memory},
 };
 use crate::{
     call::{CallContext, CallLimits},
@@ -74,7 +74,7 @@ impl Services for Voice {
 /// When there is no server at the other end, or the system refuses what a worker needs.
 pub fn serve(socket: OwnedFd) -> Result<()> {
     let socket = UnixStream::from(socket);
-    let (order, [memory, request, reply]) = control::take_order(&socket)?;
+    let (order, memory) = control::take_order(&socket)?;
     give_up(&order)?;
     let memory = Memory::map(&memory, order.region_bytes)?;
     let voice = Arc::new(Mutex::new(socket.try_clone()?));
@@ -95,14 +95,17 @@ pub fn serve(socket: OwnedFd) -> Result<()> {
                 Err(refusal) => refused(&refusal),
             }
         }
-        Task::Serve(component, config_json) => match open(&module, (component, config_json), services, order.age) {
-            Ok(live) => {
-                control::send(&socket, &Frame::Ready(described(&live, order.age)))?;
-                let mut call = CallContext::new_as(CallLimits::default(), order.age);
-                answer(&live, &mut call, &memory, (&request, &reply), &socket)
+        Task::Serve(component, config_json) => {
+            match open(&module, (component, config_json), services.clone(), order.age) {
+                Ok(live) => {
+                    control::send(&socket, &Frame::Ready(described(&live, order.age)))?;
+                    let mut call = CallContext::new_as(CallLimits::default(), order.age);
+                    leave_with(socket.try_clone()?)?;
+                    answer(&live, &mut call, &memory, &services)
+                }
+                Err(refusal) => refused(&refusal),
             }
-            Err(refusal) => refused(&refusal),
-        },
+        }
     }
 }
 
@@ -154,39 +157,60 @@ fn open(module: &CheckedModule, (id, config_json): (&str, &str), services: Voice
     Live::new(component, host, config_json)
 }
 
+/// Ends the process when the server lets go of the socket, on which it says nothing any more.
+fn leave_with(mut socket: UnixStream) -> Result<()> {
+    thread::Builder::new().name("plugin-server".to_owned()).stack_size(64 * 1024).spawn(move || {
+        while socket.read(&mut [0; 8]).is_ok_and(|read| read > 0) {}
+        std::process::exit(0);
+    })?;
+    Ok(())
+}
+
 /// Answers until the server is gone.
-fn answer(
-    live: &Live,
-    call: &mut CallContext,
-    memory: &Memory,
-    (request, reply): (&OwnedFd, &OwnedFd),
-    socket: &UnixStream,
-) -> Result<()> {
-    let clock = Voice(Arc::new(Mutex::new(socket.try_clone()?)));
+fn answer(live: &Live, call: &mut CallContext, memory: &Memory, clock: &Voice) -> ! {
+    let mut answered = 0;
     loop {
-        let (rings, gone) = control::either(request, &socket.as_fd(), None)?;
-        if gone {
-            return Ok(());
+        let asked = memory.asked().word();
+        if asked == answered {
+            memory.asked().wait(asked, None);
+            continue;
         }
-        if rings {
-            control::hear(request);
-            one(live, memory, call, &clock);
-            control::ring(reply)?;
-        }
+        one(live, memory, call, clock);
+        answered = asked;
+        memory.answered().ring(answered);
     }
+}
+
+/// What lies in the memory, as the plugin sees it.
+fn values_of<'m>(inputs: &'m [Lying<'m>]) -> candor_domain::Result<Values<'m>> {
+    let mut strings = Vec::new();
+    let mut parts = Vec::with_capacity(inputs.len());
+    for input in inputs {
+        let mut start = input.bytes.as_ptr();
+        if input.datatype == Datatype::Bytes {
+            let count = input.dims.iter().map(|&dim| usize::try_from(dim).unwrap_or(0)).product();
+            let mut list = Vec::with_capacity(count);
+            memory::each_string(input.bytes, count, |string| list.push(abi::Str::of_bytes(string)))?;
+            start = list.as_ptr().cast();
+            strings.push(list);
+        }
+        parts.push((input.name.as_str(), input.datatype, input.dims.as_slice(), start));
+    }
+    Ok(Values::of_parts(parts).with(strings))
 }
 
 /// One call: from the memory, into the memory.
 fn one(live: &Live, memory: &Memory, call: &mut CallContext, clock: &Voice) {
-    let (lead, status) = match memory.request().take() {
+    // SAFETY: the server wrote it, and waits until it is answered.
+    let (lead, status) = match unsafe { memory.request().borrow() } {
         Err(error) => (Vec::new(), Err(error)),
         Ok((lead, inputs)) => {
             let remaining = lead.get(8..16).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes);
             call.set_deadline_ns(if remaining == 0 { 0 } else { clock.now_ns().saturating_add(remaining) });
             call.borrow_cancel(memory.cancel());
-            let values = Values::of(inputs.iter().map(|(name, tensor)| (name.as_str(), tensor)));
+            let values = values_of(&inputs);
             let ran = live.healthy().map_err(|refusal| refusal.error().clone());
-            (lead, ran.and_then(|instance| instance.run(call, &values)))
+            (lead, values.and_then(|values| ran.and_then(|instance| instance.run(call, &values))))
         }
     };
     let mut lead = lead.get(..8).unwrap_or_default().to_vec();

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include <dirent.h>
-#include <fcntl.h>
+#include <linux/futex.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "candor_plugin.h"
@@ -202,13 +202,14 @@ static candor_status run(candor_instance *instance, candor_call *call, const can
     for (int line = 0; line < 20000; line++) the_host->log(the_host->self, CANDOR_LOG_INFO, CANDOR_STR("flood"));
   }
   if (asked(in, n, "ring")) { /* answers before the answer is there, and then does not answer */
-    DIR *folder = opendir("/proc/self/fd");
-    for (struct dirent *entry; (entry = readdir(folder));) {
-      char target[64] = {0};
-      uint64_t one_ring = 1;
-      if (readlinkat(dirfd(folder), entry->d_name, target, sizeof target - 1) < 0) continue;
-      /* One of the two pipes can only be read. */
-      if (strstr(target, "pipe:") && write(atoi(entry->d_name), &one_ring, sizeof one_ring) < 0) continue;
+    FILE *maps = fopen("/proc/self/maps", "r");
+    char line[512];
+    while (maps && fgets(line, sizeof line, maps)) {
+      if (!strstr(line, "memfd:candor-plugin")) continue;
+      uint32_t *words = (uint32_t *)strtoull(line, NULL, 16);
+      words[32] = words[16]; /* the bells: what was asked is answered */
+      syscall(SYS_futex, &words[32], FUTEX_WAKE, 1, NULL, NULL, 0);
+      break;
     }
     for (volatile int forever = 1; forever;) {
     }
