@@ -335,8 +335,8 @@ mod tests {
         let ears = Ears::default();
         tell(&ears, Frame::Log(0, "ä".repeat(1 << 19)));
         tell(&ears, Frame::Log(0, "short".to_owned()));
-        tell(&ears, Frame::Metric(0, "n".repeat(1 << 20), 1.0, "{}".to_owned()));
-        tell(&ears, Frame::Metric(0, "n".to_owned(), 1.0, "{}".to_owned()));
+        tell(&ears, Frame::Metric(candor_plugin_abi::METRIC_COUNTER, "n".repeat(1 << 20), 1.0, "{}".to_owned()));
+        tell(&ears, Frame::Metric(candor_plugin_abi::METRIC_COUNTER, "n".to_owned(), 1.0, "{}".to_owned()));
         assert_eq!(*ears.0.lock().unwrap(), [4096, 5, 3]);
     }
 }

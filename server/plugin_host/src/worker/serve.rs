@@ -20,6 +20,7 @@ use rustix::{
 };
 
 use super::{
+    confine::confine,
     control::{self, Frame, Offer, Order, Task},
     memory::{self, Item, Lying, Memory},
 };
@@ -129,7 +130,7 @@ fn give_up(order: &Order) -> Result<()> {
     limit(Resource::Nofile, 64)?;
     limit(Resource::Core, 0)?;
     rustix::thread::set_no_new_privs(true)?;
-    Ok(())
+    confine()
 }
 
 /// Loads by the same steps as the server: the copy may have been changed since.

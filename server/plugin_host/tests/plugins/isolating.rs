@@ -266,3 +266,13 @@ fn a_call_that_waited_too_long_for_its_process_is_not_made() {
     assert!(!bench.left("run"));
     assert_eq!(apart.isolated.started(), 1, "the process goes on");
 }
+
+#[test]
+fn one_that_strikes_at_the_server_is_refused_by_the_system() {
+    let bench = Bench::new();
+    let apart = odd(&bench, &[], settings());
+    // All nine of its attempts; that this test goes on is the rest of the answer.
+    assert_eq!(apart.ask("strike").unwrap()[0].1, floats(&[1], &[9.0]));
+    // Signals to itself are still its own.
+    apart.fails("abort", ErrorCode::NotReady, "signal 6", 2);
+}

@@ -1,10 +1,17 @@
 /* A plugin with a switch for everything that can be wrong with one. Compiled by the tests with -D. */
+#define _GNU_SOURCE
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include <errno.h>
+#include <fcntl.h>
 #include <linux/futex.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -227,6 +234,23 @@ static candor_status run(candor_instance *instance, candor_call *call, const can
       while (door >= 0 && write(door, rings, sizeof rings) > 0) {
       }
     }
+  }
+  if (asked(in, n, "strike")) { /* at the server, by every means that a process of its user has */
+    pid_t server = getppid();
+    struct rlimit none = {0, 0};
+    int pipes[2], refused = 0;
+    refused += kill(server, SIGKILL) < 0 && errno == EPERM;
+    refused += kill(0, SIGTERM) < 0 && errno == EPERM;
+    refused += syscall(SYS_tkill, server, SIGKILL) < 0 && errno == EPERM;
+    refused += syscall(SYS_tgkill, server, server, SIGKILL) < 0 && errno == EPERM;
+    refused += syscall(SYS_pidfd_send_signal, syscall(SYS_pidfd_open, server, 0), SIGKILL, NULL, 0) < 0 && errno == EPERM;
+    refused += ptrace(PTRACE_ATTACH, server, NULL, NULL) < 0 && errno == EPERM;
+    refused += prlimit(server, RLIMIT_CPU, &none, NULL) < 0 && errno == EPERM;
+    refused += pipe(pipes) == 0 && fcntl(pipes[0], F_SETOWN, server) < 0 && errno == EPERM;
+    refused += prctl(PR_SET_PDEATHSIG, 0) < 0 && errno == EPERM;
+    candor_status status = call->fns->output(call, CANDOR_STR("y"), f32, 1, &one, &y);
+    if (status == CANDOR_OK) *(float *)y.data = (float)refused;
+    return status;
   }
   if (asked(in, n, "privileges")) {
     FILE *file = fopen("/proc/self/status", "r");
