@@ -56,12 +56,12 @@ fn plugins_are_listed_page_by_page_with_what_they_offer_and_why_not() {
         fs::write(root.path().join(name).join("plugin.toml"), manifest).unwrap();
     }
     let server = plan(&root).set("plugins.dev=true").start();
-    assert_eq!(names(&server, ""), ["absent-a", "absent-b", "bad", "ensemble", "image", "pooling", "tokenizer"]);
+    assert_eq!(names(&server, ""), ["absent-a", "absent-b", "bad", "ensemble", "image", "pooling", "shap", "tokenizer"]);
     assert_eq!(names(&server, "?kind=combiner"), ["ensemble"]);
     let built_in = server.get("/api/v1/plugins/tokenizer").expect(200).json();
     assert_eq!((&built_in["isolation"], &built_in["version"]), (&"built-in".into(), &"0.1.0".into()));
     assert_eq!(reload(&server, "tokenizer").status, 501);
-    assert_eq!(names(&server, "?state=ready"), ["bad", "ensemble", "image", "pooling", "tokenizer"]);
+    assert_eq!(names(&server, "?state=ready"), ["bad", "ensemble", "image", "pooling", "shap", "tokenizer"]);
     assert_eq!(names(&server, "?state=refused&q=ABSENT-B"), ["absent-b"]);
     assert_eq!(names(&server, "?kind=predictor"), ["bad"]);
     let page = server.get("/api/v1/plugins?page_size=2").expect(200).json();
