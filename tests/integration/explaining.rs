@@ -107,14 +107,14 @@ fn a_sampled_method_with_every_coalition_and_enumeration_agree_with_the_graph() 
             assert!((one - other).abs() < 1e-6, "{one} {other}");
         }
     }
-    // Probabilities of trees: what reads the graph, and what only asks it.
+    // Trees: what reads the graph, and what only asks it, and sees margins by the logit of singles.
     let grouped = |method: &str| {
         let shown = server.get("/api/v1/models/breast_cancer").expect(200).json();
         let names: Vec<String> =
             shown["features"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect();
         let groups: serde_json::Map<String, Value> =
             names.chunks(5).enumerate().map(|(at, chunk)| (format!("g{at}"), json!(chunk))).collect();
-        json!({"rows": rows("breast_cancer"), "method": method, "space": "probability", "output": "malignant",
+        json!({"rows": rows("breast_cancer"), "method": method, "space": "margin", "output": "malignant",
             "groups": groups})
     };
     let (exact, tree) =
@@ -123,7 +123,7 @@ fn a_sampled_method_with_every_coalition_and_enumeration_agree_with_the_graph() 
     for (one, other) in outputs(&exact).into_iter().zip(outputs(&tree)) {
         adds_up(other, 1e-6);
         for (one, other) in shares(one).iter().zip(shares(other)) {
-            assert!((one - other).abs() < 1e-6, "{one} {other}");
+            assert!((one - other).abs() < 1e-3, "{one} {other}");
         }
     }
 }
