@@ -119,12 +119,16 @@ def measured(question):
     work = READY[key]
     starts = [(at * count) % (ASKED - count + 1) for at in range(calls)]
     batches = [ROWS[start : start + count] for start in starts]
-    work(batches[0])
+    first = None
+    # A call of many rows warms itself up.
+    if count < 100:
+        first = work(batches[0])
     begin = time.process_time_ns()
     for rows in batches:
         values = work(rows)
+        first = values if first is None else first
     spent = time.process_time_ns() - begin
-    first = np.asarray(work(ROWS[:count]), dtype=np.float64)
+    first = np.asarray(first, dtype=np.float64)
     return {"cpu_us": spent / calls / 1000, "values": first[:8].ravel().tolist()}
 
 

@@ -116,16 +116,17 @@ fn measure(
         let question = json!({"work": case.work, "model": case.model, "rows": case.rows, "calls": calls});
         reference.ask(&question)
     };
-    if series.ours.is_empty() {
-        agree(case, &ask(reference, 1)?.values)?;
-    }
     let (next, circle) = (Cell::new(0), stage.count() - case.rows + 1);
     let cost = usage::measure(span, || {
         let first = next.replace((next.get() + case.rows) % circle);
         std::hint::black_box((case.ours)(first)?);
         Ok(())
     })?;
-    let once = ask(reference, 1)?.cpu_us.max(1.0);
+    let answer = ask(reference, 1)?;
+    if series.ours.is_empty() {
+        agree(case, &answer.values)?;
+    }
+    let once = answer.cpu_us.max(1.0);
     let calls = (span.as_secs_f64() * 1e6 / once).clamp(1.0, 1000.0);
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 1 and 1000")]
     let measured = if calls < 2.0 { once } else { ask(reference, calls as u32)?.cpu_us };

@@ -31,7 +31,10 @@ impl Reference {
     pub fn start(python: &Path, script: &Path, folder: &Path) -> Result<Self> {
         let mut command = Command::new(python);
         command.arg(script).arg(folder).env("PYTHONDONTWRITEBYTECODE", "1");
-        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        // shap draws bars of progress there.
+        std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+        let log = std::fs::File::create(folder.join("reference.log")).context("cannot write reference.log")?;
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::from(log)).spawn();
         let mut child = child.with_context(|| format!("cannot start {}", python.display()))?;
         let (input, output) = (child.stdin.take(), child.stdout.take().context("no output")?);
         Ok(Self { child, input, output: BufReader::new(output) })

@@ -136,6 +136,28 @@ fn what_if() -> FirstParty {
     FirstParty { name: "what_if", module: &candor_plugin_what_if::MODULE, cases }
 }
 
+fn shap() -> FirstParty {
+    let doubles =
+        |shape: &[i64], data: Vec<f64>| Tensor::new(Shape::new(shape).unwrap(), TensorData::Fp64(data)).unwrap();
+    let rows = |rows: u8| doubles(&[i64::from(rows), 4], (0..rows * 4).map(|at| f64::from(at * 7 % 5) / 4.0).collect());
+    let case = |component: &'static str, graph: &str, config: &str| {
+        let schema = if component == "candor.tree_shap" { "shap/tree.json" } else { "shap/linear.json" };
+        let schema = String::from_utf8(file(schema)).unwrap();
+        let config = model_files::filled(&schema, config, &|name| {
+            assert_eq!(name, "model.onnx");
+            Ok(file(graph))
+        });
+        case(component, &config.unwrap(), vec![("x", rows(2)), ("background", rows(7))])
+    };
+    let (tree, line) = ("fixtures/served/tree/1/model.onnx", "fixtures/served/line/1/model.onnx");
+    let cases = vec![
+        case("candor.tree_shap", tree, "{}"),
+        case("candor.tree_shap", tree, r#"{"perturbation": "path_dependent"}"#),
+        case("candor.linear_shap", line, r#"{"file": "model.onnx"}"#),
+    ];
+    FirstParty { name: "shap", module: &candor_plugin_shap::MODULE, cases }
+}
+
 /// Builds the shims into folders as they would be shipped.
 fn build(bench: &Bench, plugins: &[FirstParty]) {
     // The folder that these tests were built into: most of what the plugins need is there.
@@ -167,7 +189,7 @@ fn answer(plugin: &Plugin, case: &Case) -> Vec<(String, Tensor)> {
 #[test]
 fn they_answer_from_libraries_and_in_processes_of_their_own_as_when_compiled_in() {
     let bench = Bench::new();
-    let plugins = [tokenizer(), pooling(), ensemble(), image(), effects(), what_if()];
+    let plugins = [tokenizer(), pooling(), ensemble(), image(), effects(), shap(), what_if()];
     build(&bench, &plugins);
     for plugin in &plugins {
         let (name, built) = (plugin.name, format!("candor_plugin_{}_library", plugin.name));
