@@ -105,7 +105,7 @@ fn every_wrong_member_is_refused_by_its_pointer() {
 fn rows_evaluations_features_and_uploads_are_bounded() {
     let plan = Plan::with(Models::copies(&["iris", "digits"]))
         .set("explanations.rows_max=2")
-        .set("explanations.evaluations_max=50")
+        .set("explanations.evaluations_max=10")
         .set("explanations.features_max=10")
         .set("explanations.background_rows_max=3")
         .set("explanations.job_rows_max=3");

@@ -102,9 +102,11 @@ fn counterfactuals_are_answers_of_the_version_itself_within_what_is_allowed() {
     }
     assert_eq!(server.post("/api/v1/models/iris/counterfactuals", &asked).expect(200).json(), found);
     // Trees: along their thresholds; a regression: within limits.
-    let trees = json!({"rows": rows("diabetes")[..1], "wanted": {"at_least": 150}, "count": 1});
-    let found = server.post("/api/v1/models/diabetes/counterfactuals", &trees).expect(200).json();
+    let trees = json!({"rows": rows("breast_cancer")[..1], "count": 1});
+    let found = server.post("/api/v1/models/breast_cancer/counterfactuals", &trees).expect(200).json();
     assert_eq!(found["search"], "thresholds");
+    let limits = json!({"rows": rows("diabetes")[..1], "wanted": {"at_least": 150}, "count": 1});
+    let found = server.post("/api/v1/models/diabetes/counterfactuals", &limits).expect(200).json();
     let one = &found["counterfactuals"][0]["found"][0];
     assert!(one["valid"] == false || one["answer"]["progression"].as_f64().unwrap() >= 150.0, "{one}");
 }

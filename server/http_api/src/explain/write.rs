@@ -276,7 +276,7 @@ fn row_body(explanation: &Explanation, row: &RowExplanation) -> RowBody {
                 holds: additivity.is_some_and(|one| one.holds),
             },
             served: ServedBody {
-                value: served.map_or(f64::NAN, |one| one.value),
+                value: served.map_or(f64::NAN, |one| as_served(one.value)),
                 explained: served.and_then(|one| one.explained),
                 agrees: served.and_then(|one| one.agrees),
             },
@@ -284,6 +284,13 @@ fn row_body(explanation: &Explanation, row: &RowExplanation) -> RowBody {
         }
     };
     RowBody { outputs: (0..outputs).map(one).collect(), evaluations: row.evaluations }
+}
+
+/// A number as predictions write it: one of single precision in its shortest text.
+fn as_served(value: f64) -> f64 {
+    #[allow(clippy::cast_possible_truncation, reason = "compared with what it was")]
+    let single = value as f32;
+    if f64::from(single) == value { single.to_string().parse().unwrap_or(value) } else { value }
 }
 
 /// A value as JSON; nothing for a whole tensor.

@@ -3,7 +3,10 @@
 //! Rows of the matrix become the version's tensors, run on this thread in batches of a bounded size, and the outputs that
 //! are explained come back in the wanted space. Every row is counted; a request may not have more of them than it may.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use candor_domain::{Error, ErrorCode, Models, Result, Shape, Tensor, TensorData};
 
@@ -24,6 +27,8 @@ pub(crate) struct Lent<'a> {
     pub(crate) batch_rows_max: usize,
     pub(crate) evaluations_max: u64,
     pub(crate) evaluations: AtomicU64,
+    /// The first error of the model, which loses its place and more on its way through a plugin.
+    pub(crate) said: Mutex<Option<Error>>,
 }
 
 impl Lent<'_> {
@@ -65,6 +70,14 @@ impl Lent<'_> {
 
 impl Models for Lent<'_> {
     fn call(&self, model: &str, inputs: &[(String, Tensor)]) -> Result<Vec<(String, Tensor)>> {
+        self.answer(model, inputs).inspect_err(|error| {
+            self.said.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(|| error.clone());
+        })
+    }
+}
+
+impl Lent<'_> {
+    fn answer(&self, model: &str, inputs: &[(String, Tensor)]) -> Result<Vec<(String, Tensor)>> {
         if !model.is_empty() {
             let what = "an explainer may call no model but the one that it explains";
             return Err(Error::new(ErrorCode::NotFound, what));

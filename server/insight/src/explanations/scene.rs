@@ -4,7 +4,7 @@
 //! Before it: a subject, rows and a question. After it: the tensors that a component told, by name.
 
 use std::sync::{
-    Arc,
+    Arc, Mutex, PoisonError,
     atomic::{AtomicU64, Ordering::Relaxed},
 };
 
@@ -156,6 +156,7 @@ impl Scene<'_> {
             batch_rows_max: self.core.settings.batch_rows_max,
             evaluations_max: self.core.settings.evaluations_max,
             evaluations: AtomicU64::new(0),
+            said: Mutex::default(),
         };
         let mut inputs = self.inputs(target, reads_graph)?;
         inputs.extend(more);
@@ -163,7 +164,11 @@ impl Scene<'_> {
         let call = ComponentCall { cancel: Some(turn.cancel), deadline: Some(turn.deadline), models: Some(&lent) };
         let told = component.run(&named, &call);
         turn.check()?;
-        Ok(Said { tensors: told?, evaluations: lent.evaluations.load(Relaxed) })
+        let evaluations = lent.evaluations.load(Relaxed);
+        let own = lent.said.into_inner().unwrap_or_else(PoisonError::into_inner);
+        // What the model said goes before what the explainer makes of it.
+        let tensors = told.map_err(|error| own.unwrap_or(error))?;
+        Ok(Said { tensors, evaluations })
     }
 
     /// The inputs that every component has, as the contract of explainers names them.

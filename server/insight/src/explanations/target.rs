@@ -215,7 +215,11 @@ fn elements(picks: &[OutputPick], note: &OutputNote, labels: &[String]) -> Resul
         let at = || if picks.len() == 1 { "output".to_owned() } else { format!("output/{index}") };
         let found = match pick {
             OutputPick::Index(class) => Some(*class).filter(|class| *class < labels.len()),
-            OutputPick::Name(name) => labels.iter().position(|label| label == name),
+            // A query string has no numbers: what is no label may be the number of a class.
+            OutputPick::Name(name) => labels
+                .iter()
+                .position(|label| label == name)
+                .or_else(|| name.parse().ok().filter(|class| *class < labels.len())),
         };
         match (found, pick) {
             (Some(class), _) if elements.contains(&class) => {

@@ -11,7 +11,7 @@ use super::{
     About, BackgroundNote, Core, EngineNote, FeatureNote, Kind, OutputPick, Placed, Question, Rows, ShownCell, Space,
     Subject, Turn,
     layout::{Words, numbers, rows_of},
-    scene::{Scene, floats, tensor, whole},
+    scene::{Scene, floats, whole},
     target::Target,
     values,
 };
@@ -156,12 +156,13 @@ impl Core {
         if let Some(count) = what_if.count {
             more.push(("count", whole(vec![i64::try_from(count).unwrap_or(i64::MAX)])?));
         }
-        // A graph of trees tells where answers change; without one the search draws by chance.
-        if let Some(graph) = &about.graph {
-            let bytes = subject.files().read(graph)?;
-            more.push(("model", tensor(&[bytes.len()], TensorData::Uint8(bytes))?));
+        if question.options.contains_key("file") {
+            return Err(Error::invalid("\"file\" is no option of a caller").at("options/file"));
         }
-        let component = self.explainers.get(&*self.components, subject, COMPONENT, &question.options);
+        // A graph of trees tells where answers change; without one the search draws by chance.
+        let mut config = question.options.clone();
+        config.extend(about.graph.as_ref().map(|graph| ("file".to_owned(), graph.as_str().into())));
+        let component = self.explainers.get(&*self.components, subject, COMPONENT, &config);
         let component = component.map_err(|error| {
             let code = if error.code() == ErrorCode::NotFound { ErrorCode::Unsupported } else { error.code() };
             error.with_code(code).with_prefix(&format!("{COMPONENT}: ")).at("options")
