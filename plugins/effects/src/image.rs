@@ -7,6 +7,9 @@ use serde::Deserialize;
 
 use crate::{Fault, Result};
 
+/// How many numbers all patches of an image may have together, overlapping ones counted as often as they are covered.
+const PLACES_MAX: usize = 1 << 23;
+
 /// How the numbers of an image lie in a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -100,6 +103,17 @@ impl Image {
         if count > parts_max {
             return Err(Fault::limit(format!(
                 "there are {count} patches, expected at most {parts_max}; make `stride` larger"
+            )));
+        }
+        let covered = |length: usize, size: usize, stride: usize| -> usize {
+            (0..length).step_by(stride).map(|from| size.min(length - from)).sum()
+        };
+        let pixels = covered(self.height, high, down).saturating_mul(covered(self.width, wide, right));
+        if pixels.saturating_mul(self.channels) > PLACES_MAX {
+            return Err(Fault::limit(format!(
+                "all patches together have {pixels} pixels of {} channels, expected at most {PLACES_MAX} numbers; make `stride` \
+                 larger",
+                self.channels
             )));
         }
         let mut parts = Vec::with_capacity(count);

@@ -78,7 +78,7 @@ pub fn first_order(
             }
         },
         |at, answer| {
-            let Some(place) = placed.get(at / 2) else { return };
+            let Some(place) = placed.get(at / 2) else { return Ok(()) };
             let weight = if at % 2 == 0 { -place.weight } else { place.weight };
             add(&mut sums, place.bin.0, answer, weight);
             if at % 2 == 1
@@ -86,6 +86,7 @@ pub fn first_order(
             {
                 *count += place.weight;
             }
+            Ok(())
         },
     )?;
     let mut effect = vec![0.0; edges.len() * outputs];
@@ -140,7 +141,7 @@ pub fn second_order(
             }
         },
         |at, answer| {
-            let Some(place) = placed.get(at / 4) else { return };
+            let Some(place) = placed.get(at / 4) else { return Ok(()) };
             let cell = place.bin.0 * wide + place.bin.1;
             let weight = if matches!(at % 4, 0 | 3) { place.weight } else { -place.weight };
             add(&mut sums, cell, answer, weight);
@@ -149,6 +150,7 @@ pub fn second_order(
             {
                 *count += place.weight;
             }
+            Ok(())
         },
     )?;
     let from = nearest_known(&counts, edges, wide);
@@ -181,7 +183,7 @@ fn placed(rows: &Matrix, weights: &[f64], bin: impl Fn(&[f64]) -> Option<(usize,
 
 /// The weight of all rows that are in bins. A first row is asked so that the outputs are known also if none is.
 fn total(model: &mut Model<'_>, rows: &Matrix, placed: &[Placed]) -> Result<f64> {
-    model.each(1, |_, out| out.copy_from_slice(rows.row(0)), |_, _| {})?;
+    model.each(1, |_, out| out.copy_from_slice(rows.row(0)), |_, _| Ok(()))?;
     let total: f64 = placed.iter().map(|placed| placed.weight).sum();
     if total.is_finite() { Ok(total) } else { Err(Fault::invalid(format!("the weights sum to {total}"))) }
 }

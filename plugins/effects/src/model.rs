@@ -8,6 +8,9 @@ use crate::{Fault, Result};
 /// What a batch may have of numbers, so that wide rows do not make it huge: 32 MiB.
 const BATCH_ELEMENTS_MAX: usize = 1 << 22;
 
+/// How many numbers all answers that are kept may have: 256 MiB.
+const ANSWERS_MAX: usize = 1 << 25;
+
 /// Answers for rows: as many numbers for each.
 type Ask<'a> = Box<dyn FnMut(&[f64]) -> Result<Vec<f64>> + 'a>;
 
@@ -64,12 +67,12 @@ impl<'a> Model<'a> {
     /// Asks for `rows` rows: `fill` makes each, `take` gets each answer, in order.
     ///
     /// # Errors
-    /// `Limit` over `evaluations_max`, `Invalid` for answers that are no finite numbers, and whatever the model said.
+    /// `Limit` over `evaluations_max`, `Invalid` for answers that are no finite numbers, and what the model or `take` said.
     pub fn each(
         &mut self,
         rows: usize,
         mut fill: impl FnMut(usize, &mut [f64]),
-        mut take: impl FnMut(usize, &[f64]),
+        mut take: impl FnMut(usize, &[f64]) -> Result<()>,
     ) -> Result<()> {
         self.afford(Some(rows), "ask for less or raise it")?;
         let mut buffer = vec![0.0; self.width * self.batch_rows.min(rows)];
@@ -99,7 +102,7 @@ impl<'a> Model<'a> {
                         answer.get(output).copied().unwrap_or(f64::NAN)
                     )));
                 }
-                take(from + at, answer);
+                take(from + at, answer)?;
             }
             from += count;
         }
@@ -112,7 +115,21 @@ impl<'a> Model<'a> {
     /// As [`Model::each`].
     pub fn all(&mut self, rows: usize, fill: impl FnMut(usize, &mut [f64])) -> Result<Vec<f64>> {
         let mut answers = Vec::new();
-        self.each(rows, fill, |_, answer| answers.extend_from_slice(answer))?;
+        self.each(rows, fill, |_, answer| {
+            bounded("the answers of all rows", rows, answer.len(), ANSWERS_MAX)?;
+            answers.extend_from_slice(answer);
+            Ok(())
+        })?;
         Ok(answers)
     }
+}
+
+/// Refuses what would be kept of `rows` times `each` numbers, if that is more than `most`.
+pub(crate) fn bounded(what: &str, rows: usize, each: usize, most: usize) -> Result<()> {
+    if rows.checked_mul(each).is_some_and(|size| size <= most) {
+        return Ok(());
+    }
+    Err(Fault::limit(format!(
+        "{what} would be {rows} times {each} numbers, expected at most {most}; choose `outputs` or ask for less"
+    )))
 }

@@ -3,7 +3,7 @@
 //! Before it come rows and an axis for one or two features; after it curves. Every row is asked at every point of the
 //! grid: scikit-learn's method `brute`. It does not know how axes are chosen.
 
-use crate::{Fault, Matrix, Model, Result};
+use crate::{Fault, Matrix, Model, Result, model::bounded};
 
 /// How many numbers the curves of all rows may have: 128 MiB.
 const CURVES_MAX: usize = 1 << 24;
@@ -117,7 +117,6 @@ impl Curves<'_> {
             return Err(Fault::invalid(format!("the weights sum to {total}, expected more than 0")));
         }
         let (mut average, mut individual) = (Vec::new(), Vec::new());
-        let mut too_large = None;
         model.each(
             rows.len() * self.points,
             |at, out| {
@@ -127,23 +126,20 @@ impl Curves<'_> {
             |at, answer| {
                 let (row, point) = (at / self.points, at % self.points);
                 if average.is_empty() {
+                    let kept = if self.individual { rows.len() } else { 1 };
+                    bounded("the curves", kept.saturating_mul(self.points), answer.len(), CURVES_MAX)?;
                     average = vec![0.0; self.points * answer.len()];
-                    too_large = rows.len().checked_mul(average.len()).filter(|size| *size > CURVES_MAX);
                 }
                 let sums = average.get_mut(point * answer.len()..).unwrap_or_default();
                 for (sum, number) in sums.iter_mut().zip(answer) {
                     *sum += weight(row) * number;
                 }
-                if self.individual && too_large.is_none() {
+                if self.individual {
                     individual.extend_from_slice(answer);
                 }
+                Ok(())
             },
         )?;
-        if let (true, Some(size)) = (self.individual, too_large) {
-            return Err(Fault::limit(format!(
-                "the curves of all rows are {size} numbers, expected at most {CURVES_MAX}; give fewer rows, or turn `individual` off"
-            )));
-        }
         average.iter_mut().for_each(|sum| *sum /= total);
         Ok((average, individual))
     }

@@ -95,11 +95,12 @@ pub fn integrated_gradients(
         },
         |at, answer| {
             let (Some((player, _)), Some((_, weight))) = (moving.get(at / pairs), nodes.get(at % pairs / 2)) else {
-                return;
+                return Ok(());
             };
             let factor = if at % 2 == 0 { -weight } else { *weight } / (2.0 * step);
             let shares = attributions.get_mut(player * outputs..).unwrap_or_default();
             shares.iter_mut().zip(answer).for_each(|(share, number)| *share += factor * number);
+            Ok(())
         },
     )?;
     let mut delta: Vec<f64> = output.iter().zip(base).map(|(output, base)| base - output).collect();

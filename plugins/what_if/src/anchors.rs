@@ -53,6 +53,9 @@ pub struct Anchor {
     pub evaluations: u64,
 }
 
+/// Numbers of all rows that are drawn before the model is asked: 8 MiB.
+const ELEMENTS_MAX: usize = 1 << 20;
+
 /// Which predicates, by their places, ascending.
 type Set = Vec<usize>;
 
@@ -122,6 +125,14 @@ impl Beam<'_, '_> {
         if wanted as u64 > self.options.budget.saturating_sub(self.asked) {
             return Ok(false);
         }
+        let width = self.sampler.width().saturating_mul(each).max(1);
+        for sets in sets.chunks((ELEMENTS_MAX / width).max(1)) {
+            self.draw_some(sets, each)?;
+        }
+        Ok(true)
+    }
+
+    fn draw_some(&mut self, sets: &[Set], each: usize) -> Result<()> {
         let mut rows = Vec::new();
         for set in sets {
             let holding = self.sampler.holding(&self.predicates_of(set));
@@ -130,7 +141,7 @@ impl Beam<'_, '_> {
             }
         }
         let answers = self.model.predict(&rows)?;
-        self.asked += wanted as u64;
+        self.asked += (sets.len() * each) as u64;
         let each_answers = answers.chunks_exact(self.model.outputs().max(1) * each.max(1));
         for (set, answers) in sets.iter().zip(each_answers) {
             let right = answers.chunks_exact(self.model.outputs().max(1)).filter(|answer| (self.same)(answer)).count();
@@ -138,7 +149,7 @@ impl Beam<'_, '_> {
             count.samples += each as u64;
             count.right += right as u64;
         }
-        Ok(true)
+        Ok(())
     }
 
     /// The level at which an anchor is told to be precise: for all that may have been candidates.

@@ -11,6 +11,9 @@ use crate::{
     search::{Candidate, Search},
 };
 
+/// How many that change one feature are polished before others.
+const SINGLE_MAX: usize = 32;
+
 /// How it is searched.
 #[derive(Debug, Clone, Copy)]
 pub struct Options {
@@ -97,10 +100,14 @@ pub fn counterfactuals(
 fn polish(search: &mut Search<'_, '_>, random: &mut Random, stops: Option<&Stops>, options: &Options) -> Result<()> {
     let mut cheap: Vec<Candidate> = search.kept().cloned().collect();
     cheap.sort_by(|a, b| a.cost.total_cmp(&b.cost));
-    cheap.truncate(options.count.saturating_mul(3).max(4));
-    // All of them once, before the first is polished for long.
-    for candidate in &cheap {
-        shrink(search, candidate.clone(), stops, 0)?;
+    // Whatever changes one feature only may become cheap, however far it goes now.
+    let changes = |one: &Candidate| Space::changed(search.row, &one.row).len();
+    let single = cheap.iter().filter(|one| changes(one) == 1).take(SINGLE_MAX);
+    let first: Vec<Candidate> =
+        single.chain(cheap.iter().take(options.count.saturating_mul(3).max(4))).cloned().collect();
+    let reserve = if stops.is_some() { 0 } else { search.left() / 2 };
+    for candidate in first {
+        shrink(search, candidate, stops, reserve)?;
     }
     if stops.is_some() {
         return Ok(());

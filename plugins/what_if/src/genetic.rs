@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use crate::{
     Matrix, Random, Result,
     search::{Candidate, Search},
+    space::Kind,
 };
 
 const POPULATION: usize = 48;
@@ -84,6 +85,20 @@ fn beginning(
             rows.push(row);
         }
     }
+    // Each feature by itself, as far as it may go and half way: changes of one feature are what is looked for first.
+    let room = usize::try_from(search.left() / 5).unwrap_or(usize::MAX);
+    let mut ends = Vec::new();
+    for &feature in changeable {
+        let from = search.row.get(feature).copied().unwrap_or(f64::NAN);
+        let bounds = search.space.feature(feature).and_then(|feature| feature.bounds(from));
+        let (low, high) = bounds.unwrap_or((from, from));
+        for wish in [low, high, f64::midpoint(low, from), f64::midpoint(high, from)] {
+            let mut row = search.row.to_vec();
+            set(search, &mut row, feature, wish);
+            ends.push(row);
+        }
+    }
+    rows.extend(ends.into_iter().take(room));
     for _ in 0..POPULATION {
         let mut row = search.row.to_vec();
         let feature = changeable.get(random.below(changeable.len())).copied().unwrap_or(0);
@@ -107,6 +122,11 @@ fn drawn(search: &Search<'_, '_>, random: &mut Random, feature: usize) -> f64 {
     let from = search.row.get(feature).copied().unwrap_or(f64::NAN);
     let Some(feature) = search.space.feature(feature) else { return from };
     let observed = feature.observed();
+    // Categories have no ends: none but an observed number is allowed there.
+    if feature.kind != Kind::Category && random.share() < 0.25 {
+        let (low, high) = feature.bounds(from).unwrap_or((from, from));
+        return if random.share() < 0.5 { low } else { high };
+    }
     if !observed.is_empty() {
         return observed.get(random.below(observed.len())).copied().unwrap_or(from);
     }

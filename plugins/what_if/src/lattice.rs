@@ -24,8 +24,10 @@ pub struct Stops(Vec<(usize, Vec<f64>)>);
 /// How many candidates are asked at once when all are gone through.
 const STRIDE: usize = 256;
 /// How many combinations wait at most.
-const WAITING_MAX: usize = 1 << 20;
+const WAITING_MAX: usize = 1 << 18;
 const BEAM: usize = 8;
+/// Numbers of all rows that are tried around one: 8 MiB.
+const ELEMENTS_MAX: usize = 1 << 20;
 
 /// One stop of each of some features: places of the features and of their stops, ascending by the first.
 type Picks = Vec<(usize, usize)>;
@@ -94,7 +96,7 @@ pub fn beam(search: &mut Search<'_, '_>, stops: &Stops, reserve: u64) -> Result<
         let mut asked = Vec::new();
         for row in &from {
             let room = usize::try_from(search.left().saturating_sub(reserve)).unwrap_or(usize::MAX);
-            asked.extend(search.ask(neighbours(search.row, row, stops, each).into_iter().take(room))?);
+            asked.extend(search.ask(neighbours(search.row, row, stops, each, room))?);
         }
         asked.retain(|candidate| candidate.gap > 0.0);
         asked.sort_by(|a, b| a.gap.total_cmp(&b.gap).then(a.cost.total_cmp(&b.cost)));
@@ -109,14 +111,17 @@ pub fn beam(search: &mut Search<'_, '_>, stops: &Stops, reserve: u64) -> Result<
     Ok(())
 }
 
-/// A row with one further feature changed.
-fn neighbours(own: &[f64], row: &[f64], stops: &Stops, each: usize) -> Vec<Vec<f64>> {
+/// A row with one further feature changed, at most so often as there is room.
+fn neighbours(own: &[f64], row: &[f64], stops: &Stops, each: usize, room: usize) -> Vec<Vec<f64>> {
+    let room = room.min(ELEMENTS_MAX / row.len().max(1));
+    // So that the last features have their turn as the first have.
+    let each = each.min(room / stops.0.len().max(1)).max(1);
     let mut rows = Vec::new();
     for (at, stops) in &stops.0 {
         if own.get(*at) != row.get(*at) {
             continue;
         }
-        for stop in thinned(stops, each) {
+        for stop in thinned(stops, each).into_iter().take(room - rows.len()) {
             let mut row = row.to_vec();
             if let Some(number) = row.get_mut(*at) {
                 *number = stop;

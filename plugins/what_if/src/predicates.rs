@@ -105,6 +105,12 @@ impl<'a> Sampler<'a> {
         Self { row, background, sums }
     }
 
+    /// How many features a row has.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.background.width()
+    }
+
     /// The share of the background for which all hold.
     #[must_use]
     pub fn coverage(&self, predicates: &[Predicate]) -> f64 {

@@ -3,12 +3,15 @@
 //! Its callers propose candidates; it does not know how they come by them. The cost of a candidate is its distance and a
 //! price for each changed feature, so that few changes are preferred.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{
+    collections::{BTreeMap, HashSet},
+    hash::{DefaultHasher, Hash as _, Hasher as _},
+};
 
 use crate::{Model, Result, Space, Wanted};
 
 /// How many different ways of changing features are kept.
-const KEPT_MAX: usize = 1024;
+const KEPT_MAX: usize = 512;
 
 /// A row that was asked.
 #[derive(Debug, Clone, PartialEq)]
@@ -36,7 +39,8 @@ pub struct Search<'a, 'm> {
     pub row: &'a [f64],
     price: f64,
     left: u64,
-    seen: HashSet<Vec<u64>>,
+    /// Hashes of rows: of two with the same one the second is passed over, which costs a candidate and no answer.
+    seen: HashSet<u64>,
     kept: BTreeMap<Way, Candidate>,
     nearest_miss: Option<Candidate>,
 }
@@ -51,7 +55,7 @@ impl<'a, 'm> Search<'a, 'm> {
         price: f64,
         budget: u64,
     ) -> Self {
-        let seen = HashSet::from([bits(row)]);
+        let seen = HashSet::from([hash(row)]);
         Self { model, space, wanted, row, price, left: budget, seen, kept: BTreeMap::new(), nearest_miss: None }
     }
 
@@ -101,7 +105,7 @@ impl<'a, 'm> Search<'a, 'm> {
             if fresh.len() as u64 >= self.left {
                 break;
             }
-            if self.seen.insert(bits(&row)) {
+            if self.seen.insert(hash(&row)) {
                 fresh.push(row);
             }
         }
@@ -152,6 +156,9 @@ impl<'a, 'm> Search<'a, 'm> {
     }
 }
 
-fn bits(row: &[f64]) -> Vec<u64> {
-    row.iter().map(|number| number.to_bits()).collect()
+/// The same everywhere: the standard hasher has fixed keys when it is made so.
+fn hash(row: &[f64]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    row.iter().for_each(|number| number.to_bits().hash(&mut hasher));
+    hasher.finish()
 }

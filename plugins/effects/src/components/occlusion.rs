@@ -8,10 +8,13 @@ use candor_plugin_sdk::{
 use serde::Deserialize;
 
 use super::question::{Limits, Question, dim, told, write, write_integers};
-use crate::{Covered, Image, Layout, Part, occlusion};
+use crate::{Covered, Image, Layout, Part, model::bounded, occlusion};
 
 /// How many parts a row may have.
 const PARTS_MAX: usize = 1 << 16;
+
+/// How many numbers the heat of all images may have: 256 MiB.
+const HEAT_MAX: usize = 1 << 25;
 
 /// What the rows are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -236,6 +239,7 @@ fn write_parts(call: &Call<'_>, image: &Image, all: &[(Vec<Part>, Covered)], pla
 
 /// For each pixel the mean of the shares of the parts that cover it.
 fn write_heat(call: &Call<'_>, image: &Image, all: &[(Vec<Part>, Covered)], outputs: usize) -> Result<()> {
+    bounded("the heat of all images", all.len().saturating_mul(image.pixels()), outputs, HEAT_MAX).map_err(told)?;
     let mut heat = Vec::with_capacity(all.len() * image.pixels() * outputs);
     for (parts, covered) in all {
         let (mut sums, mut counts) = (vec![0.0; image.pixels() * outputs], vec![0.0_f64; image.pixels()]);

@@ -125,7 +125,7 @@ proptest! {
     ) {
         let x = &x[..x.len() / 4 * 4];
         let known = |x: &[f64]| curved(&x.iter().map(|x| if x.is_nan() { 0.5 } else { *x }).collect::<Vec<_>>());
-        let features: &[i64] = if pair { &[0, 2] } else { &[0] };
+        let features: &[i64] = if pair { &[0, 1] } else { &[0] };
         let any = features.iter().all(|&at| x.chunks_exact(4).any(|row| !row[usize::try_from(at).unwrap()].is_nan()));
         let config = format!(r#"{{"bins": {bins}, "bins_pair": {bins}}}"#);
         let answer = ask(ID, &config, &known, &[matrix("x", 4, x), list("features", features)]);

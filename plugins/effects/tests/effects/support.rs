@@ -1,5 +1,7 @@
 //! The models of the fixtures as formulas, and short ways to ask. It knows no component.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use candor_plugin_effects::MODULE;
 use candor_plugin_sdk::{
     Element, Inputs, Result, Status,
@@ -19,6 +21,20 @@ pub fn ask(id: &str, config: &str, rule: &Rule<'_>, inputs: &[Input]) -> Result<
     };
     let setup = Setup { model: Some(&model), ..Setup::default() };
     Harness::new(&MODULE, id, config)?.run_with(&setup, inputs)
+}
+
+/// Nobody waits any more after the first batch: how often the model was asked, and how it ended.
+pub fn given_up(id: &str, config: &str, inputs: &[Input]) -> (u32, Status) {
+    let (cancel, asked) = (AtomicU32::new(0), AtomicU32::new(0));
+    let model = |given: &Inputs<'_>| {
+        asked.fetch_add(1, Ordering::Relaxed);
+        cancel.store(1, Ordering::Relaxed);
+        let rows = given.need("x")?.shape()[0];
+        Ok(vec![Output::new("y", &[rows, 1], &vec![0.5; usize::try_from(rows).unwrap()])])
+    };
+    let setup = Setup { model: Some(&model), cancel: Some(&cancel), ..Setup::default() };
+    let error = Harness::new(&MODULE, id, config).unwrap().run_with(&setup, inputs).err().unwrap();
+    (asked.into_inner(), error.status())
 }
 
 /// Every question must be refused with the sentence beside it.

@@ -7,7 +7,7 @@ use candor_plugin_sdk::{
 };
 use serde::Deserialize;
 
-use super::question::{Question, dim, told, write, write_integers};
+use super::question::{EVALUATIONS_MAX, Question, dim, told, write, write_integers};
 use crate::{Anchor, AnchorOptions, Predicate, Sampler, Says, Wanted, anchor, predicates};
 
 /// The configuration; `anchors.json` says the same to the host.
@@ -75,8 +75,10 @@ impl Component for Anchors {
                 return Err(Error::invalid(format!("`{name}` is {size}, expected 1 to {most}")));
             }
         }
-        if config.evaluations_max == 0 || config.batch_rows_max == 0 {
-            return Err(Error::invalid("`evaluations_max` and `batch_rows_max` must be 1 or more"));
+        if !(1..=EVALUATIONS_MAX).contains(&config.evaluations_max) || config.batch_rows_max == 0 {
+            return Err(Error::invalid(format!(
+                "`evaluations_max` must be 1 to {EVALUATIONS_MAX}, and `batch_rows_max` 1 or more"
+            )));
         }
         Ok(Self(config))
     }

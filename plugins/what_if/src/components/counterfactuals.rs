@@ -9,7 +9,7 @@ use candor_plugin_sdk::{
 };
 use serde::Deserialize;
 
-use super::question::{Question, dim, told, write, write_integers};
+use super::question::{EVALUATIONS_MAX, Question, dim, told, write, write_integers};
 use crate::{Constraints, Cut, Found, Matrix, Options, Space, Wanted, counterfactuals, cuts, cuts::around_either};
 
 /// The configuration; `counterfactuals.json` says the same to the host.
@@ -96,8 +96,10 @@ impl Component for Counterfactuals {
         if !config.threshold.is_finite() {
             return Err(Error::invalid("`threshold` is no finite number"));
         }
-        if config.evaluations_max == 0 || config.batch_rows_max == 0 {
-            return Err(Error::invalid("`evaluations_max` and `batch_rows_max` must be 1 or more"));
+        if !(1..=EVALUATIONS_MAX).contains(&config.evaluations_max) || config.batch_rows_max == 0 {
+            return Err(Error::invalid(format!(
+                "`evaluations_max` must be 1 to {EVALUATIONS_MAX}, and `batch_rows_max` 1 or more"
+            )));
         }
         let cuts = config.file.as_ref().map(ModelFile::cuts).transpose()?.flatten();
         // Its bytes are not needed any more.

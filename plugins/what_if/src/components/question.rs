@@ -3,7 +3,7 @@
 //! It does not know which component asks.
 
 use crate::{Fault, Matrix, Model};
-use candor_plugin_sdk::{Call, Error, Inputs, Model as Lent, Question as Asked, Result, TensorView};
+use candor_plugin_sdk::{Call, Error, Inputs, Model as Lent, Question as Asked, Result, Status, TensorView};
 
 /// The error of a numeric room as the interface has it.
 pub(crate) fn told(fault: Fault) -> Error {
@@ -15,6 +15,11 @@ pub(crate) fn told(fault: Fault) -> Error {
     }
 }
 
+/// What may be configured as the most evaluations of the model for a row.
+pub(crate) const EVALUATIONS_MAX: u64 = 1_000_000;
+/// How many features a row may have: searches go through them one by one.
+const FEATURES_MAX: usize = 2048;
+
 /// What was asked.
 pub(crate) struct Question<'c> {
     pub(crate) x: Matrix,
@@ -24,7 +29,12 @@ pub(crate) struct Question<'c> {
 impl<'c> Question<'c> {
     /// Reads `x`.
     pub(crate) fn of(asked: &Asked<'c>) -> Result<Self> {
-        Ok(Self { x: matrix("x", &asked.x)?, inputs: asked.inputs })
+        let x = matrix("x", &asked.x)?;
+        if x.width() > FEATURES_MAX {
+            let what = format!("`x` has {} features, and searches are for tables of at most {FEATURES_MAX}", x.width());
+            return Err(Error::new(Status::Resource, what));
+        }
+        Ok(Self { x, inputs: asked.inputs })
     }
 
     /// The background, of rows as wide as those of `x`, with its weights (empty for 1 each).

@@ -76,6 +76,58 @@ fn the_genetic_search_comes_near_the_best_of_a_grid() {
     }
 }
 
+/// The cheapest way over a plane within ranges: of every subset of features those that move it most for their cost go first,
+/// as far as they may.
+fn best_over_a_plane(weights: &[f64], own: &[f64], ranges: &[(f64, f64)], scales: &[f64], short: f64) -> f64 {
+    let width = weights.len();
+    let mut best = f64::INFINITY;
+    let reach = |at: usize| if weights[at] > 0.0 { ranges[at].1 - own[at] } else { own[at] - ranges[at].0 };
+    for subset in 1_u32..1 << width {
+        let mut chosen: Vec<usize> = (0..width).filter(|at| subset >> at & 1 == 1).collect();
+        let worth = |at: usize| weights[at].abs() * scales[at];
+        chosen.sort_by(|a, b| worth(*b).total_cmp(&worth(*a)));
+        let (mut left, mut cost) = (short, 0.5 * chosen.len() as f64);
+        for at in chosen {
+            let moved = reach(at).min(left / weights[at].abs());
+            left -= moved * weights[at].abs();
+            cost += moved / scales[at];
+        }
+        if left <= 1e-12 {
+            best = best.min(cost);
+        }
+    }
+    best
+}
+
+#[test]
+fn the_genetic_search_comes_near_the_best_of_many_features() {
+    let width = 10;
+    let background = noise(width * 300, 31);
+    let columns: Vec<Vec<f64>> = (0..width).map(|at| column(&background, width, at)).collect();
+    let scales: Vec<f64> = columns.iter().map(|column| mad(column)).collect();
+    let range =
+        |column: &Vec<f64>| column.iter().fold((1.0_f64, 0.0_f64), |(low, high), x| (low.min(*x), high.max(*x)));
+    let ranges: Vec<(f64, f64)> = columns.iter().map(range).collect();
+    let mut worst = 1.0_f64;
+    for seed in 0..12 {
+        let weights: Vec<f64> = noise(width, 300 + seed).iter().map(|number| number * 4.0 - 2.0).collect();
+        let own = noise(width, 400 + seed);
+        let score = |x: &[f64]| x.iter().zip(&weights).map(|(x, weight)| x * weight).sum::<f64>();
+        let short = 0.5 + 0.25 * f64::from(u8::try_from(seed % 6).unwrap());
+        let target = score(&own) + short;
+        let best = best_over_a_plane(&weights, &own, &ranges, &scales, short);
+        let inputs =
+            [matrix("x", width, &own), matrix("background", width, &background), list("wanted_low", &[target])];
+        let answer = ask("{}", &|x| vec![score(x)], &inputs).unwrap();
+        assert_eq!(answer.values::<i64>("valid")[0], 1, "seed {seed}");
+        let changed = f64::from(i32::try_from(answer.values::<i64>("changed")[0]).unwrap());
+        let cost = answer.values::<f64>("distance")[0] + 0.5 * changed;
+        assert!(cost >= best - 1e-9, "seed {seed}: {cost} is better than the best, {best}");
+        worst = worst.max(cost / best);
+    }
+    assert!(worst < 1.02, "{worst} times the best");
+}
+
 /// Stumps on a few features, which sum; `x ≤ t` in single precision.
 struct Stumps(Vec<(usize, f64, f64)>);
 
