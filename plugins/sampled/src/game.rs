@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use crate::{
-    coalition::{Coalitions, add, members},
+    coalition::{Coalitions, add, everyone, members},
     model::{Asker, Failure},
 };
 
@@ -218,6 +218,16 @@ impl<'a> Game<'a> {
         }
     }
 
+    /// A row of the background in which the players of a set have the explained row's values.
+    fn write(&self, set: &[u64], row: &[f64], into: &mut [f64]) {
+        into.copy_from_slice(row);
+        for &feature in members(set).flat_map(|player| self.own(player)) {
+            if let (Some(into), Some(&value)) = (into.get_mut(feature), self.x.get(feature)) {
+                *into = value;
+            }
+        }
+    }
+
     /// What coalitions are worth: a row of outputs for each.
     ///
     /// The model is asked once for each different row: a player whose values are those of the background row is as
@@ -226,19 +236,14 @@ impl<'a> Game<'a> {
     /// # Errors
     /// What the model said.
     pub fn worths(&self, coalitions: &Coalitions, asker: &mut Asker<'_>) -> Result<Vec<f64>, Failure> {
-        let outputs = self.answer.len();
+        let (outputs, count) = (self.answer.len(), coalitions.len().max(1));
         let mut worths = vec![0.0; coalitions.len() * outputs];
-        let mut block = Block::new(coalitions, asker.features());
-        let at_once = (BLOCK / coalitions.len().max(1)).max(1);
+        let everyone = everyone(self.varying.len());
+        let mut block = Block::new(coalitions, everyone);
         let rows: Vec<(usize, &[f64])> = self.background.rows().enumerate().collect();
-        for some in rows.chunks(at_once) {
-            block.clear();
-            for (_, row) in some {
-                self.differing(row, &mut block.differing);
-                block.add(self, row, coalitions, asker)?;
-            }
-            asker.finish(&mut block.answers)?;
-            for ((at, _), targets) in some.iter().zip(block.targets.chunks_exact(coalitions.len().max(1))) {
+        for some in rows.chunks((BLOCK / count).max(1)) {
+            block.fill(self, some, coalitions, asker)?;
+            for ((at, _), targets) in some.iter().zip(block.targets.chunks_exact(count)) {
                 let weight = self.background.weights.get(*at).copied().unwrap_or(0.0);
                 let absent = self.background.answers.get(at * outputs..(at + 1) * outputs).unwrap_or_default();
                 for (worth, &target) in worths.chunks_exact_mut(outputs.max(1)).zip(targets) {
@@ -262,6 +267,8 @@ impl<'a> Game<'a> {
 const NOBODY: u32 = u32::MAX;
 /// The row that is explained itself.
 const EVERYONE: u32 = u32::MAX - 1;
+/// Coalitions whose features are written out as masks at once: few enough for the processor's nearest memory.
+const MASKS: usize = 64;
 
 /// Rows that are asked about together, and which coalition each answer belongs to.
 struct Block {
@@ -270,89 +277,152 @@ struct Block {
     answers: Vec<f64>,
     /// Rows pushed since the block began.
     pushed: u32,
+    everyone: Vec<u64>,
+    /// The players that differ from each row of the background, one after another.
     differing: Vec<u64>,
     set: Vec<u64>,
     seen: Coalitions,
     /// The number of the answer of each set in `seen`.
     places: Vec<u32>,
-    features: usize,
+    /// For some coalitions, all bits of each feature that is the explained row's.
+    masks: Vec<u64>,
 }
 
 impl Block {
-    fn new(coalitions: &Coalitions, features: usize) -> Self {
+    fn new(coalitions: &Coalitions, everyone: Vec<u64>) -> Self {
         Self {
             targets: Vec::new(),
             answers: Vec::new(),
             pushed: 0,
-            differing: vec![0; coalitions.words()],
+            everyone,
+            differing: Vec::new(),
             set: vec![0; coalitions.words()],
             seen: Coalitions::new(coalitions.players()),
             places: Vec::new(),
-            features,
+            masks: Vec::new(),
         }
     }
 
-    fn clear(&mut self) {
-        self.targets.clear();
-        self.answers.clear();
-        self.pushed = 0;
-    }
-
-    /// The coalitions with one row of the background; `differing` is set.
-    fn add(
+    /// Asks about all coalitions with some rows of the background.
+    fn fill(
         &mut self,
         game: &Game<'_>,
-        row: &[f64],
+        rows: &[(usize, &[f64])],
         coalitions: &Coalitions,
         asker: &mut Asker<'_>,
     ) -> Result<(), Failure> {
-        debug_assert_eq!(row.len(), self.features);
-        let differing: usize = self.differing.iter().map(|word| word.count_ones() as usize).sum();
-        // Coalitions are different already.
-        let all_differ = differing == game.varying.len();
-        if !all_differ {
-            self.seen.clear();
-            self.places.clear();
+        let words = coalitions.words();
+        self.targets.clear();
+        self.targets.resize(rows.len() * coalitions.len(), NOBODY);
+        self.answers.clear();
+        self.pushed = 0;
+        self.differing.clear();
+        self.differing.resize(rows.len() * words, 0);
+        for ((_, row), differing) in rows.iter().zip(self.differing.chunks_exact_mut(words)) {
+            game.differing(row, differing);
         }
-        for coalition in coalitions.iter() {
-            let mut present = 0;
-            for ((set, &word), &differing) in self.set.iter_mut().zip(coalition).zip(&self.differing) {
-                *set = word & differing;
-                present += set.count_ones() as usize;
+        self.untied(game, rows, coalitions, asker)?;
+        for (at, (_, row)) in rows.iter().enumerate() {
+            if self.differing(at) != self.everyone {
+                self.tied(game, (at, row), coalitions, asker)?;
             }
-            let target = if present == 0 {
-                NOBODY
-            } else if present == differing {
-                EVERYONE
-            } else if all_differ {
-                self.push(game, row, asker)?
-            } else {
-                let (at, new) = self.seen.insert(&self.set);
-                if new {
-                    let place = self.push(game, row, asker)?;
-                    self.places.push(place);
+        }
+        asker.finish(&mut self.answers)
+    }
+
+    fn differing(&self, at: usize) -> &[u64] {
+        let words = self.set.len();
+        self.differing.get(at * words..(at + 1) * words).unwrap_or_default()
+    }
+
+    fn aim(&mut self, at: usize, target: u32) {
+        if let Some(place) = self.targets.get_mut(at) {
+            *place = target;
+        }
+    }
+
+    /// With the rows in which every player differs: every coalition is another row.
+    fn untied(
+        &mut self,
+        game: &Game<'_>,
+        rows: &[(usize, &[f64])],
+        coalitions: &Coalitions,
+        asker: &mut Asker<'_>,
+    ) -> Result<(), Failure> {
+        let (features, count) = (asker.features(), coalitions.len());
+        let sets: Vec<&[u64]> = coalitions.iter().collect();
+        for (first, some) in sets.chunks(MASKS).enumerate() {
+            self.masks.clear();
+            self.masks.resize(some.len() * features, 0);
+            for (set, mask) in some.iter().zip(self.masks.chunks_exact_mut(features)) {
+                for &feature in members(set).flat_map(|player| game.own(player)) {
+                    if let Some(mask) = mask.get_mut(feature) {
+                        *mask = u64::MAX;
+                    }
                 }
-                self.places.get(at).copied().unwrap_or(NOBODY)
-            };
-            self.targets.push(target);
+            }
+            for (at, (_, row)) in rows.iter().enumerate() {
+                if self.differing(at) != self.everyone {
+                    continue;
+                }
+                for (next, (set, mask)) in some.iter().zip(self.masks.chunks_exact(features)).enumerate() {
+                    let target = if set.iter().all(|&word| word == 0) {
+                        NOBODY
+                    } else if *set == self.everyone {
+                        EVERYONE
+                    } else {
+                        asker.push(&mut self.answers, |into| mix(into, mask, game.x, row))?;
+                        self.pushed += 1;
+                        self.pushed - 1
+                    };
+                    if let Some(place) = self.targets.get_mut(at * count + first * MASKS + next) {
+                        *place = target;
+                    }
+                }
+            }
         }
         Ok(())
     }
 
-    fn push(&mut self, game: &Game<'_>, row: &[f64], asker: &mut Asker<'_>) -> Result<u32, Failure> {
-        let set = &self.set;
-        asker.push(&mut self.answers, |into| {
-            into.copy_from_slice(row);
-            for player in members(set) {
-                for &feature in game.own(player) {
-                    if let (Some(into), Some(&value)) = (into.get_mut(feature), game.x.get(feature)) {
-                        *into = value;
-                    }
-                }
+    /// With a row in which some players do not differ: coalitions that differ by these only are one row.
+    fn tied(
+        &mut self,
+        game: &Game<'_>,
+        (at, row): (usize, &[f64]),
+        coalitions: &Coalitions,
+        asker: &mut Asker<'_>,
+    ) -> Result<(), Failure> {
+        self.seen.clear();
+        self.places.clear();
+        let differing = self.differing(at).to_vec();
+        for (next, coalition) in coalitions.iter().enumerate() {
+            for ((set, &word), &differing) in self.set.iter_mut().zip(coalition).zip(&differing) {
+                *set = word & differing;
             }
-        })?;
-        self.pushed += 1;
-        Ok(self.pushed - 1)
+            let target = if self.set.iter().all(|&word| word == 0) {
+                NOBODY
+            } else if self.set == differing {
+                EVERYONE
+            } else {
+                let (known, new) = self.seen.insert(&self.set);
+                if new {
+                    let set = &self.set;
+                    asker.push(&mut self.answers, |into| game.write(set, row, into))?;
+                    self.places.push(self.pushed);
+                    self.pushed += 1;
+                }
+                self.places.get(known).copied().unwrap_or(NOBODY)
+            };
+            self.aim(at * coalitions.len() + next, target);
+        }
+        Ok(())
+    }
+}
+
+/// The explained row where the mask is set, the background's elsewhere.
+fn mix(into: &mut [f64], mask: &[u64], x: &[f64], row: &[f64]) {
+    for (((into, mask), x), row) in into.iter_mut().zip(mask).zip(x).zip(row) {
+        *into = f64::from_bits((x.to_bits() & mask) | (row.to_bits() & !mask));
     }
 }
 

@@ -33,9 +33,10 @@ impl Random {
         (self.bits() >> 11) as f64 * (1.0 / 9_007_199_254_740_992.0)
     }
 
-    /// Above 0 and below 1.
+    /// Above 0 and below 1, in steps of 2⁻⁵².
+    #[allow(clippy::cast_precision_loss, reason = "52 bits and a half are exact")]
     pub fn open(&mut self) -> f64 {
-        self.uniform() + 0.5 / 9_007_199_254_740_992.0
+        ((self.bits() >> 12) as f64 + 0.5) * (1.0 / 4_503_599_627_370_496.0)
     }
 
     /// Below `bound`, all equally often (Lemire, "Fast Random Integer Generation in an Interval", ACM TOMACS 29(1),
@@ -82,6 +83,13 @@ mod tests {
             got,
             [41_943_041, 58_720_359, 3_588_806_011_781_223, 3_591_011_842_654_386, 9_228_616_714_210_784_205]
         );
+    }
+
+    #[test]
+    fn ends_are_left_out() {
+        assert!((u64::MAX >> 12) as f64 + 0.5 < 4_503_599_627_370_496.0);
+        let mut random = Random::new(1, 1);
+        assert!((0..1000).map(|_| random.open()).all(|one| one > 0.0 && one < 1.0));
     }
 
     #[test]

@@ -40,15 +40,20 @@ pub fn draw(
         scaled: Vec::with_capacity(if plain { count * features } else { 0 }),
         answers: Vec::with_capacity(count * asker.outputs()),
     };
-    let totals: Vec<f64> = space.0.iter().map(Column::total).collect();
+    let (mut row_codes, mut points) = (vec![0; features], vec![0.0; features]);
     for _ in 0..count {
-        let Neighbours { codes, scaled, answers } = &mut drawn;
+        // Where in which bin first, and the numbers after that: nothing waits for anything in either loop.
+        for ((column, code), point) in space.0.iter().zip(&mut row_codes).zip(&mut points) {
+            (*code, *point) = column.place(random.open());
+        }
+        drawn.codes.extend_from_slice(&row_codes);
+        let Neighbours { scaled, answers, .. } = &mut drawn;
         asker.push(answers, |row| {
-            for (feature, ((value, column), total)) in row.iter_mut().zip(&space.0).zip(&totals).enumerate() {
+            let places = row_codes.iter().zip(&points).enumerate();
+            for ((value, column), (feature, (&code, &point))) in row.iter_mut().zip(&space.0).zip(places) {
                 let own = around.and_then(|around| around.get(feature)).copied();
-                let (code, number, place) = column.draw(&mut random, *total, own);
-                *value = number;
-                codes.push(code);
+                let place;
+                (*value, place) = column.number(code, point, own);
                 if plain {
                     scaled.push(place);
                 }
@@ -60,45 +65,33 @@ pub fn draw(
 }
 
 impl Column {
-    /// Of all shares.
-    fn total(&self) -> f64 {
+    /// The number of the bin or value that a draw from 0 to 1 hits, and how far within it the draw lies, from 0 to 1.
+    /// One draw serves for both.
+    fn place(&self, draw: f64) -> (u32, f64) {
         match self {
-            Self::Binned { shares, .. } | Self::Named { shares, .. } => shares.iter().sum(),
-            Self::Plain { .. } => 0.0,
+            Self::Binned { shares, ends, .. } | Self::Named { shares, ends, .. } => {
+                let point = draw * ends.last().copied().unwrap_or(0.0);
+                // Counted without a branch; the last end cannot be passed, but by rounding.
+                let at = ends.iter().map(|end| usize::from(*end <= point)).sum::<usize>();
+                let at = if at < ends.len() { at } else { shares.iter().rposition(|share| *share > 0.0).unwrap_or(0) };
+                let (end, share) = (ends.get(at).copied().unwrap_or(0.0), shares.get(at).copied().unwrap_or(1.0));
+                (u32::try_from(at).unwrap_or(u32::MAX), 1.0 - (end - point) / share)
+            }
+            Self::Plain { .. } => (0, draw),
         }
     }
 
-    /// The number of a bin or value, a number, and its distance from the mean.
-    fn draw(&self, random: &mut Random, total: f64, around: Option<f64>) -> (u32, f64, f64) {
+    /// The number at a place of a bin or of the whole, and its distance from the mean.
+    fn number(&self, code: u32, point: f64, around: Option<f64>) -> (f64, f64) {
         match self {
-            Self::Binned { bins, shares, .. } => {
-                let (at, within) = pick(shares, random.open() * total);
-                let value = bins.get(at).and_then(Option::as_ref).map_or(f64::NAN, |bin| bin.at(within));
-                (u32::try_from(at).unwrap_or(u32::MAX), value, 0.0)
+            Self::Binned { bins, .. } => {
+                (bins.get(code as usize).and_then(Option::as_ref).map_or(f64::NAN, |bin| bin.at(point)), 0.0)
             }
-            Self::Named { values, shares } => {
-                let (at, _) = pick(shares, random.uniform() * total);
-                (u32::try_from(at).unwrap_or(u32::MAX), values.get(at).copied().unwrap_or(f64::NAN), 0.0)
-            }
+            Self::Named { values, .. } => (values.get(code as usize).copied().unwrap_or(f64::NAN), 0.0),
             Self::Plain { mean, scale } => {
-                let value = around.unwrap_or(*mean) + scale * quantile(random.open());
-                (0, value, (value - mean) / scale)
+                let value = around.unwrap_or(*mean) + scale * quantile(point);
+                (value, (value - mean) / scale)
             }
         }
     }
-}
-
-/// Which share a point lies in, and how far within, above 0 and below 1: one draw serves for both.
-fn pick(shares: &[f64], point: f64) -> (usize, f64) {
-    let (mut rest, mut last) = (point, 0);
-    for (at, &share) in shares.iter().enumerate() {
-        if rest < share {
-            return (at, (rest / share).clamp(1e-16, 1.0 - 1e-16));
-        }
-        if share > 0.0 {
-            last = at;
-        }
-        rest -= share;
-    }
-    (last, 0.5)
 }

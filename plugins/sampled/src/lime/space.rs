@@ -29,6 +29,8 @@ pub enum Column {
         bins: Vec<Option<Bounded>>,
         /// Shares of the bins.
         shares: Vec<f64>,
+        /// Where each share ends, if they lie one after another.
+        ends: Vec<f64>,
     },
     /// Values that are equal or not.
     Named {
@@ -36,6 +38,8 @@ pub enum Column {
         values: Vec<f64>,
         /// Their shares.
         shares: Vec<f64>,
+        /// Where each share ends, if they lie one after another.
+        ends: Vec<f64>,
     },
     /// Numbers as they are.
     Plain {
@@ -113,7 +117,8 @@ impl Column {
                 }
             }
         }
-        Self::Named { values, shares }
+        let ends = ends(&shares);
+        Self::Named { values, shares, ends }
     }
 
     fn plain(sorted: &[(f64, f64)]) -> Option<Self> {
@@ -143,7 +148,8 @@ impl Column {
         let missing: f64 = sorted.iter().skip(there.len()).map(|(_, weight)| weight).sum();
         made.push(None);
         shares.push(missing);
-        Self::Binned { bounds, bins: made, shares }
+        let ends = ends(&shares);
+        Self::Binned { bounds, bins: made, shares, ends }
     }
 
     /// The number of the bin or value; none for a name that the background does not have.
@@ -162,6 +168,16 @@ impl Column {
         };
         at.and_then(|at| u32::try_from(at).ok())
     }
+}
+
+/// Sums of the shares up to each.
+fn ends(shares: &[f64]) -> Vec<f64> {
+    let mut sum = 0.0;
+    let end = |share: &f64| {
+        sum += share;
+        sum
+    };
+    shares.iter().map(end).collect()
 }
 
 /// The numbers that are there, of those sorted with NaN last.

@@ -3,6 +3,8 @@
 //! | module | what it holds |
 //! |---|---|
 //! | `support` | models, questions, Shapley values by definition |
+//! | `originals`, `trees` | `shap` and `lime`, by fixtures |
+//! | `lime` | what LIME promises of its own |
 //! | `properties` | what holds for every game |
 //! | `errors` | standard errors against what they tell |
 //! | `refused` | questions that are wrong |
@@ -17,6 +19,9 @@
 )]
 
 mod errors;
+mod lime;
+mod originals;
 mod properties;
 mod refused;
 mod support;
+mod trees;

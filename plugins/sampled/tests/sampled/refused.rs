@@ -56,8 +56,8 @@ fn budgets_players_and_links() {
     );
     assert!(error("candor.kernel_shap", "{}", &crooked, &small(1)).contains("expected at least 2"));
     assert!(error("candor.lime", "{}", &crooked, &small(1)).contains("expected at least 2"));
-    let link = error("candor.kernel_shap", r#"{"link": "logit"}"#, &|_| vec![1.0], &both());
-    assert!(link.contains("outputs above 0 and below 1, and the model gives 1"), "{link}");
+    let link = error("candor.kernel_shap", r#"{"link": "logit"}"#, &|_| vec![1.5], &both());
+    assert!(link.contains("outputs from 0 to 1, and the model gives 1.5"), "{link}");
     let missing = Rows::new(2, &[1.0, f64::NAN]);
     let around = Rows::new(2, &[1.0, 2.0, 3.0, 4.0]);
     let plain =
