@@ -6,10 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 use serde_json::Value;
-use ureq::{
-    Agent, Body,
-    http::{Response, StatusCode},
-};
+use ureq::{Agent, Body, http::Response};
 
 use super::{
     args::TokenArgs,
