@@ -14,7 +14,7 @@
 //! | `access` | every route with every kind of token; quotas |
 //! | `registry`, `files` | load, unload, index; broken and hostile files; polling |
 //! | `engines` | which engine runs a model, by whose word, and what is remembered of it |
-//! | `explaining_pictures` | explanations as pictures and reports |
+//! | `explaining_pictures`, `explaining_examples` | explanations as pictures and reports; the examples of their page |
 //! | `cross_check` | a second engine answers too, and what is told of it |
 //! | `repositories` | what was laid out for Triton, TF Serving or MLflow |
 //! | `batching` | requests that run together, and what is told of it |
@@ -74,6 +74,7 @@ mod contracts;
 mod counting;
 mod cross_check;
 mod engines;
+mod explaining_examples;
 mod explaining_pictures;
 mod files;
 mod golden;
