@@ -93,7 +93,7 @@ impl<'c> Call<'c> {
             return Err(Error::new(status, format!("the host refused the output `{name}` of shape {shape:?}")));
         }
         let start = tensor.data.cast::<u8>().wrapping_add(usize::try_from(tensor.byte_offset).unwrap_or(0));
-        let aligned = dtype.bytes().is_some_and(|bytes| start.addr() % bytes.clamp(1, 8) == 0);
+        let aligned = dtype.bytes().is_some_and(|bytes| start.addr() & (bytes.clamp(1, 8) - 1) == 0);
         if elements > 0 && (start.is_null() || !aligned) {
             return Err(Error::internal(format!("the host gave no usable memory for the output `{name}`")));
         }

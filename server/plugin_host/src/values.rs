@@ -301,7 +301,8 @@ mod tests {
             assert_eq!(dtype(of).bytes(), Some(size), "{of}");
         }
         for wrong in [(5, 64, 1), (2, 32, 2), (2, 8, 1), (3, 64, 1)] {
-            assert_eq!(datatype(abi::Dtype { code: wrong.0, bits: wrong.1, lanes: wrong.2 }), None, "{wrong:?}");
+            let wrong = abi::Dtype { code: wrong.0, bits: wrong.1, lanes: wrong.2 };
+            assert_eq!((datatype(wrong), wrong.bytes()), (None, None), "{wrong:?}");
         }
     }
 

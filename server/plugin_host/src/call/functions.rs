@@ -96,10 +96,17 @@ impl Inner {
     ///
     /// # Safety
     /// As the interface says.
+    #[inline]
     unsafe fn claim<'p>(&mut self, name: abi::Str, ndim: i32, dims: *const i64) -> Result<Claim<'p>, i32> {
         // SAFETY: the plugin's text lives during the call.
-        let name = std::str::from_utf8(unsafe { name.bytes() });
-        let Some(name) = name.ok().filter(|name| !name.is_empty() && name.len() <= NAME_BYTES_MAX) else {
+        let name = unsafe { name.bytes() };
+        // Most names are short and plain, and the general answer costs a call.
+        let name = match name.is_ascii() {
+            // SAFETY: ASCII is UTF-8.
+            true => Some(unsafe { str::from_utf8_unchecked(name) }),
+            false => str::from_utf8(name).ok(),
+        };
+        let Some(name) = name.filter(|name| !name.is_empty() && name.len() <= NAME_BYTES_MAX) else {
             return Err(self.refuse(abi::INVALID, || "an output's name is empty, too long or no UTF-8".to_owned()));
         };
         let rank = usize::try_from(ndim).ok().filter(|&rank| rank <= RANK_MAX && (rank == 0 || !dims.is_null()));

@@ -132,6 +132,15 @@ impl CallContext {
         })))
     }
 
+    /// Outputs lie in this memory as far as they fit.
+    ///
+    /// # Safety
+    /// It must be aligned to a cache line, writable and nobody else's for as long as calls are made.
+    pub(crate) unsafe fn put_outputs_at(&mut self, start: *mut u8, bytes: usize) {
+        // SAFETY: the caller's.
+        unsafe { self.inner().arena.use_first(start, bytes) };
+    }
+
     fn inner(&mut self) -> &mut Inner {
         // SAFETY: owned, and no call is under way while there is `&mut self` outside of `make`.
         unsafe { &mut *self.0 }

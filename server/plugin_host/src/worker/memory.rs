@@ -239,7 +239,19 @@ impl<'m> Region<'m> {
         Some(bytes)
     }
 
-    /// Writes a message: a lead of the caller's, and tensors.
+    /// Where tensors may be written before their message is: behind the longest head. [`Self::put`] leaves them there.
+    pub fn room(&self) -> (*mut u8, usize) {
+        let head = (4 + HEAD_BYTES_MAX).next_multiple_of(PAGE).min(self.len);
+        (self.start.wrapping_add(head), self.len - head)
+    }
+
+    /// Where bytes lie in the region, if they do.
+    fn place_of(&self, bytes: &[u8]) -> Option<usize> {
+        let at = bytes.as_ptr().addr().checked_sub(self.start.addr())?;
+        (at.checked_add(bytes.len())? <= self.len).then_some(at)
+    }
+
+    /// Writes a message: a lead of the caller's, and tensors. Those that lie in the region's room stay where they are.
     ///
     /// # Errors
     /// `TooLarge` when it does not fit.
@@ -251,7 +263,9 @@ impl<'m> Region<'m> {
         head.extend(size(items.len()));
         let head_bytes =
             head.len() + items.iter().map(|item| 28 + item.name.len() + item.dims.len() * 8).sum::<usize>();
-        let mut at = (4 + head_bytes).next_multiple_of(LINE);
+        let lies = |item: &Item<'_>| self.place_of(&item.payload).map(|at| at + item.payload.len());
+        let behind = items.iter().filter_map(lies).max().unwrap_or(0);
+        let mut at = (4 + head_bytes).max(behind).next_multiple_of(LINE);
         let too_large = || {
             Error::new(ErrorCode::TooLarge, "the tensors do not fit into the plugin's shared memory")
                 .expected(format!("at most {} bytes", self.len))
@@ -263,10 +277,13 @@ impl<'m> Region<'m> {
             head.extend(size(index));
             head.extend(size(item.dims.len()));
             item.dims.iter().for_each(|dim| head.extend(dim.to_le_bytes()));
-            head.extend((at as u64).to_le_bytes());
+            let there = self.place_of(&item.payload);
+            head.extend((there.unwrap_or(at) as u64).to_le_bytes());
             head.extend((item.payload.len() as u64).to_le_bytes());
-            self.write(at, &item.payload).ok_or_else(too_large)?;
-            at = (at + item.payload.len()).next_multiple_of(LINE);
+            if there.is_none() {
+                self.write(at, &item.payload).ok_or_else(too_large)?;
+                at = (at + item.payload.len()).next_multiple_of(LINE);
+            }
         }
         if head.len() > HEAD_BYTES_MAX {
             return Err(too_large());
@@ -454,6 +471,26 @@ mod tests {
         region.write(0, &u32::try_from(head.len()).unwrap().to_le_bytes()).unwrap();
         let error = region.take().unwrap_err().to_string();
         assert!(error.contains("upon each other"), "{error}");
+    }
+
+    #[test]
+    fn what_was_written_into_the_room_is_not_copied() {
+        let (memory, _file) = Memory::create(1 << 20).unwrap();
+        let region = memory.reply();
+        let (start, bytes) = region.room();
+        assert!(bytes > 700 << 10 && start.addr() % LINE == 0);
+        let one = tensor(Datatype::Int64);
+        let own = values::bytes(one.data());
+        // SAFETY: within the room, which nobody else uses.
+        let there = unsafe {
+            start.add(LINE).copy_from_nonoverlapping(own.as_ptr(), own.len());
+            std::slice::from_raw_parts(start.add(LINE), own.len())
+        };
+        let item = |payload| Item { name: "x", datatype: Datatype::Int64, dims: &[2, 3], payload };
+        region.put(b"lead", &[item(Cow::Borrowed(there)), Item::of("own", &one), item(Cow::Borrowed(there))]).unwrap();
+        let (lead, tensors) = region.take().unwrap();
+        assert_eq!(lead, b"lead");
+        assert!(tensors.iter().all(|(_, tensor)| *tensor == one) && tensors.len() == 3);
     }
 
     #[test]
