@@ -133,7 +133,7 @@ fn the_result_of_a_job_is_numbers_pictures_or_a_report() {
     let path = format!("/api/v1/jobs/{}", job["id"].as_str().unwrap());
     until("the job is over", || (server.get(&path).expect(200).json()["state"] == "succeeded").then_some(()));
     let get = |query: &str, accept: &str| {
-        server.send(&Request::get(&format!("{path}/result{query}")).header("Accept", accept))
+        server.send(&Request::get(format!("{path}/result{query}")).header("Accept", accept))
     };
     let numbers = get("", "application/json").expect(200).json();
     assert_eq!(numbers["model"], "diabetes");

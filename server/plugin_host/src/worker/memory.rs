@@ -331,18 +331,16 @@ impl<'m> Region<'m> {
     fn message<T>(&self, take: impl Fn(Place) -> Result<T>) -> Result<(Vec<u8>, Vec<T>)> {
         let cut = || lie("its head is cut");
         let len = self.read(0, 4).and_then(|len| Some(u32::from_le_bytes(len.try_into().ok()?))).ok_or_else(cut)?;
-        let len = usize::try_from(len)
-            .ok()
-            .filter(|&len| len <= HEAD_BYTES_MAX)
-            .ok_or_else(|| lie("its head is too long"))?;
+        let len = usize::try_from(len).ok().filter(|&len| len <= HEAD_BYTES_MAX);
+        let len = len.ok_or_else(|| lie("its head is too long"))?;
         let mut head = Head(self.read(4, len).ok_or_else(cut)?, 0);
         let lead = head.u32().ok_or_else(cut)? as usize;
         let lead = head.take(lead).ok_or_else(cut)?.to_vec();
         let count = head.u32().filter(|&count| count <= TENSORS_MAX).ok_or_else(|| lie("it has too many tensors"))?;
-        // Each is copied. They lie beside each other; many that all name the same bytes would take any amount of memory.
+        // Each is copied. Many that all named the same bytes would take any amount of memory.
         let mut left = self.len;
-        let tensors = (0..count).map(|_| take(self.place(&mut head, &mut left)?)).collect::<Result<Vec<_>>>()?;
-        Ok((lead, tensors))
+        let tensors = (0..count).map(|_| take(self.place(&mut head, &mut left)?)).collect::<Result<Vec<_>>>();
+        Ok((lead, tensors?))
     }
 
     fn place(&self, head: &mut Head, left: &mut usize) -> Result<Place> {
