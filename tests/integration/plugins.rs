@@ -56,7 +56,10 @@ fn plugins_are_listed_page_by_page_with_what_they_offer_and_why_not() {
         fs::write(root.path().join(name).join("plugin.toml"), manifest).unwrap();
     }
     let server = plan(&root).set("plugins.dev=true").start();
-    assert_eq!(names(&server, ""), ["absent-a", "absent-b", "bad", "ensemble", "image", "pooling", "shap", "tokenizer"]);
+    assert_eq!(
+        names(&server, ""),
+        ["absent-a", "absent-b", "bad", "ensemble", "image", "pooling", "shap", "tokenizer"]
+    );
     assert_eq!(names(&server, "?kind=combiner"), ["ensemble"]);
     let built_in = server.get("/api/v1/plugins/tokenizer").expect(200).json();
     assert_eq!((&built_in["isolation"], &built_in["version"]), (&"built-in".into(), &"0.1.0".into()));
