@@ -31,7 +31,9 @@ fn threads_that_load_step_back_behind_dear_runs_and_those_behind_all_others() {
     let server = Plan::with(Models::copies(&["iris", "digits", "simple"])).start();
     for (name, values) in nice_values() {
         let wanted = match name.as_str() {
-            "candor-load" | "candor-keep" | "candor-twin" => base.max(10),
+            "candor-load" | "candor-keep" | "candor-twin" | "candor-check" | "candor-free" | "candor-unload" => {
+                base.max(10)
+            }
             "candor-infer" => base.max(5),
             _ => base,
         };

@@ -85,10 +85,10 @@ pub(crate) struct JobListing {
     #[param(required = false, nullable = false, example = "running")]
     pub(crate) state: Option<String>,
     /// Most jobs of a page.
-    #[param(required = false, nullable = false, value_type = Option<u16>, minimum = 1, maximum = 500)]
+    #[param(required = false, nullable = false, value_type = Option<u16>, minimum = 1, maximum = 500, default = 50, example = 50)]
     page_size: Option<String>,
     /// `next_page_token` of the page before.
-    #[param(required = false, nullable = false)]
+    #[param(required = false, nullable = false, example = "j018bcfe56800000001")]
     page_token: Option<String>,
 }
 
