@@ -42,7 +42,7 @@ pub struct QuestionBody {
     pub method: Option<String>,
     /// A class by its label or its number, an output by its name, or a list of those; all classes if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Object)]
+    #[schema(value_type = Value)]
     pub output: Option<Value>,
     /// `probability`, `margin` or `raw`; what the method is best at if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,12 +58,12 @@ pub struct QuestionBody {
     pub seed: Option<u64>,
     /// The rows that stand for "absent": an id, or `{"id": "…", "summary": 10}` for so many centres in their place.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Object)]
+    #[schema(value_type = Value)]
     pub background: Option<Value>,
     /// Features that are explained as one: `declared` in the model's manifest, or lists of features by the name of the
     /// group.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Object)]
+    #[schema(value_type = Value)]
     pub groups: Option<Value>,
     /// Whether the shares of pairs of features are wanted too, where the method knows them.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -82,34 +82,34 @@ pub struct QuestionBody {
 pub(crate) struct PredictParameters {
     /// `true` for a prediction with its explanation, of the same version. The parameters below then say how, and so may
     /// a member `explain` of a JSON body, an object with the members that `explain` has.
-    #[param(required = false, nullable = false)]
+    #[param(required = false, nullable = false, example = false)]
     explain: Option<bool>,
     /// As for `explain`.
     #[param(required = false, nullable = false, example = "auto")]
     method: Option<String>,
     /// Classes by label or number, or outputs by name, separated by commas.
-    #[param(required = false, nullable = false)]
+    #[param(required = false, nullable = false, example = "setosa")]
     output: Option<String>,
     /// `probability`, `margin` or `raw`.
-    #[param(required = false, nullable = false)]
+    #[param(required = false, nullable = false, example = "probability")]
     space: Option<String>,
     /// Evaluations of the model per row at most, for sampled methods.
-    #[param(required = false, nullable = false, minimum = 1)]
+    #[param(required = false, nullable = false, minimum = 1, example = 2056)]
     budget: Option<u64>,
     /// Seed of sampled methods.
-    #[param(required = false, nullable = false, minimum = 0)]
+    #[param(required = false, nullable = false, minimum = 0, example = 0)]
     seed: Option<u64>,
     /// Id of the rows that stand for "absent".
-    #[param(required = false, nullable = false)]
+    #[param(required = false, nullable = false, example = "file")]
     background: Option<String>,
     /// So many centres in the place of those rows.
-    #[param(required = false, nullable = false, minimum = 1)]
+    #[param(required = false, nullable = false, minimum = 1, example = 8)]
     summary: Option<u64>,
     /// `declared` for the groups of features that the model's manifest has.
-    #[param(required = false, nullable = false)]
+    #[param(required = false, nullable = false, example = "declared")]
     groups: Option<String>,
     /// Whether the shares of pairs are wanted too.
-    #[param(required = false, nullable = false)]
+    #[param(required = false, nullable = false, example = false)]
     interactions: Option<bool>,
 }
 
@@ -122,10 +122,10 @@ pub(crate) struct PictureParameters {
     #[param(required = false, nullable = false, example = "waterfall")]
     picture: Option<String>,
     /// The row that is shown, from 0. For a picture or a report only.
-    #[param(required = false, nullable = false, minimum = 0)]
+    #[param(required = false, nullable = false, minimum = 0, example = 0)]
     row: Option<u64>,
     /// `true` for a report that also looks for what would have changed the answer. With `Accept: text/html` only.
-    #[param(required = false, nullable = false)]
+    #[param(required = false, nullable = false, example = false)]
     counterfactuals: Option<bool>,
 }
 
@@ -140,9 +140,9 @@ pub(crate) struct ResultParameters {
     #[param(required = false, nullable = false, example = "bar")]
     picture: Option<String>,
     /// The feature that is shown; for dependence the largest, otherwise the first, if absent. For a picture only.
-    #[param(required = false, nullable = false)]
+    #[param(required = false, nullable = false, example = "petal_length")]
     feature: Option<String>,
     /// The output that is shown, a class by its label; the first if absent. For a picture or a report only.
-    #[param(required = false, nullable = false)]
+    #[param(required = false, nullable = false, example = "setosa")]
     output: Option<String>,
 }

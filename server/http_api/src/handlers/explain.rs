@@ -42,7 +42,8 @@ use crate::{
         (String = "application/jsonl",
             example = "{\"sepal_length\":5.1,\"sepal_width\":3.5,\"petal_length\":1.4,\"petal_width\":0.2}\n"))),
     responses((status = 200, description = "The explanation.", content(
-            (ExplanationBody = "application/json"), (String = "image/svg+xml"), (String = "text/html"))),
+            (ExplanationBody = "application/json"), (String = "image/svg+xml", example = "<svg></svg>"),
+            (String = "text/html", example = "<!doctype html>"))),
         errors::Guarded, errors::OfModel, errors::OfBody, errors::OfNative, errors::OfFitness))]
 pub(crate) async fn explain(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
     let view = native::accepted_view(&request)?;
@@ -116,7 +117,8 @@ async fn shown(
            ("version" = VersionText, Path, description = "The version.", example = "1"), PictureParameters),
     request_body(content = explain::ExplainBody, description = "As for `explain`.", content_type = "application/json"),
     responses((status = 200, description = "The explanation.", content(
-            (ExplanationBody = "application/json"), (String = "image/svg+xml"), (String = "text/html"))),
+            (ExplanationBody = "application/json"), (String = "image/svg+xml", example = "<svg></svg>"),
+            (String = "text/html", example = "<!doctype html>"))),
         errors::Guarded, errors::OfModel, errors::OfBody, errors::OfNative, errors::OfFitness))]
 #[allow(dead_code, reason = "carries the document of the route with a version")]
 pub(crate) fn explain_version() {}

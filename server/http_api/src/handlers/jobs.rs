@@ -58,7 +58,9 @@ pub(crate) async fn show(request: HttpRequest, api: Data<Api>) -> Answer {
 #[utoipa::path(get, path = "/api/v1/jobs/{job}/result", tag = "jobs", operation_id = "job_result",
     params(("job" = JobText, Path, description = "Id of the job.", example = "j018bcfe56800000001"), ResultParameters),
     responses((status = 200, description = "The result, in the form of its kind of work.", content(
-            (Object = "application/json"), (String = "image/svg+xml"), (String = "text/html"))),
+            (Object = "application/json", example = json!({"model": "iris", "version": "2"})),
+            (String = "image/svg+xml", example = "<svg></svg>"),
+            (String = "text/html", example = "<!doctype html>"))),
         errors::Guarded, errors::OfName, errors::OfNative, errors::OfModel))]
 pub(crate) async fn result(request: HttpRequest, api: Data<Api>) -> Answer {
     let view = native::accepted_view(&request)?;

@@ -32,8 +32,10 @@ pub struct JobBody {
     #[schema(example = "attributions: 16 of 64 rows")]
     pub message: String,
     /// Whether somebody has asked it to stop, which it has not done yet.
+    #[schema(example = false)]
     pub stopping: bool,
     /// When it was handed in, in milliseconds since the Unix epoch.
+    #[schema(example = 1_795_219_200_000_u64)]
     pub created_unix_ms: u64,
     /// When work on it began.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -20,7 +20,7 @@ use serde_json::Value;
 use super::{
     super::{
         what_if::{CounterfactualsBody, RowChangesBody},
-        write::{AttributionBody, ExplanationBody, OutputBody, RowBody},
+        write::{AttributionBody, ExplainedOutputBody, ExplanationBody, RowBody},
     },
     Wanted, background, base_is, method, no_picture, provenance, quantity, value_told,
 };
@@ -84,7 +84,11 @@ pub(crate) fn told(
 }
 
 /// The row, and of it the output that the model chose, or the largest where that is not explained.
-fn row_of<'a>(body: &'a ExplanationBody, wanted: &Wanted, case: &Case) -> Result<(&'a RowBody, &'a OutputBody)> {
+fn row_of<'a>(
+    body: &'a ExplanationBody,
+    wanted: &Wanted,
+    case: &Case,
+) -> Result<(&'a RowBody, &'a ExplainedOutputBody)> {
     let found = body.explanations.get(wanted.row).and_then(|row| {
         let chosen = row.outputs.iter().find(|output| case.label.as_ref() == Some(&output.output));
         let largest = || row.outputs.iter().max_by(|one, other| one.served.value.total_cmp(&other.served.value));
@@ -93,7 +97,7 @@ fn row_of<'a>(body: &'a ExplanationBody, wanted: &Wanted, case: &Case) -> Result
     found.ok_or_else(|| Error::new(ErrorCode::Internal, "the explanation has no such row"))
 }
 
-fn decision(body: &ExplanationBody, output: &OutputBody, case: &Case) -> Decision {
+fn decision(body: &ExplanationBody, output: &ExplainedOutputBody, case: &Case) -> Decision {
     let share = |one: &AttributionBody| Share {
         name: one.feature.clone(),
         value: one.value.as_ref().map(|value| value_told(value, case.units.get(&one.feature).map(String::as_str))),
@@ -123,7 +127,7 @@ fn answer(row: &RowBody, case: &Case) -> Answer {
     Answer { label: case.label.clone(), probability, classes, threshold: None }
 }
 
-fn certainty(body: &ExplanationBody, output: &OutputBody) -> Certainty {
+fn certainty(body: &ExplanationBody, output: &ExplainedOutputBody) -> Certainty {
     let is_known = !body.method.name.contains('.');
     let sampling = match (is_known, body.method.sampled) {
         (false, _) => Sampling::Unknown,
