@@ -80,37 +80,12 @@ pub struct QuestionBody {
 #[into_params(parameter_in = Query)]
 #[allow(dead_code, reason = "read by the derive only")]
 pub(crate) struct PredictParameters {
-    /// `true` for a prediction with its explanation, of the same version. The parameters below then say how, and so may
-    /// a member `explain` of a JSON body, an object with the members that `explain` has.
+    /// `true` for a prediction with its explanation, of the same version. `method`, `output` (classes by label or number,
+    /// or outputs by name, separated by commas), `space`, `budget`, `seed`, `background`, `summary`, `groups` (`declared`)
+    /// and `interactions` may stand beside it and mean what they mean for `explain`; in a JSON body, a member `explain`
+    /// with the members of `explain` says the same.
     #[param(required = false, nullable = false, example = false)]
     explain: Option<bool>,
-    /// As for `explain`.
-    #[param(required = false, nullable = false, example = "auto")]
-    method: Option<String>,
-    /// Classes by label or number, or outputs by name, separated by commas.
-    #[param(required = false, nullable = false, example = "setosa")]
-    output: Option<String>,
-    /// `probability`, `margin` or `raw`.
-    #[param(required = false, nullable = false, example = "probability")]
-    space: Option<String>,
-    /// Evaluations of the model per row at most, for sampled methods.
-    #[param(required = false, nullable = false, minimum = 1, example = 2056)]
-    budget: Option<u64>,
-    /// Seed of sampled methods.
-    #[param(required = false, nullable = false, minimum = 0, example = 0)]
-    seed: Option<u64>,
-    /// Id of the rows that stand for "absent".
-    #[param(required = false, nullable = false, example = "file")]
-    background: Option<String>,
-    /// So many centres in the place of those rows.
-    #[param(required = false, nullable = false, minimum = 1, example = 8)]
-    summary: Option<u64>,
-    /// `declared` for the groups of features that the model's manifest has.
-    #[param(required = false, nullable = false, example = "declared")]
-    groups: Option<String>,
-    /// Whether the shares of pairs are wanted too.
-    #[param(required = false, nullable = false, example = false)]
-    interactions: Option<bool>,
 }
 
 /// What may be said of the picture or the report of a row.
