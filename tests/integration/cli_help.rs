@@ -9,7 +9,7 @@ fn run(args: &[&str]) -> Said {
     process::run(BINARY, args, &[("COLUMNS", "100")])
 }
 
-const COMMANDS: [&str; 25] = [
+const COMMANDS: [&str; 26] = [
     "",
     "serve",
     "model",
@@ -18,6 +18,7 @@ const COMMANDS: [&str; 25] = [
     "model check",
     "model scan",
     "infer",
+    "explain",
     "probe",
     "bench",
     "bench cache",

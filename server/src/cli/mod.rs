@@ -8,6 +8,7 @@
 //! | `serve` | starts, says what it serves, stops in order |
 //! | `model` | lists, shows and checks models, on disk or on a server |
 //! | `infer` | sends rows to a server and prints what it predicts |
+//! | `explain` | sends rows to a server and prints why it predicts what it does |
 //! | `probe` | what a model takes, measured in a process of its own |
 //! | `plugin` | begins, checks, pins, lists and measures plugins |
 //! | `bench` | what a choice would cost |
@@ -21,6 +22,7 @@ mod bench;
 mod client;
 mod configuration;
 mod doctor;
+mod explain;
 mod infer;
 mod model;
 mod openapi;
@@ -93,6 +95,9 @@ SIGTERM: not ready, drain, stop. Another signal, a second later or more, ends at
     /// Send rows to a running server and print what it predicts.
     #[command(after_help = infer::EXAMPLES)]
     Infer(infer::InferArgs),
+    /// Explain what a running server predicts: the share of each feature.
+    #[command(after_help = explain::EXAMPLES)]
+    Explain(explain::ExplainArgs),
     /// Measure what models take: memory, load time, the cost of a row.
     #[command(after_help = probe::EXAMPLES)]
     Probe(probe::ProbeArgs),
@@ -163,6 +168,7 @@ fn run(command: &Command) -> Done {
         Command::Serve(args) => Ok(serve::run(&args::settings(args.layers())?)),
         Command::Model { command } => model::run(command),
         Command::Infer(args) => infer::run(args),
+        Command::Explain(args) => explain::run(args),
         Command::Probe(args) => probe::run(args),
         Command::ProbeChild(args) => probe::run_child(args),
         Command::Plugin { command } => plugin::run(command),

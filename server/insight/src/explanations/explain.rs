@@ -33,7 +33,7 @@ impl Core {
         let said = scene.ask(&*chosen.component, (&target, traits.reads_graph), Vec::new(), turn);
         let Said { tensors, evaluations } = said.map_err(|error| blame(error, &chosen))?;
         let values = values::of(about, &scene.layout, &scene.players, &scene.inputs, rows);
-        let told = Told::read(tensors, (&target, &scene.players), (rows, scene.x.columns))?;
+        let told = Told::read(tensors, (&target, &scene.players), rows)?;
         Ok(Explanation {
             model: about.model.clone(),
             version: about.version.clone(),

@@ -87,7 +87,7 @@ fn each(tensor: &Tensor, rows: usize) -> Option<usize> {
 }
 
 /// The outputs that could be explained, best first: what people read of an answer.
-fn main_output<'a>(about: &'a About, wanted: Option<Space>) -> Result<(usize, &'a OutputNote)> {
+fn main_output(about: &About, wanted: Option<Space>) -> Result<(usize, &OutputNote)> {
     let of = |role: Role| about.outputs.iter().enumerate().find(|(_, output)| output.role == role);
     let other = || {
         let mut numeric = about.outputs.iter().enumerate().filter(|(_, output)| output.role == Role::Other);

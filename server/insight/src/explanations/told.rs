@@ -41,7 +41,7 @@ impl Told {
     pub(crate) fn read(
         answer: Vec<(String, Tensor)>,
         (target, players): (&Target, &Players),
-        (rows, columns): (usize, usize),
+        rows: usize,
     ) -> Result<Self> {
         let shape = answer.iter().find(|(name, _)| name == "attributions").map(|(_, tensor)| *tensor.shape());
         let shares = named(&answer, "attributions")?.ok_or_else(|| wrong("gave no attributions".to_owned()))?;
@@ -49,10 +49,9 @@ impl Told {
         let per_row = rows.max(1) * players.len().max(1);
         // One number for each feature is an explanation of one output, whatever its rank.
         let outputs = if shares.len() == per_row { 1 } else { wanted };
-        let is_simple = outputs == 1 && players.len() == columns && shares.len() == rows * columns;
         let is_one_of_two = outputs == 1 && target.all == 2;
         let fits = shares.len() == per_row * outputs && (outputs == wanted || is_one_of_two || wanted == 1);
-        if !fits && !(is_simple && wanted == 1) {
+        if !fits {
             let shape = shape.map_or_else(String::new, |shape| shape.to_string());
             let want = format!("[{rows}, {}, {wanted}]", players.len());
             return Err(wrong("gave attributions of another shape than was asked for".to_owned())
