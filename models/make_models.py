@@ -1,4 +1,4 @@
-"""Build Candor's sample model repository: every model.onnx and golden.json.
+"""Build Candor's sample model repository: every model.onnx, golden.json and background.csv.
 
     python make_models.py              rebuild the models next to this script
     python make_models.py --out DIR    build them somewhere else
@@ -24,6 +24,7 @@ import argparse
 import json
 import sys
 import tempfile
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -62,6 +63,8 @@ class Release:
     graph: onnx.ModelProto
     cases: dict[str, Arrays]
     quality: str = ""
+    # Rows that it was trained on; some of them stand for "absent" in explanations.
+    trained_on: np.ndarray | None = None
 
 
 # --------------------------------------------------------------------------- Tabular
@@ -82,7 +85,7 @@ def iris() -> Iterator[Release]:
             "all zeros": {"features": np.zeros((1, 4), np.float32)},
             "all thirty": {"features": np.full((1, 4), 30, np.float32)},
         }
-        yield Release("iris", version, graph, cases, f"test accuracy {accuracy:.3f}")
+        yield Release("iris", version, graph, cases, f"test accuracy {accuracy:.3f}", x)
 
 
 def breast_cancer() -> Iterator[Release]:
@@ -101,7 +104,7 @@ def breast_cancer() -> Iterator[Release]:
         "all zeros": {"features": np.zeros((1, 30), np.float32)},
         "all a million": {"features": np.full((1, 30), 1e6, np.float32)},
     }
-    yield Release("breast_cancer", 1, graph, cases, f"test accuracy {accuracy:.3f}")
+    yield Release("breast_cancer", 1, graph, cases, f"test accuracy {accuracy:.3f}", x)
 
 
 def diabetes() -> Iterator[Release]:
@@ -123,7 +126,7 @@ def diabetes() -> Iterator[Release]:
         "all large": {"features": np.full((1, 10), 1e6, np.float32)},
         "all negative": {"features": np.full((1, 10), -1e6, np.float32)},
     }
-    yield Release("diabetes", 1, graph, cases, f"out-of-bag R2 {r2:.3f}")
+    yield Release("diabetes", 1, graph, cases, f"out-of-bag R2 {r2:.3f}", x)
 
 
 # --------------------------------------------------------------------------- Digits
@@ -545,10 +548,26 @@ def build(out: Path) -> None:
             (folder / "model.onnx").write_bytes(model)
             content = golden_text(golden(release, model)).encode()
             (folder / "golden.json").write_bytes(content)
+            if release.trained_on is not None:
+                (folder.parent / "background.csv").write_text(background(release), "utf-8")
             print(
                 f"{release.name}/{release.version}: model {len(model)} bytes,"
                 f" golden {len(content)} bytes {release.quality}".rstrip()
             )
+
+
+BACKGROUND_ROWS = 50
+
+
+def background(release: Release) -> str:
+    """Rows that it was trained on, drawn by chance, under the names that model.toml gives its features."""
+    manifest = Path(__file__).with_name(release.name) / "model.toml"
+    features = tomllib.loads(manifest.read_text("utf-8"))["inputs"][0]["features"]
+    chosen = np.random.default_rng(SEED).permutation(len(release.trained_on))[:BACKGROUND_ROWS]
+    lines = [",".join(feature["name"] for feature in features)]
+    # The shortest text of each single.
+    lines += [",".join(str(number) for number in row) for row in f32(release.trained_on)[np.sort(chosen)]]
+    return "\n".join(lines) + "\n"
 
 
 def check(committed: Path) -> list[str]:
@@ -558,6 +577,10 @@ def check(committed: Path) -> list[str]:
         build(fresh)
         here, there = goldens(committed), goldens(fresh)
         problems = [f"{path}: not in both" for path in sorted(here ^ there)]
+        for path in sorted(fresh.glob("*/background.csv")):
+            name = path.relative_to(fresh)
+            if not (committed / name).exists() or (committed / name).read_bytes() != path.read_bytes():
+                problems.append(f"{name}: is another one")
         for path in sorted(here & there):
             problems += [f"{path}: {problem}" for problem in compare(committed, fresh, path)]
     return problems

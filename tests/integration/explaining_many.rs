@@ -29,7 +29,7 @@ fn submit(server: &TestServer, model: &str, body: &Value) -> Value {
 fn uploaded_rows_stand_for_absent_and_are_listed_and_forgotten() {
     let server = server();
     let list = || server.get("/api/v1/models/iris/backgrounds").expect(200).json();
-    assert_eq!(list()["backgrounds"][0]["source"], "golden");
+    assert_eq!(list()["backgrounds"][0]["source"], "file");
     let upload = |body: &Value| server.post("/api/v1/models/iris/backgrounds", body);
     let reply = upload(&json!({"rows": [FLOWER]})).expect(201);
     let background = reply.json();
