@@ -14,7 +14,7 @@ use super::{mark_fallback, predict::form, target};
 use crate::{
     Api,
     body::{self, PREDICTION},
-    explain::{self, Beside, ExplanationBody, Held, Own},
+    explain::{self, Asked, Beside, ExplanationBody, Held, Own},
     native::{self, Form, ReadTable, read_table},
     openapi::{
         errors,
@@ -51,7 +51,7 @@ pub(crate) async fn explain(request: HttpRequest, payload: Payload, api: Data<Ap
     let ReadTable { inputs, head, filled, .. } = read;
     let subject = Arc::clone(&held) as Arc<dyn Subject>;
     let explained = api.explanations.explain(subject, question, Rows::new(inputs)).await;
-    let explained = explained.map_err(|error| explain::placed(error, in_query))?;
+    let explained = explained.map_err(|error| explain::placed(error, if in_query { Asked::Query } else { Asked::Body }))?;
     let mut response = HttpResponse::Ok();
     mark_fallback(&mut response, fallback_from.as_ref());
     let fallback_from = fallback_from.map(|version| version.to_string());
