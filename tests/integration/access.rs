@@ -94,11 +94,17 @@ fn what_strangers_may_see_and_what_operators_may_do_is_this_list() {
     let public: Vec<String> = public.iter().chain(&["/docs/{file:.*}"]).map(|path| format!("GET {path}")).collect();
     assert_eq!(of(Access::Public), public);
     let operate = [
+        "POST /api/v1/models/{model}/explain/global",
+        "POST /api/v1/models/{model}/versions/{version}/explain/global",
+        "POST /api/v1/models/{model}/backgrounds",
+        "POST /api/v1/models/{model}/versions/{version}/backgrounds",
+        "DELETE /api/v1/models/{model}/versions/{version}/backgrounds/{background}",
         "POST /models",
         "DELETE /models/{model}",
         "POST /v2/repository/models/{model}/load",
         "POST /v2/repository/models/{model}/unload",
         "POST /api/v1/models/{model}/versions/{version}/breaker/reset",
+        "DELETE /api/v1/jobs/{job}",
     ];
     assert_eq!(of(Access::Operate), operate);
     let faults = ["PUT", "GET", "DELETE"].map(|method| format!("{method} /api/v1/models/{{model}}/faults"));

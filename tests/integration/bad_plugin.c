@@ -88,6 +88,9 @@ static candor_status run(candor_instance *instance, candor_call *call, const can
   volatile int64_t per_row = 12 / rows;
   (void)per_row;
 #endif
+#ifdef REFUSES_NO_ROWS
+  if (x->ndim && x->shape[0] == 0) return CANDOR_INVALID;
+#endif
   int64_t shape[8];
   for (int32_t dim = 0; dim < x->ndim && dim < 8; dim++) shape[dim] = x->shape[dim];
 #ifdef LOSES_ROWS

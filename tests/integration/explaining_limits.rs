@@ -62,6 +62,11 @@ fn every_wrong_member_is_refused_by_its_pointer() {
         let (status, place, code) = refused(&server, "iris", &body);
         assert_eq!((status, place.as_str(), code.as_str()), (400, pointer, "invalid_input"), "{question}");
     }
+}
+
+#[test]
+fn wrong_rows_queries_and_wishes_are_refused_by_their_place() {
+    let server = server();
     let rows = [
         (json!({"rows": [{"sepal_length": "x"}]}), "/rows/0/sepal_length"),
         (json!({"rows": [[1, 2, 3]]}), "/rows/0"),

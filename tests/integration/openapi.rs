@@ -7,7 +7,7 @@ use candor_http_api::{
     openapi::{document_30_json, document_json, document_yaml},
     routes::ROUTES,
 };
-use candor_tests::{Models, Plan, Reply, Request, infer::iris};
+use candor_tests::{Models, Plan, Reply, Request, TestServer, infer::iris, until};
 use serde_json::{Value, json};
 
 use super::plugins::with_acme_scale;
@@ -238,6 +238,43 @@ fn every_operation_says_what_its_reader_needs() {
     }
 }
 
+/// A path of the examples with ids that there are: of a job that is over, and of rows that were handed in.
+struct Ids {
+    job: String,
+    background: String,
+}
+
+impl Ids {
+    fn of(server: &TestServer) -> Self {
+        let order = json!({"rows": [[5.1, 3.5, 1.4, 0.2]], "parts": ["attributions"]});
+        let job = server.post("/api/v1/models/iris/explain/global", &order).expect(202).json();
+        let job = job["id"].as_str().unwrap().to_owned();
+        let state = || server.get(&format!("/api/v1/jobs/{job}")).expect(200).json()["state"].clone();
+        until("the job is over", || (state() == "succeeded").then_some(()));
+        let rows = server.post("/api/v1/models/iris/backgrounds", &json!({"rows": [[5.1, 3.5, 1.4, 0.2]]}));
+        let background = rows.expect(201).json()["id"].as_str().unwrap().to_owned();
+        Self { job, background }
+    }
+
+    fn path(&self, path: &str) -> String {
+        path.replace("{job}", &self.job).replace("{background}", &self.background)
+    }
+}
+
+/// The parameters that go with an answer in JSON: those of pictures are for who asks for one.
+fn parameters(operation: &Value) -> Value {
+    let all = operation["parameters"].as_array().into_iter().flatten();
+    if operation.pointer("/responses/200/content/image~1svg+xml").is_none() {
+        return all.cloned().collect();
+    }
+    all.filter(|parameter| parameter["in"] == "path").cloned().collect()
+}
+
+/// What an operation answers when all is well: 200, or 201, 202 or 204 if it says so.
+fn good_status(operation: &Value) -> u16 {
+    [200, 201, 202, 204].into_iter().find(|status| operation["responses"].get(status.to_string()).is_some()).unwrap()
+}
+
 #[test]
 fn every_example_works_and_every_reply_is_as_documented() {
     // Faults are ordered only where they are enabled, and the plugin of the examples is there.
@@ -245,33 +282,35 @@ fn every_example_works_and_every_reply_is_as_documented() {
     let document = document();
     // Unloading last, because the other examples use the same model or others.
     let mut operations = operations(&document);
-    operations.sort_by_key(|(path, ..)| path.ends_with("/unload"));
+    operations.sort_by_key(|(path, method, _)| (path.ends_with("/unload"), method == "DELETE"));
+    let ids = Ids::of(&server);
     for (path, method, operation) in operations {
         let name = format!("{method} {path}");
-        let request = Request::new(&method, concrete(&path, &operation["parameters"]));
+        let request = Request::new(&method, concrete(&ids.path(&path), &parameters(&operation)));
         let request = match request_example(&document, &operation) {
             Some(body) => request.json(&body),
             None => request,
         };
         if operation.pointer("/requestBody/required") == Some(&json!(false)) {
-            let reply = server.send(&Request::new(&method, concrete(&path, &operation["parameters"])));
+            let reply = server.send(&Request::new(&method, concrete(&ids.path(&path), &parameters(&operation))));
             assert_documented(&document, &operation, &reply.expect(200), &name);
         }
         let reply = server.send(&request);
-        assert_eq!(reply.status, 200, "{name}: {}", reply.text());
+        assert_eq!(reply.status, good_status(&operation), "{name}: {}", reply.text());
         assert_documented(&document, &operation, &reply, &name);
         let contents = operation["requestBody"]["content"].as_object();
         for (media_type, content) in
             contents.into_iter().flatten().filter(|(_, content)| content["example"].is_string())
         {
             let text = content["example"].as_str().unwrap();
-            let request = Request::new(&method, concrete(&path, &operation["parameters"]));
-            let reply = server.send(&request.header("Content-Type", media_type).body(text)).expect(200);
+            let request = Request::new(&method, concrete(&ids.path(&path), &parameters(&operation)));
+            let reply = server.send(&request.header("Content-Type", media_type).body(text));
+            let reply = reply.expect(good_status(&operation));
             assert_documented(&document, &operation, &reply, &format!("{name} {media_type}"));
         }
         if path.contains("{model}") {
             for (wrong, status) in [("irsi", 404), ("..", 400)] {
-                let path = path.replace("{model}", wrong).replace("{version}", "1");
+                let path = path.replace("{model}", wrong).replace("{version}", "1").replace("{background}", "x");
                 let refusal = server.send(&Request::new(&method, path).json(&iris()));
                 assert_documented(&document, &operation, &refusal, &name);
                 assert_eq!(refusal.status, status, "{name}");
@@ -296,9 +335,12 @@ fn the_examples_of_replies_are_real() {
     // Faults are ordered only where they are enabled, and the plugin of the examples is there.
     let server = with_acme_scale(Plan::default()).set("faults.enabled=true").start();
     let document = document();
-    for (path, method, operation) in operations(&document) {
+    let ids = Ids::of(&server);
+    let mut operations = operations(&document);
+    operations.sort_by_key(|(_, method, _)| method == "DELETE");
+    for (path, method, operation) in operations {
         let Some(content) = operation.pointer("/responses/200/content/application~1json") else { continue };
-        let request = Request::new(&method, concrete(&path, &operation["parameters"]));
+        let request = Request::new(&method, concrete(&ids.path(&path), &parameters(&operation)));
         let request =
             request_example(&document, &operation).into_iter().fold(request, |request, body| request.json(&body));
         let reply = server.send(&request).expect(200).json();

@@ -1,8 +1,12 @@
 //! Models of several parts over HTTP, with the plugins that are built in: stages around an engine, ensembles, what
 //! answers, descriptions, metrics and errors say of their parts.
 
-use candor_tests::{Models, Plan, Reply, TestServer, infer::outputs};
+use std::{fs, path::Path};
+
+use candor_tests::{Models, Plan, Reply, TestServer, infer::outputs, process};
 use serde_json::{Value, json};
+
+use super::lifecycle::BINARY;
 
 /// Takes what a tokenizer gives, and gives it back as if it were embeddings of one column.
 const ENCODER: &str = r#"
@@ -161,4 +165,71 @@ fn an_ensemble_of_two_versions_answers_their_weighted_mean() {
     let _ = server.post("/v2/repository/models/iris/unload", &json!({})).expect(200);
     let error = infer(&server, "both", &flower()).expect(503).json()["error"].as_str().unwrap().to_owned();
     assert!(error.contains("member 'iris:1'") && error.contains("not loaded"), "{error}");
+}
+
+/// One of the classical models, of whom `tests/zoo/zoo.json` has what their library answers.
+fn of_zoo(name: &str) -> Vec<u8> {
+    fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("zoo/models/{name}.onnx"))).unwrap()
+}
+
+const MEAN: &str = r#"
+[ensemble]
+members = [{ model = "forest" }, { model = "linear" }]
+[ensemble.combiner]
+component = "candor.average"
+config = { weights = [3, 1] }
+gives = [{ name = "y", datatype = "FP32", shape = [-1, 1] }]
+"#;
+
+#[test]
+fn an_average_of_two_regressors_has_their_shape() {
+    let models = Models::none()
+        .with_file("forest/1/model.onnx", of_zoo("sk_forest_numbers"))
+        .with_file("linear/1/model.onnx", of_zoo("sk_linear"))
+        .with_file("mean/model.toml", MEAN)
+        .with_file("silent/model.toml", MEAN.replace("gives =", "takes ="));
+    let server = Plan::with(models).start();
+    let zoo = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("zoo/zoo.json")).unwrap();
+    let zoo: Value = serde_json::from_str(&zoo).unwrap();
+    let of = |name: &str| zoo["models"].as_array().unwrap().iter().find(|one| one["name"] == name).unwrap();
+    let (forest, linear) = (of("sk_forest_numbers"), of("sk_linear"));
+    let reply = infer(&server, "mean", &json!({"inputs": forest["inputs"]})).expect(200);
+    assert_eq!(outputs(&reply)[0].shape, json!([6, 1]));
+    let answers = |model: &Value| model["outputs"][0]["data"].as_array().unwrap().clone();
+    for ((forest, linear), got) in answers(forest).iter().zip(answers(linear)).zip(numbers(&reply, "y")) {
+        let want = (3.0 * forest.as_f64().unwrap() + linear.as_f64().unwrap()) / 4.0;
+        assert!((want - got).abs() < 1e-3, "{got}, wanted {want}");
+    }
+    let error = infer(&server, "silent", &json!({"inputs": linear["inputs"]})).expect(503).json();
+    let error = error["error"].as_str().unwrap();
+    assert!(error.contains("'candor.average' does not tell what it takes and gives"), "{error}");
+}
+
+#[test]
+fn the_command_line_opens_an_ensemble_with_its_members() {
+    let models = Models::copies(&["iris"]).with_file("both/model.toml", VOTE);
+    let (root, both) = (models.root().to_str().unwrap(), models.path("both"));
+    let both = both.to_str().unwrap();
+    let run = |args: &[&str]| {
+        let said = process::run(BINARY, &[args, &["--engine", "native"]].concat(), &[]);
+        assert_eq!(said.code, Some(0), "{args:?}: {} {}", said.out, said.err);
+        said.out
+    };
+    let checked = run(&["model", "check", both]);
+    for part in ["iris:1", "iris:2", "combiner"] {
+        assert!(checked.contains(part), "no {part} in {checked}");
+    }
+    let shown: Value = serde_json::from_str(&run(&["model", "show", "both", root, "--json"])).unwrap();
+    assert_eq!(shown["engine"]["name"], "ensemble");
+    assert_eq!(shown["stages"].as_array().unwrap().len(), 3);
+    assert_eq!(shown["inputs"][0]["name"], "features");
+    let probed: Value = serde_json::from_str(&run(&["probe", both])).unwrap();
+    let version = &probed["versions"][0];
+    assert_eq!((&version["engine"]["name"], version["error"].is_null()), (&json!("ensemble"), true), "{version}");
+
+    // A member that is not there is named.
+    models.write("both/model.toml", VOTE.replace("\"2\"", "\"3\""));
+    let said = process::run(BINARY, &["model", "check", both, "--engine", "native"], &[]);
+    assert_eq!(said.code, Some(1), "{}", said.out);
+    assert!(said.out.contains("ensemble.members[1]") && said.out.contains("member 'iris'"), "{}", said.out);
 }

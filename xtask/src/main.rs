@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`serve`] | `serve`: build, fetch ONNX Runtime, run |
 //! | [`runtime`] | `runtime`: ONNX Runtime beside the binary, checked against `xtask/runtime.toml` |
+//! | [`plugins`] | no command: what `test --deep` asks of the plugin interface with other compilers and tools |
 //! | [`operators`] | `operators`: the operator tests of the ONNX project, and which engine passes which |
 //! | [`mod@test`] | `test`: every check, in order, with a closing table |
 //! | [`tidy`] | `tidy`: the house rules, as code |
@@ -22,6 +23,7 @@ mod help;
 mod house;
 mod node;
 mod operators;
+mod plugins;
 mod run;
 mod runtime;
 mod serve;

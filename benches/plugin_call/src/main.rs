@@ -3,6 +3,7 @@
 //! The plugin reads one number and gives one back, so that what is left is the border: the host's checks, the table,
 //! the guard against panics, memory for the output. In rounds over all cases, so that a slow moment of the machine
 //! meets them alike. Prints a table; it does not judge. The library stands beside the binary (`cargo build --examples`).
+//! A word as argument: only the cases whose names contain it.
 #![allow(clippy::print_stdout, reason = "prints what it measured")]
 
 use std::{
@@ -29,6 +30,7 @@ use candor_plugin_host::{
 const ROUNDS: usize = 400;
 const CALLS: u32 = 250;
 const CALLS_APART: u32 = 10;
+const CRASHES: usize = 100;
 const WORKER: &str = "worker";
 const SIZES: [usize; 2] = [4, 150_528];
 
@@ -75,11 +77,14 @@ fn main() -> Result<()> {
     let host = host(folder.path())?;
     let rust = open(&host, &rust_folder(folder.path())?, "bench.noop")?;
     let c = open(&host, &c_folder(folder.path())?, "bench.noop_c")?;
+    let wanted = std::env::args().nth(1).unwrap_or_default();
     let mut cases = Vec::new();
     for size in SIZES {
         cases.extend(cases_of(size, &rust, &c)?);
-        cases.push(isolated(size, &host, &folder.path().join("noop"))?);
+        let apart = |id: &str| isolated(size, &host, &folder.path().join("noop"), id);
+        cases.extend([apart("bench.noop")?, apart("bench.twice")?]);
     }
+    cases.retain(|case| case.name.contains(&wanted));
     for _ in 0..ROUNDS {
         for case in &mut cases {
             let start = Moment::now();
@@ -92,12 +97,49 @@ fn main() -> Result<()> {
     }
     println!("{}; {}; load {}", machine::describe(), machine::compiler(), machine::load_average());
     println!("ns per call over {ROUNDS} rounds of {CALLS} calls ({CALLS_APART} in a process of its own)\n");
-    println!("| case | min | p50 |\n|---|---|---|");
+    println!("| case | min | p50 | p90 |\n|---|---|---|---|");
     for case in &cases {
-        let summary = stats::Summary::of(&case.nanos).context("nothing was measured")?;
-        println!("| {} | {:.1} | {:.1} |", case.name, summary.min, summary.median);
+        row(&case.name, &case.nanos)?;
+    }
+    if "crash".contains(&wanted) {
+        crashes(&host, &folder.path().join("noop"))?;
     }
     Ok(())
+}
+
+fn row(name: &str, nanos: &[f64]) -> Result<()> {
+    let summary = stats::Summary::of(nanos).context("nothing was measured")?;
+    let mut sorted = nanos.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    let p90 = sorted.get(sorted.len() * 9 / 10).copied().unwrap_or(summary.max);
+    println!("| {name} | {:.1} | {:.1} | {p90:.1} |", summary.min, summary.median);
+    Ok(())
+}
+
+/// A process that crashes in a call: until that call has its error, and the call after it, which starts a new one.
+fn crashes(host: &PluginHost, folder: &Path) -> Result<()> {
+    let mut settings = WorkerSettings::default();
+    // Or it would be left alone after the third.
+    settings.breaker.calls_min = u32::MAX;
+    let apart = open_apart(host, folder, "bench.noop", settings)?;
+    let one = Tensor::new(Shape::new(&[4])?, TensorData::Fp32(vec![1.5; 4]))?;
+    let (mut noticed, mut answered) = (Vec::new(), Vec::new());
+    for _ in 0..CRASHES {
+        let start = Moment::now();
+        ensure!(apart.infer(&[("crash", &one)], None).is_err(), "it did not crash");
+        noticed.push(start.elapsed().as_secs_f64() * 1e9);
+        let start = Moment::now();
+        ensure!(apart.infer(&[("x", &one)], None).is_ok(), "no answer after a crash");
+        answered.push(start.elapsed().as_secs_f64() * 1e9);
+    }
+    row("a call in which the process crashes, until its error", &noticed)?;
+    row("the call after it: a new process, the library, an instance, the answer", &answered)
+}
+
+fn open_apart(host: &PluginHost, folder: &Path, id: &str, settings: WorkerSettings) -> Result<Isolated> {
+    let program = WorkerProgram { program: std::env::current_exe()?, arguments: vec![WORKER.to_owned()] };
+    let around = (Arc::new(Silence) as Arc<dyn Services>, Arc::new(RealClock::start()) as _);
+    Ok(host.isolate(folder, (id, "{}"), program, settings, around)?)
 }
 
 fn cases_of(size: usize, rust: &Arc<Live>, c: &Arc<Live>) -> Result<Vec<Case>> {
@@ -110,6 +152,12 @@ fn cases_of(size: usize, rust: &Arc<Live>, c: &Arc<Live>) -> Result<Vec<Case>> {
         calls: CALLS,
         work,
         nanos: vec![],
+    };
+    // The call itself: prepared values through the table, on an instance that is held.
+    let held = |live: &Arc<Live>| {
+        let (instance, values) = (Arc::clone(&live.instance()), Values::of([("x", tensor)]));
+        let mut call = CallContext::new(CallLimits::default());
+        move || assert!(instance.run(&mut call, black_box(&values)).is_ok())
     };
     let through = |live: &Arc<Live>| {
         let (live, values) = (Arc::clone(live), Values::of([("x", tensor)]));
@@ -127,6 +175,8 @@ fn cases_of(size: usize, rust: &Arc<Live>, c: &Arc<Live>) -> Result<Vec<Case>> {
     let (mut y, mut copy, from) = ([0.0_f32], vec![0.0_f32; size], data.clone());
     Ok(vec![
         case("direct, through a trait object", Box::new(move || direct.run(black_box(&data), black_box(&mut y)))),
+        case("call, plugin in C", Box::new(held(c))),
+        case("call, plugin in Rust", Box::new(held(rust))),
         case("plugin in Rust", Box::new(move || in_rust(&run))),
         case("plugin in C", Box::new(move || in_c(&run))),
         case("plugin in Rust, tensors made of the outputs", Box::new(move || inferred(&whole))),
@@ -135,13 +185,12 @@ fn cases_of(size: usize, rust: &Arc<Live>, c: &Arc<Live>) -> Result<Vec<Case>> {
 }
 
 /// The same library in a process of its own: inputs copied there, outputs copied back.
-fn isolated(size: usize, host: &PluginHost, folder: &Path) -> Result<Case> {
-    let program = WorkerProgram { program: std::env::current_exe()?, arguments: vec![WORKER.to_owned()] };
-    let around = (Arc::new(Silence) as Arc<dyn Services>, Arc::new(RealClock::start()) as _);
-    let apart: Isolated = host.isolate(folder, ("bench.noop", "{}"), program, WorkerSettings::default(), around)?;
+fn isolated(size: usize, host: &PluginHost, folder: &Path, id: &str) -> Result<Case> {
+    let apart = open_apart(host, folder, id, WorkerSettings::default())?;
     let tensor = Tensor::new(Shape::new(&[i64::try_from(size)?])?, TensorData::Fp32(vec![1.5; size]))?;
     let work = move || assert!(apart.infer(&[("x", &tensor)], None).is_ok_and(|outputs| outputs.len() == 1));
-    let name = format!("plugin in Rust in a process of its own, {size} floats");
+    let back = if id == "bench.twice" { "in and back" } else { "in" };
+    let name = format!("isolated plugin in Rust, {size} floats {back}");
     Ok(Case { name, calls: CALLS_APART, work: Box::new(work), nanos: vec![] })
 }
 
@@ -157,20 +206,20 @@ fn open(host: &PluginHost, folder: &Path, id: &str) -> Result<Arc<Live>> {
 }
 
 /// A plugin's folder with its manifest, and where its library belongs.
-fn plugin_folder(root: &Path, name: &str, id: &str, version: &str) -> Result<(PathBuf, PathBuf)> {
+fn plugin_folder(root: &Path, name: &str, ids: &[&str], version: &str) -> Result<(PathBuf, PathBuf)> {
     let folder = root.join(name);
     let library =
         folder.join(format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH)).join(format!("lib{name}.so"));
     fs::create_dir_all(library.parent().context("a folder")?)?;
-    let manifest = format!(
-        "name = '{name}'\nversion = '{version}'\nabi = '0.1'\n[[component]]\nid = '{id}'\nkinds = ['predictor']\n"
-    );
+    let component = |id: &str| format!("[[component]]\nid = '{id}'\nkinds = ['predictor']\n");
+    let components: String = ids.iter().map(|id| component(id)).collect();
+    let manifest = format!("name = '{name}'\nversion = '{version}'\nabi = '0.1'\n{components}");
     fs::write(folder.join("plugin.toml"), manifest)?;
     Ok((folder, library))
 }
 
 fn rust_folder(root: &Path) -> Result<PathBuf> {
-    let (folder, library) = plugin_folder(root, "noop", "bench.noop", env!("CARGO_PKG_VERSION"))?;
+    let (folder, library) = plugin_folder(root, "noop", &["bench.noop", "bench.twice"], env!("CARGO_PKG_VERSION"))?;
     let own = std::env::current_exe()?;
     let built = own.parent().context("the binary's folder")?.join("examples/libnoop_plugin.so");
     fs::copy(&built, &library).with_context(|| {
@@ -181,7 +230,7 @@ fn rust_folder(root: &Path) -> Result<PathBuf> {
 }
 
 fn c_folder(root: &Path) -> Result<PathBuf> {
-    let (folder, library) = plugin_folder(root, "noop_c", "bench.noop_c", "0.1.0")?;
+    let (folder, library) = plugin_folder(root, "noop_c", &["bench.noop_c"], "0.1.0")?;
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut cc = Command::new("cc");
     cc.args(["-O2", "-std=c11", "-fPIC", "-fvisibility=hidden", "-shared", "-Wl,-z,noexecstack", "-I"]);

@@ -83,7 +83,7 @@ pub fn run(bench: &Bench<'_>) -> Result<String> {
         "\nCallers of the model pause between requests. The flood is {FLOODERS} clients that always have a request of \
          {DEAR_ROWS} rows to the sentence encoder under way; refusals of theirs are not counted. Loads are of the sentence \
          encoder (90 MB), one after the other. The server has all cores here and shares them with its clients, so that \
-         these figures say less the fewer cores there are."
+         these figures say less the fewer cores there are. Clients have the shortest turns on a core that Linux gives."
     );
     Ok(text)
 }

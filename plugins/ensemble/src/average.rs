@@ -1,11 +1,11 @@
 //! `candor.average`: the mean of numbers with weights, or a blend: their sum with coefficients and an intercept.
 //!
-//! The mean is scikit-learn's `VotingRegressor`. Any shape goes, as long as all answers have it. It does not know
-//! models.
+//! The mean is scikit-learn's `VotingRegressor`. Any shape goes, as long as all answers have it: so it describes no
+//! inputs, whose rank would have to be one. It does not know models.
 
 use std::ffi::CStr;
 
-use candor_plugin_sdk::{Call, Claims, Combiner, Component, Description, Error, Inputs, Port, Result, schema, version};
+use candor_plugin_sdk::{Call, Claims, Combiner, Component, Error, Inputs, Result, schema, version};
 use serde::Deserialize;
 
 use crate::members::{Datatype, Members, numbers};
@@ -62,11 +62,6 @@ impl Component for Average {
         }
         let members = Members::new(config.members, config.weights, config.mode == Blend::Mean)?;
         Ok(Self { mode: config.mode, members, intercept, datatype: config.datatype })
-    }
-
-    fn describe(&self) -> Result<Description> {
-        let inputs = self.members.ports(self.datatype.name(), &[-1])?;
-        Ok(Description { inputs, outputs: vec![Port::new("y", self.datatype.name(), &[-1])] })
     }
 }
 

@@ -155,8 +155,24 @@ fn they_tell_their_inputs_and_outputs() {
     let told = open("candor.stack", &config).describe().unwrap();
     assert_eq!(told.inputs, [Port::new("y_0", "FP32", &[-1, -1]), Port::new("x", "FP32", &[-1, -1])]);
     assert_eq!(told.outputs, [Port::new("y", "FP32", &[-1])]);
-    let error = open("candor.average", &json!({})).describe().err().unwrap();
+    let error = open("candor.vote", &json!({"voting": "soft"})).describe().err().unwrap();
     assert!(error.status() == Status::Unsupported && error.message().contains("how many `members`"), "{error}");
+    // A mean takes any rank, and a description has one.
+    for config in [json!({}), json!({"members": 2}), json!({"weights": [1, 3]})] {
+        let error = open("candor.average", &config).describe().err().unwrap();
+        assert_eq!(error.status(), Status::Unsupported, "{config}: {error}");
+    }
+}
+
+#[test]
+fn a_mean_takes_any_shape_that_all_answers_have() {
+    for shape in [&[6][..], &[6, 1], &[2, 3], &[1, 2, 3], &[0, 4], &[]] {
+        let count = usize::try_from(shape.iter().product::<i64>()).unwrap();
+        let of = |member: usize, number: f32| Input::new(&format!("y_{member}"), shape, &vec![number; count]);
+        let answer = open("candor.average", &json!({"weights": [1, 3]})).run(&[of(0, 0.0), of(1, 4.0)]).unwrap();
+        assert_eq!(answer.output("y").shape, shape);
+        assert_eq!(answer.values::<f32>("y"), vec![3.0; count]);
+    }
 }
 
 #[test]

@@ -40,10 +40,11 @@ static candor_status run(candor_instance *instance, candor_call *call, const can
   if (x->dtype.code != CANDOR_DTYPE_FLOAT || x->dtype.bits != 32) return fail(call, CANDOR_INVALID, "expected float32");
 
   int64_t elements = 1, step = 1;
-  for (int32_t dim = x->ndim - 1; dim >= 0; dim--) {
+  for (int32_t dim = x->ndim - 1; dim >= 0; dim--) elements *= x->shape[dim];
+  /* What has no elements has no order. */
+  for (int32_t dim = x->ndim - 1; dim >= 0 && elements > 0; dim--) {
     if (x->shape[dim] > 1 && x->strides[dim] != step) return fail(call, CANDOR_UNSUPPORTED, "expected C order");
     step *= x->shape[dim];
-    elements *= x->shape[dim];
   }
   candor_tensor y;
   candor_status status = call->fns->output(call, CANDOR_STR("y"), x->dtype, x->ndim, x->shape, &y);

@@ -93,7 +93,7 @@ impl<'c> Call<'c> {
             return Err(Error::new(status, format!("the host refused the output `{name}` of shape {shape:?}")));
         }
         let start = tensor.data.cast::<u8>().wrapping_add(usize::try_from(tensor.byte_offset).unwrap_or(0));
-        let aligned = dtype.bytes().is_some_and(|bytes| start.addr().is_multiple_of(bytes.clamp(1, 8)));
+        let aligned = dtype.bytes().is_some_and(|bytes| start.addr() & (bytes.clamp(1, 8) - 1) == 0);
         if elements > 0 && (start.is_null() || !aligned) {
             return Err(Error::internal(format!("the host gave no usable memory for the output `{name}`")));
         }
@@ -145,12 +145,10 @@ impl<'c> Call<'c> {
     pub fn progress(&self, fraction: f64, note: &str) {
         let fns = self.fns();
         // SAFETY: a table of the host's, readable for its size; the text is copied.
-        unsafe {
-            if !fns.is_null()
-                && let Some(progress) = has!(fns => CallFns.progress).flatten()
-            {
-                progress(self.raw, fraction, abi::Str::of(note));
-            }
+        let progress = (!fns.is_null()).then(|| unsafe { has!(fns => CallFns.progress) }.flatten()).flatten();
+        if let Some(progress) = progress {
+            // SAFETY: the call is the host's own, and the text lives until it returns.
+            unsafe { progress(self.raw, fraction, abi::Str::of(note)) };
         }
     }
 
@@ -158,12 +156,10 @@ impl<'c> Call<'c> {
     pub(crate) fn set_error(&self, error: &Error) {
         let fns = self.fns();
         // SAFETY: as in `progress`.
-        unsafe {
-            if !fns.is_null()
-                && let Some(set_error) = has!(fns => CallFns.set_error).flatten()
-            {
-                set_error(self.raw, error.status().code(), abi::Str::of(error.message()));
-            }
+        let set_error = (!fns.is_null()).then(|| unsafe { has!(fns => CallFns.set_error) }.flatten()).flatten();
+        if let Some(set_error) = set_error {
+            // SAFETY: as in `progress`.
+            unsafe { set_error(self.raw, error.status().code(), abi::Str::of(error.message())) };
         }
     }
 

@@ -18,7 +18,9 @@ pub unsafe extern "C-unwind" fn init_with_hook(host: *const abi::Host) -> i32 {
     ONCE.call_once(|| {
         panic::set_hook(Box::new(|info| {
             let place = info.location().map_or_else(|| "an unknown place".to_owned(), ToString::to_string);
-            let message = info.payload_as_str().unwrap_or("no message");
+            let payload = info.payload();
+            let text = payload.downcast_ref::<String>().map(String::as_str);
+            let message = payload.downcast_ref::<&str>().copied().or(text).unwrap_or("no message");
             host::log(Level::Error, &format!("panic at {place}: {message}"));
         }));
     });

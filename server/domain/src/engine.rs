@@ -82,8 +82,8 @@ pub trait Engine: Send + Sync {
 /// went well, and stand for the file with that digest and for nothing else.
 pub trait Copies: Send + Sync {
     /// Begins to look for a copy of a file of this size, on the side, while the caller reads and hashes the file;
-    /// `None` when there is none.
-    fn look(&self, file_bytes: u64) -> Option<Box<dyn FoundCopy + '_>>;
+    /// `None` when there is none. Where the caller expects a digest (sha256 in hex), only a copy of that file counts.
+    fn look(&self, file_bytes: u64, sha256: Option<&str>) -> Option<Box<dyn FoundCopy + '_>>;
 
     /// Whether there is no copy of this file and there should be one.
     fn wants(&self, sha256: &str, file_bytes: u64) -> bool;
@@ -173,22 +173,28 @@ impl Cancel {
     }
 
     /// While `work` runs, a cancellation calls `hook` (also when it came just before). The hook is never
-    /// called after this returns.
+    /// called after this returns. Where `work` does the same, the hook in use before hears of a cancellation when
+    /// the inner one is done.
     pub fn with_hook<T>(&self, hook: impl Fn() + Send + 'static, work: impl FnOnce() -> T) -> T {
-        struct Unhook<'a>(&'a Cancel);
+        struct Unhook<'a>(&'a Cancel, Option<CancelHook>);
         impl Drop for Unhook<'_> {
             fn drop(&mut self) {
-                *self.0.hook.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                let mut slot = self.0.hook.lock().unwrap_or_else(PoisonError::into_inner);
+                let before = self.1.take();
+                if let Some(hook) = before.as_ref().filter(|_| self.0.is_cancelled()) {
+                    hook();
+                }
+                *slot = before;
             }
         }
-        {
+        let before = {
             let mut slot = self.hook.lock().unwrap_or_else(PoisonError::into_inner);
             if self.is_cancelled() {
                 hook();
             }
-            *slot = Some(Box::new(hook));
-        }
-        let _unhook = Unhook(self);
+            slot.replace(Box::new(hook))
+        };
+        let _unhook = Unhook(self, before);
         work()
     }
 }
@@ -212,6 +218,18 @@ mod tests {
         assert_eq!(calls.load(Ordering::SeqCst), 1);
         during.with_hook(count(&calls), || ());
         assert_eq!(calls.load(Ordering::SeqCst), 2);
+        let (nested, outer) = (Cancel::default(), Arc::new(AtomicUsize::new(0)));
+        nested.with_hook(count(&outer), || {
+            nested.with_hook(count(&calls), || ());
+            assert_eq!((outer.load(Ordering::SeqCst), calls.load(Ordering::SeqCst)), (0, 2));
+            nested.cancel();
+            assert_eq!(outer.load(Ordering::SeqCst), 1, "it is still there after another");
+        });
+        let (nested, told) = (Cancel::default(), Arc::new(AtomicUsize::new(0)));
+        nested.with_hook(count(&told), || {
+            nested.with_hook(|| (), || nested.cancel());
+            assert_eq!(told.load(Ordering::SeqCst), 1, "it hears of what came meanwhile");
+        });
         let after = Cancel::default();
         after.with_hook(count(&calls), || ());
         after.cancel();

@@ -14,7 +14,7 @@
 //! | `arena` | when a session gives memory back that only large requests needed |
 //! | `processor` | what this processor can do, in a line |
 //! | `codes` | the library's numbers in the server's words |
-//! | `raw` | the one `unsafe` file: runs a session from many threads at once, maps a file |
+//! | `raw` | the one `unsafe` file: runs a session from many threads at once, maps a file, asks the system |
 
 mod arena;
 mod codes;
@@ -35,4 +35,17 @@ pub use processor::processor;
 #[must_use]
 pub fn trim() -> bool {
     raw::trim()
+}
+
+/// Gives the calling thread this nice value, and turns on the processor of so many nanoseconds; 0: as long as is usual.
+/// A thread that wakes up interrupts one with longer turns at once (Linux 6.12 and newer; older ones look at the nice
+/// value alone). Threads that it makes begin with the same.
+///
+/// # Errors
+/// When the system does not allow or know it; then nothing has changed.
+pub fn take_turns(nice: i32, nanos: u64) -> std::io::Result<()> {
+    #[cfg(target_os = "linux")]
+    return raw::take_turns(nice, nanos);
+    #[cfg(not(target_os = "linux"))]
+    Err(std::io::Error::from(std::io::ErrorKind::Unsupported)).inspect_err(|_| _ = (nice, nanos))
 }

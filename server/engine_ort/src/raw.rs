@@ -36,6 +36,10 @@ use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
 
 use crate::codes::{Side, code_of_run, element};
 
+/// From the system's `linux/sched.h`.
+#[cfg(target_os = "linux")]
+const SCHED_FLAG_KEEP_POLICY: u64 = 0x08;
+
 /// A session with everything that a run needs, prepared once.
 pub(crate) struct Runner {
     session: Session,
@@ -435,16 +439,24 @@ fn failure(status: OrtStatusPtr) -> Option<(OrtErrorCode, String)> {
 
 /// Gives memory that the C allocator holds free, ours and the library's, back to the system. Says whether any was.
 pub(crate) fn trim() -> bool {
+    // SAFETY: glibc's function, which any thread may call at any time.
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
-    {
-        unsafe extern "C" {
-            fn malloc_trim(pad: usize) -> std::ffi::c_int;
-        }
-        // SAFETY: glibc's function of that name and type, which any thread may call at any time.
-        unsafe { malloc_trim(0) == 1 }
-    }
+    return unsafe { libc::malloc_trim(0) == 1 };
     #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
     false
+}
+
+/// See [`crate::take_turns`].
+#[cfg(target_os = "linux")]
+pub(crate) fn take_turns(nice: i32, nanos: u64) -> io::Result<()> {
+    // SAFETY: a struct of numbers, for which zeros are right.
+    let mut wanted: libc::sched_attr = unsafe { std::mem::zeroed() };
+    wanted.size = u32::try_from(size_of_val(&wanted)).unwrap_or_default();
+    wanted.sched_flags = SCHED_FLAG_KEEP_POLICY;
+    (wanted.sched_nice, wanted.sched_runtime) = (nice, nanos);
+    // SAFETY: Linux reads `size` bytes of the struct, which lives, and changes the calling thread's share of time alone.
+    let done = unsafe { libc::syscall(libc::SYS_sched_setattr, 0, &raw const wanted, 0) };
+    if done == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
 /// The bytes of a file, mapped and not read. Only for files that nobody else writes or cuts short: see `copies`.

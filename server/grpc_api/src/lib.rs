@@ -87,6 +87,8 @@ pub struct GrpcParts {
     pub reflection: bool,
     /// Threads that read and write.
     pub threads: usize,
+    /// What each of them does first.
+    pub before_work: fn(),
 }
 
 /// A door that is open.
@@ -109,6 +111,7 @@ impl GrpcDoor {
             .worker_threads(parts.threads.max(1))
             .max_blocking_threads(DISK_THREADS_MAX)
             .thread_name("candor-grpc")
+            .on_thread_start(parts.before_work)
             .enable_all()
             .build()?;
         let (closing, watched) = watch::channel(false);

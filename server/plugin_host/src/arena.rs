@@ -17,9 +17,11 @@ const FIRST_LINES: usize = 64;
 /// Memory that is given out piece by piece, and taken back at once.
 pub struct Arena {
     blocks: Vec<Vec<Line>>,
-    /// The block that is given out now, and how many of its lines are.
-    block: usize,
-    used: usize,
+    /// Memory of somebody else's that is given out first, and its lines.
+    outside: Option<(*mut Line, usize)>,
+    /// The next line of the block that is given out now, and how many are left of it.
+    next: *mut Line,
+    left: usize,
     given: usize,
     kept_bytes_max: usize,
 }
@@ -27,7 +29,19 @@ pub struct Arena {
 impl Arena {
     /// An arena that keeps at most so many bytes between calls.
     pub fn new(kept_bytes_max: usize) -> Self {
-        Self { blocks: vec![vec![Line([0; ALIGN]); FIRST_LINES]], block: 0, used: 0, given: 0, kept_bytes_max }
+        let blocks = vec![vec![Line([0; ALIGN]); FIRST_LINES]];
+        let mut arena = Self { blocks, outside: None, next: std::ptr::null_mut(), left: 0, given: 0, kept_bytes_max };
+        arena.reset();
+        arena
+    }
+
+    /// From now on this memory is given out first, and its own only when that is used up.
+    ///
+    /// # Safety
+    /// It must be aligned to [`ALIGN`], writable and nobody else's for as long as the arena is used.
+    pub unsafe fn use_first(&mut self, start: *mut u8, bytes: usize) {
+        self.outside = Some((start.cast(), bytes / ALIGN));
+        self.reset();
     }
 
     /// How many bytes are given out, rounded up to lines.
@@ -35,50 +49,72 @@ impl Arena {
         self.given
     }
 
+    /// How many bytes there are, given out or not.
+    pub fn held(&self) -> usize {
+        self.blocks.iter().map(Vec::len).sum::<usize>() * ALIGN
+    }
+
     /// Takes everything back.
+    #[inline]
     pub fn reset(&mut self) {
         if self.blocks.len() > 1 {
-            // One block that would have been large enough, if so much may be kept.
-            let lines = self.blocks.iter().map(Vec::len).sum::<usize>();
-            let lines = if lines * ALIGN <= self.kept_bytes_max { lines } else { FIRST_LINES };
-            self.blocks.clear();
-            self.blocks.push(vec![Line([0; ALIGN]); lines]);
+            self.shrink();
         }
-        (self.block, self.used, self.given) = (0, 0, 0);
+        if let Some((start, lines)) = self.outside {
+            (self.next, self.left) = (start, lines);
+        } else if let Some(block) = self.blocks.first_mut() {
+            (self.next, self.left) = (block.as_mut_ptr(), block.len());
+        }
+        self.given = 0;
+    }
+
+    /// One block that would have been large enough, if so much may be kept.
+    #[cold]
+    fn shrink(&mut self) {
+        let lines = self.blocks.iter().map(Vec::len).sum::<usize>();
+        let lines = if lines * ALIGN <= self.kept_bytes_max { lines } else { FIRST_LINES };
+        self.blocks.clear();
+        self.blocks.push(vec![Line([0; ALIGN]); lines]);
     }
 
     /// So many zeroed bytes, aligned to [`ALIGN`]; valid until the next reset.
-    pub fn take(&mut self, bytes: usize) -> *mut u8 {
-        let start = self.take_as_it_is(bytes);
-        if bytes <= ALIGN {
-            // SAFETY: at least one line was given out. Most outputs are small, and a call of memset costs more.
-            unsafe { start.cast::<Line>().write(Line([0; ALIGN])) };
-        } else {
-            // SAFETY: so many bytes were given out.
-            unsafe { start.write_bytes(0, bytes) };
-        }
-        start
+    #[cfg(test)]
+    fn take(&mut self, bytes: usize) -> *mut u8 {
+        self.take_with(bytes, 0).0
     }
 
-    /// So many bytes that whoever takes them writes before anybody reads them.
-    pub fn take_as_it_is(&mut self, bytes: usize) -> *mut u8 {
-        let lines = bytes.div_ceil(ALIGN).max(1);
-        let fits = self.blocks.get(self.block).is_some_and(|block| block.len() - self.used >= lines);
-        if !fits {
+    /// So many zeroed bytes, aligned to [`ALIGN`] and valid until the next reset; and behind them `more` bytes that
+    /// whoever takes them writes before anybody reads them.
+    #[inline]
+    pub fn take_with(&mut self, bytes: usize, more: usize) -> (*mut u8, *mut u8) {
+        let zeroed = bytes.div_ceil(ALIGN).max(1);
+        let lines = zeroed + more.div_ceil(ALIGN);
+        if self.left < lines {
             self.grow(lines);
         }
-        let block = self.blocks.get_mut(self.block).map_or(std::ptr::null_mut(), Vec::as_mut_ptr);
+        let start = self.next;
         // SAFETY: the block has as many lines left, and nobody else was given them since the last reset.
-        let start = unsafe { block.add(self.used).cast::<u8>() };
-        self.used += lines;
+        let behind = unsafe {
+            self.next = start.add(lines);
+            start.add(zeroed)
+        };
+        self.left -= lines;
         self.given += lines * ALIGN;
-        start
+        if zeroed == 1 {
+            // SAFETY: at least one line was given out. Most outputs are small, and a call of memset costs more.
+            unsafe { start.write(Line([0; ALIGN])) };
+        } else {
+            // SAFETY: so many bytes were given out.
+            unsafe { start.cast::<u8>().write_bytes(0, bytes) };
+        }
+        (start.cast(), behind.cast())
     }
 
     #[cold]
     fn grow(&mut self, lines: usize) {
-        self.blocks.push(vec![Line([0; ALIGN]); lines.max(FIRST_LINES)]);
-        (self.block, self.used) = (self.blocks.len() - 1, 0);
+        let mut block = vec![Line([0; ALIGN]); lines.max(FIRST_LINES)];
+        (self.next, self.left) = (block.as_mut_ptr(), block.len());
+        self.blocks.push(block);
     }
 }
 
@@ -104,6 +140,24 @@ mod tests {
             assert_eq!(arena.given(), 0);
         }
         assert_eq!(arena.blocks.len(), 1);
+    }
+
+    #[test]
+    fn memory_of_somebody_else_is_given_out_first() {
+        let (mut arena, mut own) = (Arena::new(1 << 20), vec![Line([7; ALIGN]); 4]);
+        let range = own.as_ptr_range();
+        let is_own = |start: *mut u8| range.contains(&start.cast_const().cast());
+        // SAFETY: it outlives the arena, and is used by nobody else.
+        unsafe { arena.use_first(own.as_mut_ptr().cast(), 4 * ALIGN) };
+        for _ in 0..3 {
+            let (first, second, third) = (arena.take(100), arena.take(1), arena.take(200));
+            assert_eq!((is_own(first), is_own(second), is_own(third)), (true, true, false));
+            // SAFETY: given out for as many bytes.
+            assert!(unsafe { std::slice::from_raw_parts(first, 100) }.iter().all(|&byte| byte == 0));
+            // SAFETY: as above.
+            unsafe { first.write_bytes(9, 100) };
+            arena.reset();
+        }
     }
 
     #[test]

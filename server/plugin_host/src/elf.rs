@@ -52,6 +52,10 @@ const HEAD_BYTES: usize = 24;
 const SYMBOL_BYTES: u64 = 24;
 /// More symbols than any library has; bounds the walk through a hostile table.
 const SYMBOLS_MAX: u64 = 4_000_000;
+/// Libraries that one may need.
+const NEEDED_MAX: usize = 256;
+/// A library's name, and that of a module.
+const NAME_BYTES_MAX: usize = 255;
 const PT_LOAD: u32 = 1;
 const PT_DYNAMIC: u32 = 2;
 const PT_GNU_STACK: u32 = 0x6474_e551;
@@ -83,9 +87,10 @@ impl<'a> Bytes<'a> {
         self.get(at, 8)?.try_into().ok().map(u64::from_le_bytes)
     }
 
-    /// Text up to its NUL.
+    /// A name up to its NUL, which comes soon.
     fn text(self, at: u64) -> Option<&'a [u8]> {
         let rest = self.0.get(usize::try_from(at).ok()?..)?;
+        let rest = rest.get(..rest.len().min(NAME_BYTES_MAX + 1))?;
         rest.get(..rest.iter().position(|&byte| byte == 0)?)
     }
 }
@@ -206,6 +211,7 @@ impl File<'_> {
             let (Some(tag), Some(value)) = (tag, value) else { return Err(broken("its dynamic segment is cut")) };
             match tag {
                 0 => break,
+                1 if dynamic.needed.len() >= NEEDED_MAX => return Err(broken("it needs too many libraries")),
                 1 => dynamic.needed.push(value),
                 4 => dynamic.hash = Some(value),
                 5 => dynamic.strings = Some(value),
@@ -317,4 +323,28 @@ fn read_head(bytes: Bytes<'_>) -> Option<Head> {
         struct_size: bytes.u32(16)?,
         flags: bytes.u32(20)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_short_and_few() {
+        let mut bytes = vec![b'n'; 300];
+        bytes.push(0);
+        assert_eq!(Bytes(&bytes).text(0), None, "a library may point at the same long text any number of times");
+        assert_eq!(Bytes(&bytes).text(100).map(<[u8]>::len), Some(200));
+        assert_eq!(Bytes(&bytes[..300]).text(100), None, "no end");
+        let needed = |count: usize| {
+            let mut bytes = [1_u64.to_le_bytes(), 0_u64.to_le_bytes()].concat().repeat(count);
+            bytes.extend([0; 16]);
+            let file_bytes = bytes.len() as u64;
+            let segment = Segment { kind: PT_DYNAMIC, flags: 0, offset: 0, address: 0, file_bytes };
+            let file = File { bytes: Bytes(&bytes), segments: vec![segment] };
+            file.dynamic().map(|dynamic| dynamic.needed.len()).map_err(|refusal| refusal.to_string())
+        };
+        assert_eq!(needed(NEEDED_MAX), Ok(NEEDED_MAX));
+        assert!(needed(NEEDED_MAX + 1).unwrap_err().contains("too many libraries"));
+    }
 }

@@ -10,6 +10,7 @@ use std::{
     io::{Read as _, Write as _},
     os::unix::fs::{DirBuilderExt as _, MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use rustix::fs::OFlags;
@@ -119,14 +120,21 @@ impl Store {
             };
         }
         // Renamed when it is whole: another process may look for it at the same moment.
-        let part = self.folder.join(format!("{}.{}.part", library.sha256, std::process::id()));
+        static PARTS: AtomicU64 = AtomicU64::new(0);
+        let number = PARTS.fetch_add(1, Ordering::Relaxed);
+        let part = self.folder.join(format!("{}.{}.{number}.part", library.sha256, std::process::id()));
+        // A process of the same number may have left one when it was killed, and nobody may write what has this mode.
+        let _ = fs::remove_file(&part);
         let write = || -> std::io::Result<()> {
-            let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o500).open(&part)?;
+            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o500).open(&part)?;
             file.write_all(&library.bytes)?;
             file.sync_all()?;
             fs::rename(&part, &path)
         };
-        write().map_err(|error| refuse(format!("cannot write the copy: {error}")))?;
+        write().map_err(|error| {
+            let _ = fs::remove_file(&part);
+            refuse(format!("cannot write the copy: {error}"))
+        })?;
         Ok(path)
     }
 }
@@ -159,6 +167,27 @@ mod tests {
         assert!(refusal.reason() == Reason::File && refusal.to_string().contains("is a link"), "{refusal}");
         assert_eq!(read(folder.path(), true).unwrap_err().reason(), Reason::File);
         assert_eq!(read(&folder.path().join("none"), true).unwrap_err().reason(), Reason::File);
+    }
+
+    /// What a crash has left behind, and several who want the same copy at once.
+    #[test]
+    fn a_copy_is_made_whatever_others_have_left_or_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&folder.path().join("plugins")).unwrap();
+        let bytes: Vec<u8> = (0..1_u32 << 22).map(|at| at.to_le_bytes()[1]).collect();
+        let library = Library { sha256: sha256(&bytes), bytes };
+        // As one that nobody may open for writing is for its owner, and this is for root too.
+        let left = format!("{}.{}.part", library.sha256, std::process::id());
+        fs::create_dir(folder.path().join("plugins").join(left)).unwrap();
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| store.keep(&library).unwrap());
+            }
+        });
+        let found = read(&store.keep(&library).unwrap(), false).unwrap();
+        assert_eq!(found.sha256, library.sha256);
+        let parts = fs::read_dir(folder.path().join("plugins")).unwrap().flatten();
+        assert_eq!(parts.filter(|entry| entry.path().is_file()).count(), 1, "no part is left");
     }
 
     #[test]

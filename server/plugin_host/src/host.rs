@@ -28,7 +28,7 @@ use crate::{
     negotiate::{self, Isolation},
     plugin::{Generation, Plugin},
     refusal::{Reason, Refusal, Verdict},
-    services::{HostTable, Services},
+    services::{Age, HostTable, Services},
     tables::{self, CheckedModule},
     worker::{Isolated, WorkerProgram, WorkerSettings},
 };
@@ -74,6 +74,7 @@ pub struct PluginHost {
     settings: HostSettings,
     store: OnceLock<Store>,
     services: Box<dyn Services>,
+    age: Age,
     tables: Mutex<BTreeMap<String, HostTable>>,
     plugins: Mutex<BTreeMap<String, Arc<Plugin>>>,
     /// Held while a plugin is loaded: one at a time.
@@ -88,10 +89,17 @@ impl PluginHost {
             settings,
             store: OnceLock::new(),
             services,
+            age: Age::Today,
             tables: Mutex::default(),
             plugins: Mutex::default(),
             loading: Mutex::new(()),
         }
+    }
+
+    /// The same with tables of this age. Calls have their own: [`crate::CallContext::new_as`].
+    #[must_use]
+    pub fn aged(self, age: Age) -> Self {
+        Self { age, ..self }
     }
 
     /// The private folder.
@@ -106,7 +114,7 @@ impl PluginHost {
     /// The host's table for a plugin: one for each name, since tables are never given back.
     fn table(&self, name: &str) -> HostTable {
         let mut tables = self.tables.lock().unwrap_or_else(PoisonError::into_inner);
-        *tables.entry(name.to_owned()).or_insert_with(|| HostTable::leak(self.services.of(name)))
+        *tables.entry(name.to_owned()).or_insert_with(|| HostTable::leak_as(self.services.of(name), self.age))
     }
 
     /// The folders below `root` that hold a manifest, by name.

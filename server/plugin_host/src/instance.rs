@@ -74,7 +74,7 @@ impl Drop for Instance {
     }
 }
 
-/// Checks a configuration against a component's schema.
+/// Checks a configuration against a component's schema, which may take any time: where the plugin may do so too.
 ///
 /// # Errors
 /// `Failed` with the place in the configuration.
@@ -86,9 +86,10 @@ pub fn check_config(info: &ComponentInfo, config_json: &str) -> Verdict<()> {
         .map_err(|error| Refusal::new(Reason::Tables, format!("its schema is no JSON: {error}")).at(&info.id))?;
     let validator = jsonschema::validator_for(&schema)
         .map_err(|error| Refusal::new(Reason::Tables, format!("its schema is no JSON Schema: {error}")).at(&info.id))?;
-    match validator.iter_errors(&config).next() {
-        None => Ok(()),
-        Some(error) => Err(refuse(format!("the configuration does not fit its schema: {error}"))
+    // One fault is told; all of them could be more than there is memory.
+    match validator.validate(&config) {
+        Ok(()) => Ok(()),
+        Err(error) => Err(refuse(format!("the configuration does not fit its schema: {error}"))
             .got(format!("at `{}`", error.instance_path()))),
     }
 }
@@ -102,7 +103,7 @@ impl Instance {
         check_config(&component.info, config_json)?;
         let refuse = |what: String| Refusal::new(Reason::Failed, what).at(format!("component {}", component.info.id));
         let create = component.table.create.ok_or_else(|| refuse("it has no `create`".to_owned()))?;
-        let (mut raw, mut call) = (ptr::null_mut(), CallContext::new(CallLimits::default()));
+        let (mut raw, mut call) = (ptr::null_mut(), CallContext::new_as(CallLimits::default(), host.age()));
         let out = &raw mut raw;
         // SAFETY: a checked table; host and configuration live during the call, and the host for ever.
         let made = call.make(|call| unsafe { create(host.raw(), call, abi::Str::of(config_json), out) });

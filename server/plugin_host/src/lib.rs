@@ -48,7 +48,7 @@ pub use live::Live;
 pub use negotiate::Isolation;
 pub use plugin::{Generation, Plugin};
 pub use refusal::{Reason, Refusal, Verdict};
-pub use services::{LentModel, LogLevel, MetricKind, Services};
+pub use services::{Age, LentModel, LogLevel, MetricKind, Services};
 pub use values::Values;
 pub use worker::{Counts, Isolated, WorkerProgram, WorkerSettings};
 

@@ -8,11 +8,14 @@
 //! It does not open the library.
 
 use std::{
-    fs,
+    fs::OpenOptions,
+    io::Read as _,
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
 };
 
 use candor_domain::names::quoted;
+use rustix::fs::OFlags;
 use serde::{Deserialize, Serialize};
 
 use crate::refusal::{Reason, Refusal, Verdict};
@@ -72,11 +75,18 @@ impl Manifest {
     pub fn read(folder: &Path) -> Verdict<Self> {
         let path = folder.join(FILE);
         let refuse = |what: String| Refusal::new(Reason::Manifest, what).at(path.display());
-        let meta = fs::symlink_metadata(&path).map_err(|error| refuse(format!("cannot read it: {error}")))?;
-        if !meta.is_file() || meta.len() > BYTES_MAX {
+        let unreadable = |error: std::io::Error| refuse(format!("cannot read it: {error}"));
+        // What is opened is what is looked at: the path may lead elsewhere a moment later.
+        let nofollow = i32::try_from((OFlags::NOFOLLOW | OFlags::NONBLOCK).bits()).unwrap_or(0);
+        let file = OpenOptions::new().read(true).custom_flags(nofollow).open(&path).map_err(unreadable)?;
+        let mut text = String::new();
+        let is_file = file.metadata().map_err(unreadable)?.is_file();
+        if is_file {
+            file.take(BYTES_MAX + 1).read_to_string(&mut text).map_err(unreadable)?;
+        }
+        if !is_file || text.len() as u64 > BYTES_MAX {
             return Err(refuse(format!("it is no file of at most {BYTES_MAX} bytes")));
         }
-        let text = fs::read_to_string(&path).map_err(|error| refuse(format!("cannot read it: {error}")))?;
         let manifest = Self::parse(&text).map_err(|refusal| refusal.or_at(path.display()))?;
         if folder.file_name().and_then(|name| name.to_str()) != Some(&manifest.name) {
             return Err(refuse("the folder has another name than the plugin".to_owned())

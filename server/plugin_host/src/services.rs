@@ -13,8 +13,38 @@ use std::{
 
 use candor_domain::{error::Result, tensor::Tensor};
 use candor_plugin_abi as abi;
+use serde::{Deserialize, Serialize};
 
 use crate::call;
+
+/// How much of its tables a host shows. The matrix of plugins and hosts needs both; a server shows all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Age {
+    /// All that this version has.
+    #[default]
+    Today,
+    /// As if it were the first host of this major version: each table says that it ends behind what no plugin can do
+    /// without, and what lies behind is poison. Whoever reads a pointer there crashes; whoever calls a function ends
+    /// the process.
+    Oldest,
+}
+
+/// Bytes of an oldest host's table: log and metrics.
+const OLDEST_HOST_BYTES: u32 = 32;
+
+/// Stands where an oldest host has nothing.
+#[allow(clippy::disallowed_methods, reason = "ends the process of a plugin that calls what is not there")]
+fn poisoned() -> ! {
+    std::process::abort()
+}
+
+unsafe extern "C" fn poisoned_extension(_own: *mut c_void, _id: *const c_char) -> *const c_void {
+    poisoned()
+}
+
+unsafe extern "C" fn poisoned_now(_own: *mut c_void) -> u64 {
+    poisoned()
+}
 
 /// How much a line of a plugin's log matters.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -138,10 +168,19 @@ impl HostTable {
     /// A table over services. Both live as long as the process: plugins are never unloaded.
     #[must_use]
     pub fn leak(services: Box<dyn Services>) -> Self {
+        Self::leak_as(services, Age::Today)
+    }
+
+    /// As [`Self::leak`], of a host of this age.
+    pub(crate) fn leak_as(services: Box<dyn Services>, age: Age) -> Self {
         let own: &'static Own = Box::leak(Box::new(Own(services)));
+        #[allow(clippy::cast_possible_truncation, reason = "some dozens of bytes")]
+        let (struct_size, get_extension, now_ns): (u32, Extension, Now) = match age {
+            Age::Today => (size_of::<abi::Host>() as u32, get_extension, now_ns),
+            Age::Oldest => (OLDEST_HOST_BYTES, poisoned_extension, poisoned_now),
+        };
         Self(Box::leak(Box::new(abi::Host {
-            #[allow(clippy::cast_possible_truncation, reason = "some dozens of bytes")]
-            struct_size: size_of::<abi::Host>() as u32,
+            struct_size,
             abi_major: abi::ABI_MAJOR,
             abi_minor: abi::ABI_MINOR,
             self_: ptr::from_ref(own).cast_mut().cast(),
@@ -155,7 +194,15 @@ impl HostTable {
     pub(crate) fn raw(self) -> *const abi::Host {
         self.0
     }
+
+    /// How old it is.
+    pub(crate) fn age(self) -> Age {
+        if self.0.struct_size == OLDEST_HOST_BYTES { Age::Oldest } else { Age::Today }
+    }
 }
+
+type Extension = unsafe extern "C" fn(*mut c_void, *const c_char) -> *const c_void;
+type Now = unsafe extern "C" fn(*mut c_void) -> u64;
 
 /// A thin pointer's worth of services.
 struct Own(Box<dyn Services>);

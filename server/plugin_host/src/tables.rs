@@ -155,20 +155,29 @@ pub fn agree(manifest: &Manifest, head: &Head, module: &CheckedModule) -> Verdic
     if manifest.abi != built {
         return Err(refuse("manifest and library disagree on the interface").expected(&manifest.abi).got(built));
     }
+    agree_on(manifest, module.components.iter().map(|one| &one.info))
+}
+
+/// As [`agree`], on the components alone. What a worker says of a library is held against the manifest too: its process
+/// belongs to the plugin.
+///
+/// # Errors
+/// `Tables`, with both sides.
+pub fn agree_on<'a>(manifest: &Manifest, found: impl Iterator<Item = &'a ComponentInfo> + Clone) -> Verdict<()> {
     let declared: BTreeSet<(&str, Vec<&str>)> =
         manifest.component.iter().map(|one| (one.id.as_str(), sorted(&one.kinds))).collect();
-    let found: BTreeSet<(&str, Vec<&str>)> =
-        module.components.iter().map(|one| (one.info.id.as_str(), sorted(&one.info.kinds))).collect();
+    let other = found.clone().find(|one| one.version != manifest.version);
+    let found: BTreeSet<(&str, Vec<&str>)> = found.map(|one| (one.id.as_str(), sorted(&one.kinds))).collect();
     if declared != found {
         return Err(refuse("manifest and library disagree on the components")
             .expected(format!("{declared:?}"))
             .got(format!("{found:?}")));
     }
-    if let Some(other) = module.components.iter().find(|one| one.info.version != manifest.version) {
+    if let Some(other) = other {
         return Err(refuse("manifest and library disagree on the version")
-            .at(&other.info.id)
+            .at(&other.id)
             .expected(&manifest.version)
-            .got(&other.info.version));
+            .got(&other.version));
     }
     Ok(())
 }

@@ -35,10 +35,29 @@ pub const fn dtype(datatype: Datatype) -> abi::Dtype {
     }
 }
 
-/// The datatype of the interface's type.
+/// The datatype of the interface's type. Asked for each output, so it looks through no list.
 #[must_use]
-pub fn datatype(of: abi::Dtype) -> Option<Datatype> {
-    Datatype::ALL.into_iter().find(|&datatype| dtype(datatype) == of)
+pub const fn datatype(of: abi::Dtype) -> Option<Datatype> {
+    if of.lanes != 1 {
+        return None;
+    }
+    Some(match (of.code, of.bits) {
+        (abi::DTYPE_FLOAT, 32) => Datatype::Fp32,
+        (abi::DTYPE_FLOAT, 64) => Datatype::Fp64,
+        (abi::DTYPE_FLOAT, 16) => Datatype::Fp16,
+        (abi::DTYPE_BFLOAT, 16) => Datatype::Bf16,
+        (abi::DTYPE_INT, 8) => Datatype::Int8,
+        (abi::DTYPE_INT, 16) => Datatype::Int16,
+        (abi::DTYPE_INT, 32) => Datatype::Int32,
+        (abi::DTYPE_INT, 64) => Datatype::Int64,
+        (abi::DTYPE_UINT, 8) => Datatype::Uint8,
+        (abi::DTYPE_UINT, 16) => Datatype::Uint16,
+        (abi::DTYPE_UINT, 32) => Datatype::Uint32,
+        (abi::DTYPE_UINT, 64) => Datatype::Uint64,
+        (abi::DTYPE_BOOL, 8) => Datatype::Bool,
+        (abi::DTYPE_OPAQUE, 128) => Datatype::Bytes,
+        _ => return None,
+    })
 }
 
 /// Steps in C order.
@@ -76,32 +95,46 @@ unsafe impl Sync for Values<'_> {}
 impl<'a> Values<'a> {
     /// Named tensors, in this order.
     pub fn of(inputs: impl IntoIterator<Item = (&'a str, &'a Tensor)>) -> Self {
-        let inputs: Vec<(&str, &Tensor)> = inputs.into_iter().collect();
-        let dims: Vec<Dims> = inputs
-            .iter()
-            .map(|(_, tensor)| {
-                let dims = tensor.shape().dims();
-                let mut shape = [0; RANK_MAX];
-                shape.iter_mut().zip(dims).for_each(|(slot, &dim)| *slot = dim);
-                Dims { shape, strides: row_major(dims) }
-            })
-            .collect();
         let mut strings = Vec::new();
-        let values = inputs.iter().zip(&dims).map(|((name, tensor), dims)| abi::Value {
-            name: abi::Str::of(name),
-            t: abi::Tensor {
-                data: first(tensor.data(), &mut strings).cast_mut().cast(),
-                device: abi::Device::CPU,
-                ndim: i32::try_from(tensor.shape().rank()).unwrap_or(0),
-                dtype: dtype(tensor.datatype()),
-                shape: dims.shape.as_ptr(),
-                strides: dims.strides.as_ptr(),
-                byte_offset: 0,
-            },
-            flags: 0,
-            reserved: 0,
-        });
-        Self { values: values.collect(), _dims: dims, _strings: strings, lives: PhantomData }
+        let parts = inputs
+            .into_iter()
+            .map(|(name, tensor)| (name, tensor.datatype(), tensor.shape().dims(), first(tensor.data(), &mut strings)));
+        Self::of_parts(parts).with(strings)
+    }
+
+    /// Tensors that lie anywhere: name, type, dimensions, first element.
+    pub(crate) fn of_parts(parts: impl IntoIterator<Item = (&'a str, Datatype, &'a [i64], *const u8)>) -> Self {
+        let parts = parts.into_iter();
+        let (mut values, mut all) = (Vec::with_capacity(parts.size_hint().0), Vec::with_capacity(parts.size_hint().0));
+        for (name, datatype, dims, start) in parts {
+            let mut shape = [0; RANK_MAX];
+            shape.iter_mut().zip(dims).for_each(|(slot, &dim)| *slot = dim);
+            all.push(Dims { shape, strides: row_major(dims) });
+            values.push(abi::Value {
+                name: abi::Str::of(name),
+                t: abi::Tensor {
+                    data: start.cast_mut().cast(),
+                    device: abi::Device::CPU,
+                    ndim: i32::try_from(dims.len()).unwrap_or(0),
+                    dtype: dtype(datatype),
+                    shape: ptr::null(),
+                    strides: ptr::null(),
+                    byte_offset: 0,
+                },
+                flags: 0,
+                reserved: 0,
+            });
+        }
+        // From here on the list of dimensions does not move.
+        for (value, dims) in values.iter_mut().zip(&all) {
+            (value.t.shape, value.t.strides) = (dims.shape.as_ptr(), dims.strides.as_ptr());
+        }
+        Self { values, _dims: all, _strings: Vec::new(), lives: PhantomData }
+    }
+
+    /// The same with what strings are listed in.
+    pub(crate) fn with(self, strings: Vec<Vec<abi::Str>>) -> Self {
+        Self { _strings: strings, ..self }
     }
 
     pub(crate) fn raw(&self) -> &[abi::Value] {
@@ -149,25 +182,36 @@ pub unsafe fn copied_from(of: Datatype, elements: usize, from: *const u8, len: u
     if of.element_bytes().and_then(|size| size.checked_mul(elements)) != Some(len) {
         return Err(wrong(format!("{len} bytes are no {elements} elements of {of}")));
     }
-    let mut data = TensorData::zeros(of, elements);
-    macro_rules! fill {
+    macro_rules! filled {
         ($($variant:ident)+) => {
-            match &mut data {
-                // SAFETY: as many bytes as the vector has, and every bit pattern is a number.
-                $(TensorData::$variant(vector) => unsafe {
-                    vector.as_mut_ptr().cast::<u8>().copy_from_nonoverlapping(from, len);
-                },)+
-                TensorData::Bytes(_) => return Err(wrong("strings are no bytes of numbers".to_owned())),
+            match of {
+                // SAFETY: so many bytes are readable, and every bit pattern is a number.
+                $(Datatype::$variant => TensorData::$variant(unsafe { numbers(from, elements) }),)+
+                Datatype::Bytes => return Err(wrong("strings are no bytes of numbers".to_owned())),
             }
         };
     }
-    fill!(Bool Uint8 Uint16 Uint32 Uint64 Int8 Int16 Int32 Int64 Fp16 Bf16 Fp32 Fp64);
+    let data = filled!(Bool Uint8 Uint16 Uint32 Uint64 Int8 Int16 Int32 Int64 Fp16 Bf16 Fp32 Fp64);
     if let TensorData::Bool(bools) = &data
         && let Some(other) = bools.iter().find(|&&byte| byte > 1)
     {
         return Err(wrong(format!("a boolean is {other}, which is neither 0 nor 1")));
     }
     Ok(data)
+}
+
+/// Numbers from bytes that need not be aligned, into memory that nobody has cleared for nothing.
+///
+/// # Safety
+/// `from` must be readable for so many numbers, and every bit pattern be one.
+unsafe fn numbers<T: Copy>(from: *const u8, elements: usize) -> Vec<T> {
+    let mut vector = Vec::<T>::with_capacity(elements);
+    // SAFETY: room for as many, all of which are written; the caller answers for what is read.
+    unsafe {
+        vector.as_mut_ptr().cast::<u8>().copy_from_nonoverlapping(from, elements * size_of::<T>());
+        vector.set_len(elements);
+    }
+    vector
 }
 
 /// The bytes of elements in C order; strings as the end of each, then their bytes.
@@ -256,7 +300,10 @@ mod tests {
             let size = of.element_bytes().unwrap_or(size_of::<abi::Str>());
             assert_eq!(dtype(of).bytes(), Some(size), "{of}");
         }
-        assert_eq!(datatype(abi::Dtype { code: 5, bits: 64, lanes: 1 }), None);
+        for wrong in [(5, 64, 1), (2, 32, 2), (2, 8, 1), (3, 64, 1)] {
+            let wrong = abi::Dtype { code: wrong.0, bits: wrong.1, lanes: wrong.2 };
+            assert_eq!((datatype(wrong), wrong.bytes()), (None, None), "{wrong:?}");
+        }
     }
 
     #[test]

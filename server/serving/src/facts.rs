@@ -103,7 +103,11 @@ pub struct Facts {
 /// One run in so many is learned from.
 const LEARN_EVERY: usize = 16;
 /// A run that was interrupted or met cold caches says little about the next one.
-const OUTLIER_FACTOR: u64 = 4;
+const OUTLIER_FACTOR: u64 = 2;
+/// So much of what a run took less is believed, and so much of what it took more. On a busy machine many runs are
+/// interrupted: with these, two thirds of them may be before the average leaves what the others took.
+const BELIEVED_LESS: u64 = 8;
+const BELIEVED_MORE: u64 = 16;
 /// What a run costs as long as nobody knows.
 const COST_UNKNOWN: u64 = u64::MAX;
 
@@ -278,7 +282,7 @@ impl Facts {
     }
 
     /// Learns from a run what a row costs: a moving average over the runs of all threads, of which only some
-    /// are looked at and none counts for more than a few times the average. All threads share it, because
+    /// are looked at, none counts for more than twice the average, and slow ones count less than quick ones. All threads share it, because
     /// it decides which of them runs the next one.
     pub fn learn_cost(&self, rows: u64, run_nanos: u64) {
         thread_local!(static RUNS: Cell<usize> = const { Cell::new(0) });
@@ -291,7 +295,9 @@ impl Facts {
         RUNS.set(runs);
         if runs.is_multiple_of(LEARN_EVERY) {
             let per_row = per_row.min(before.saturating_mul(OUTLIER_FACTOR));
-            self.run_nanos_per_row.store((before - before / 8 + per_row / 8).max(1), Relaxed);
+            let less = before.saturating_sub(per_row) / BELIEVED_LESS;
+            let more = per_row.saturating_sub(before).div_ceil(BELIEVED_MORE);
+            self.run_nanos_per_row.store((before - less + more).max(1), Relaxed);
         }
     }
 
@@ -398,6 +404,12 @@ mod tests {
             facts.learn_cost(1, 10_000_000);
         }
         assert!(facts.run_nanos_per_row() < 8_000, "{}", facts.run_nanos_per_row());
+        // Half of the runs are interrupted by somebody who computes for milliseconds.
+        facts.start_cost(20_000);
+        for run in 0..1000 * LEARN_EVERY {
+            facts.learn_cost(1, if (run / LEARN_EVERY).is_multiple_of(2) { 4_000_000 } else { 20_000 });
+        }
+        assert!(facts.run_nanos_per_row() < 45_000, "{}", facts.run_nanos_per_row());
         facts.start_cost(1_000_000);
         std::thread::scope(|scope| {
             scope.spawn(|| (0..100 * LEARN_EVERY).for_each(|_| facts.learn_cost(1, 5_000)));

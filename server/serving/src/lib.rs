@@ -46,6 +46,7 @@ mod kept;
 pub mod likeness;
 pub mod memory;
 pub mod oip;
+mod opened;
 pub mod overload;
 pub mod pipeline;
 mod pool;

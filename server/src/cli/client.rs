@@ -107,14 +107,34 @@ impl Client {
         self.read(request.send(body))
     }
 
+    /// Posts JSON and takes the answer as it is, in a media type that is not JSON.
+    pub(super) fn post_for(&self, path: &str, body: &[u8], media_type: &str) -> Result<String, Failure> {
+        let request = self.agent.post(format!("{}{path}", self.base)).content_type("application/json");
+        let request = request.header("Accept", media_type).config().timeout_connect(Some(PATIENCE)).build();
+        let request = match &self.token {
+            Some(token) => request.header("Authorization", format!("Bearer {token}")),
+            None => request,
+        };
+        let (status, text) = self.text(request.send(body))?;
+        if is_good(status) { Ok(text) } else { self.value(status, &text).map(|value| value.to_string()) }
+    }
+
     fn read(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<Value, Failure> {
+        let (status, text) = self.text(answer)?;
+        self.value(status, &text)
+    }
+
+    fn text(&self, answer: Result<Response<Body>, ureq::Error>) -> Result<(u16, String), Failure> {
         let mut answer = answer.map_err(|error| self.unreachable(&error))?;
-        let status = answer.status();
+        let status = answer.status().as_u16();
         let text = answer.body_mut().with_config().limit(ANSWER_BYTES_MAX).read_to_string();
-        let text = text.map_err(|error| self.unreachable(&error))?;
-        let value: Option<Value> = serde_json::from_str(&text).ok();
+        Ok((status, text.map_err(|error| self.unreachable(&error))?))
+    }
+
+    fn value(&self, status: u16, text: &str) -> Result<Value, Failure> {
+        let value: Option<Value> = serde_json::from_str(text).ok();
         match value {
-            Some(value) if status.is_success() => Ok(value),
+            Some(value) if is_good(status) => Ok(value),
             Some(problem) if problem.get("detail").or_else(|| problem.get("title")).is_some() => {
                 let problems = Problem::of_answer(&problem).into_iter();
                 Err(Failure::failed(problems.map(|problem| self.for_callers(problem)).collect()))
@@ -126,7 +146,7 @@ impl Client {
             }
             Some(_) | None => {
                 let shown: String = text.chars().take(200).collect();
-                Err(self.stranger(&format!("it answered {}: {shown}", status.as_u16())).into())
+                Err(self.stranger(&format!("it answered {}: {shown}", status)).into())
             }
         }
     }
@@ -188,6 +208,10 @@ fn base(server: &str) -> Result<String, Problem> {
 pub(super) fn escaped(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+fn is_good(status: u16) -> bool {
+    (200..300).contains(&status)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@
 //! | `serve` | starts, says what it serves, stops in order |
 //! | `model` | lists, shows and checks models, on disk or on a server |
 //! | `infer` | sends rows to a server and prints what it predicts |
-//! | `explain` | sends rows to a server and prints why it predicts what it does |
+//! | `explain` | asks a server why it predicts what it predicts |
 //! | `probe` | what a model takes, measured in a process of its own |
 //! | `plugin` | begins, checks, pins, lists and measures plugins |
 //! | `bench` | what a choice would cost |
@@ -95,7 +95,7 @@ SIGTERM: not ready, drain, stop. Another signal, a second later or more, ends at
     /// Send rows to a running server and print what it predicts.
     #[command(after_help = infer::EXAMPLES)]
     Infer(infer::InferArgs),
-    /// Explain what a running server predicts: the share of each feature.
+    /// Ask a running server why it predicts what it predicts.
     #[command(after_help = explain::EXAMPLES)]
     Explain(explain::ExplainArgs),
     /// Measure what models take: memory, load time, the cost of a row.

@@ -51,6 +51,9 @@ pub(super) fn read_scheduling(read: &mut Reader<'_>, threads: usize) -> Schedule
     SchedulerSettings {
         threads,
         before_work: || (),
+        // Only threads that step back can stand at the back.
+        back_threads: 0,
+        before_back_work: || (),
         queue_max: read.size("limits.inference_queue_max", 1..=1_000_000),
         awake: Duration::from_millis(read.whole("execution.bulkhead_ms", MILLIS)),
         level_step: Duration::from_millis(read.whole("execution.priority_step_ms", MILLIS)),
@@ -72,8 +75,7 @@ mod tests {
     fn the_defaults_of_the_file_are_those_of_the_code() {
         let settings = read(&[]).unwrap();
         assert_eq!(settings.batching, BatchingSettings::default());
-        let SchedulerSettings { threads: _, before_work: _, queue_max, awake, level_step } =
-            SchedulerSettings::default();
+        let SchedulerSettings { queue_max, awake, level_step, .. } = SchedulerSettings::default();
         let own = settings.scheduling;
         assert_eq!((own.queue_max, own.awake, own.level_step), (queue_max, awake, level_step));
     }

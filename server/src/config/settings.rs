@@ -439,7 +439,7 @@ mod tests {
             assert!(with(bad).unwrap_err().contains("contracts.vertex_predict_route"), "{bad}");
         }
         for own in ROUTES.iter().filter(|route| route.contract != Some(Contract::Vertex)) {
-            let names = ["{model}", "{version}", "{label}", "{name}", "{plugin}", "{file:.*}"];
+            let names = ["{model}", "{version}", "{label}", "{name}", "{plugin}", "{background}", "{job}", "{file:.*}"];
             let path = names.iter().fold(own.path.to_owned(), |path, name| path.replace(name, "1"));
             assert!(with(path.clone().leak()).unwrap_err().contains("is a path of Candor's own"), "{path}");
         }

@@ -22,11 +22,11 @@ async fn rows_are_sent_and_predictions_read_in_types() {
         id: Some("one".parse().unwrap()),
         ..Default::default()
     };
-    let reply = client.predict(&iris(), &body).await.unwrap().into_inner();
+    let reply = client.predict(&iris(), None, &body).await.unwrap().into_inner();
     assert_eq!((reply.id.as_deref(), &*reply.model, &*reply.version), (Some("one"), "iris", "2"));
     assert_eq!(reply.predictions[0].label.as_deref(), Some("setosa"));
     assert!(reply.predictions[0].probabilities["setosa"] > 0.9);
-    let older = client.predict_version(&iris(), &"1".parse().unwrap(), &body).await.unwrap();
+    let older = client.predict_version(&iris(), &"1".parse().unwrap(), None, &body).await.unwrap();
     assert_eq!(older.version, "1");
 }
 

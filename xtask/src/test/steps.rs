@@ -7,7 +7,7 @@ use std::{fs, process::Command};
 
 use anyhow::{Context as _, Result};
 
-use crate::{bench, house::House, node, operators, run, runtime, stale, tidy, tools, venv};
+use crate::{bench, house::House, node, operators, plugins, run, runtime, stale, tidy, tools, venv};
 
 /// What the arguments say of single steps.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,7 +58,7 @@ const fn deep(name: &'static str, what: &'static str, run: fn(&House) -> Result<
 }
 
 /// All of them.
-pub static STEPS: [Step; 18] = [
+pub static STEPS: [Step; 22] = [
     usual("fmt", "every source is formatted", fmt),
     usual("clippy", "no lint speaks", clippy),
     usual("doc", "the documentation builds without a warning", doc),
@@ -70,6 +70,10 @@ pub static STEPS: [Step; 18] = [
     deep("zoo", "the exports of classical models rebuild to the same answers", zoo),
     deep("fixtures", "what the plugins are compared with rebuilds to the same files", fixtures),
     deep("served", "a sentence encoder and a classifier of images with plugins around them, as in Python", served),
+    deep("matrix", "one plugin by many compilers, in hosts of two ages, in process and isolated", plugins::matrix),
+    deep("abidiff", "the header breaks nothing that was built with an earlier one", plugins::abidiff),
+    deep("valgrind", "the host with plugins in C, C++ and Rust under valgrind", plugins::valgrind),
+    deep("reloads", "a thousand libraries of one plugin in one process", plugins::reloads),
     usual(
         "clients",
         "other people's clients, generated ones, schemathesis and a browser against a real server",
@@ -173,6 +177,7 @@ fn served(house: &House) -> Result<String> {
 fn clients(house: &House) -> Result<String> {
     runtime::ensure(house, "debug")?;
     run::visible(&mut run::cargo(house, &["build", "--locked", "-p", "candor", "--no-default-features"]))?;
+    run::visible(&mut run::cargo(house, &["build", "--locked", "-p", "candor-pictures", "--example", "gallery"]))?;
     node::ensure(house, "clients/node", "tests/clients/ts")?;
     let python = venv::ensure(house, "clients/venv", "tests/clients/requirements.txt")?;
     let mut command = Command::new(python);
@@ -180,6 +185,7 @@ fn clients(house: &House) -> Result<String> {
         .args(["-m", "pytest", "tests/clients"])
         .env("CANDOR_BINARY", house.target("debug/candor"))
         .env("CANDOR_CLIENTS", house.target("clients"))
+        .env("CANDOR_GALLERY", house.target("debug/examples/gallery"))
         .env("CANDOR_MODELS", house.path("models"))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .current_dir(house.root());

@@ -46,6 +46,8 @@ struct Output {
     dims: Vec<Size>,
     constant: Option<Value>,
     echo: Option<String>,
+    #[serde(default)]
+    sum: Vec<String>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -97,6 +99,13 @@ impl ModelFile {
     }
 
     fn fill(&self, output: &Output) -> Result<Fill> {
+        if !output.sum.is_empty() {
+            let place = |name: &String| {
+                let position = self.inputs.iter().position(|raw| raw.name == *name && raw.datatype == "FP32");
+                position.ok_or_else(|| Error::model(format!("'{}' adds '{name}', which is no FP32 input", output.name)))
+            };
+            return Ok(Fill::Sum(output.sum.iter().map(place).collect::<Result<_>>()?));
+        }
         match (&output.echo, &output.constant) {
             (Some(_), Some(_)) => Err(Error::model(format!("'{}' has both echo and constant", output.name))),
             (Some(input), None) => {

@@ -22,7 +22,7 @@
 //! name = "y"
 //! datatype = "FP32"
 //! dims = ["rows"]             # sizes come from the inputs; one that they do not name is the count of rows
-//! constant = 0.5              # or: echo = "x"
+//! constant = 0.5              # or: echo = "x"; or: sum = ["x", "z"], where one with a single element goes to each
 //! ```
 
 mod file;
@@ -122,6 +122,8 @@ enum Fill {
     Constant(TensorData),
     /// The input at this position.
     Echo(usize),
+    /// The FP32 inputs at these positions, added; a single element is added everywhere.
+    Sum(Vec<usize>),
 }
 
 struct NullSession {
@@ -176,6 +178,7 @@ impl NullSession {
                 .get(*input)
                 .cloned()
                 .ok_or_else(|| Error::new(ErrorCode::Internal, "a run was given a wrong number of inputs")),
+            Fill::Sum(places) => sum(places.iter().filter_map(|place| inputs.get(*place))),
             Fill::Constant(one) => {
                 let shape = self.shape(spec, inputs)?;
                 Tensor::new(shape, repeat(one, shape.elements()))
@@ -205,6 +208,22 @@ impl NullSession {
             .into_iter()
             .find_map(|(dim, size)| matches!(dim, Dim::Any(Some(known)) if known == symbol).then_some(size))
     }
+}
+
+fn sum<'a>(parts: impl Iterator<Item = &'a Tensor>) -> Result<Tensor> {
+    let mut total = (Shape::new(&[])?, vec![0.0_f32]);
+    for part in parts {
+        let TensorData::Fp32(values) = part.data() else { return Err(Error::model("a sum of what is not FP32")) };
+        if total.1.len() <= 1 {
+            let before = total.1.first().copied().unwrap_or_default();
+            total = (*part.shape(), values.iter().map(|value| value + before).collect());
+        } else if values.len() == 1 || values.len() == total.1.len() {
+            total.1.iter_mut().zip(values.iter().cycle()).for_each(|(sum, value)| *sum += value);
+        } else {
+            return Err(Error::new(ErrorCode::EngineFailed, "a sum of tensors of different sizes"));
+        }
+    }
+    Tensor::new(total.0, TensorData::Fp32(total.1))
 }
 
 /// The same with 1 added to its first element, if that is a number.

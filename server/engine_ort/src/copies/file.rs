@@ -144,10 +144,14 @@ pub(super) fn open(path: &Path, made_for: &[u8; SHA256_BYTES]) -> Result<Checked
     let graph_bytes = usize::try_from(graph_bytes).map_err(|_| "it is no copy")?;
     let said = content.get(graph_bytes..bytes - TAIL_BYTES).and_then(decode_properties);
     note.properties = said.ok_or("it is no copy")?;
-    // Used now: those that are used least go first.
-    let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
-    let _ = rustix::fs::futimens(&file, &rustix::fs::Timestamps { last_access: now, last_modification: now });
     Ok(Checked { note, weights: Arc::new(weights), graph_bytes })
+}
+
+/// A copy is used now: those that are used least go first.
+pub(super) fn used(path: &Path) {
+    let now = rustix::fs::Timespec { tv_sec: 0, tv_nsec: rustix::fs::UTIME_NOW };
+    let now = rustix::fs::Timestamps { last_access: now, last_modification: now };
+    let _ = rustix::fs::utimensat(rustix::fs::CWD, path, &now, rustix::fs::AtFlags::SYMLINK_NOFOLLOW);
 }
 
 #[cfg(test)]

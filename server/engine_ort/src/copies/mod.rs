@@ -126,6 +126,19 @@ impl Store {
         format!("{sha256}-{model_bytes}-{made_for}{ENDING}")
     }
 
+    /// The copy that it must be, if there is one for a file of this size; nothing inside where several may be.
+    fn only_one(&self, file_bytes: u64, sha256: Option<&str>) -> Option<Option<String>> {
+        let index = self.index();
+        if let Some(sha256) = sha256 {
+            let own = self.name(sha256, file_bytes);
+            return index.kept.contains_key(&own).then_some(Some(own));
+        }
+        let of_size = self.name("", file_bytes);
+        let mut names = index.kept.keys().filter(|name| name.ends_with(&of_size));
+        let first = names.next()?;
+        Some(names.next().is_none().then(|| first.clone()))
+    }
+
     fn remove(&self, name: &str) {
         let _ = fs::remove_file(self.settings.folder.join(name));
         self.index().kept.remove(name);
@@ -207,24 +220,21 @@ impl Store {
 }
 
 impl Copies for Store {
-    fn look(&self, file_bytes: u64) -> Option<Box<dyn FoundCopy + '_>> {
-        let own = self.name("", file_bytes);
-        let names: Vec<String> = self.index().kept.keys().filter(|name| name.ends_with(&own)).cloned().collect();
-        if names.is_empty() {
-            return None;
-        }
-        let (folder, made_for) = (self.settings.folder.clone(), self.made_for);
-        let check = move || -> Vec<_> {
-            let checked = |name: String| {
-                let checked = file::open(&folder.join(&name), &made_for);
-                (name, checked)
-            };
-            names.into_iter().map(checked).collect()
-        };
-        let checking = if file_bytes < LARGE_BYTES {
-            Checking::Done(check())
-        } else {
-            Checking::Aside(Builder::new().name("candor-copy".into()).spawn(check).ok()?)
+    fn look(&self, file_bytes: u64, sha256: Option<&str>) -> Option<Box<dyn FoundCopy + '_>> {
+        let checking = match self.only_one(file_bytes, sha256)? {
+            None => Checking::Later(file_bytes),
+            Some(name) => {
+                let (folder, made_for) = (self.settings.folder.clone(), self.made_for);
+                let check = move || {
+                    let checked = file::open(&folder.join(&name), &made_for);
+                    (name, checked)
+                };
+                if file_bytes < LARGE_BYTES {
+                    Checking::Done(Box::new(check()))
+                } else {
+                    Checking::Aside(Builder::new().name("candor-copy".into()).spawn(check).ok()?)
+                }
+            }
         };
         Some(Box::new(Look { store: self, checking }))
     }
@@ -269,14 +279,17 @@ impl Copies for Store {
     }
 }
 
-type Found = Vec<(String, std::result::Result<Checked, String>)>;
+type Found = (String, std::result::Result<Checked, String>);
 
 enum Checking {
-    Done(Found),
+    Done(Box<Found>),
     Aside(JoinHandle<Found>),
+    /// Several are of files of this size, as models of one architecture are: to read all of them for one would take
+    /// longer than to wait for the digest.
+    Later(u64),
 }
 
-/// Copies of files of one size that are being checked.
+/// A copy of a file of one size, or which of several it is remains to be seen.
 struct Look<'a> {
     store: &'a Store,
     checking: Checking,
@@ -284,33 +297,39 @@ struct Look<'a> {
 
 impl FoundCopy for Look<'_> {
     fn load(self: Box<Self>, sha256: &str) -> Option<LoadedModel> {
-        let found = match self.checking {
-            Checking::Done(found) => found,
+        let (name, checked) = match self.checking {
+            Checking::Done(found) => *found,
             Checking::Aside(thread) => thread.join().ok()?,
+            Checking::Later(file_bytes) => {
+                let name = self.store.name(sha256, file_bytes);
+                let is_there = self.store.index().kept.contains_key(&name);
+                let checked =
+                    is_there.then(|| file::open(&self.store.settings.folder.join(&name), &self.store.made_for));
+                (name, checked?)
+            }
         };
-        for (name, checked) in found {
-            let is_wanted = |checked: &Checked| hex(&checked.note.model) == sha256;
-            let loaded = match checked {
-                Ok(checked) if !is_wanted(&checked) && !name.starts_with(sha256) => continue,
-                Ok(checked) if !is_wanted(&checked) => Err("it is a copy of another file".to_owned()),
-                Ok(checked) => self.store.session(&checked),
-                Err(why) => Err(why),
-            };
-            match loaded {
-                Ok(loaded) => {
-                    let mut index = self.store.index();
-                    index.uses += 1;
-                    let used = index.uses;
-                    index.kept.entry(name).and_modify(|kept| kept.used = used);
-                    return Some(loaded);
-                }
-                Err(why) => {
-                    tracing::warn!("a copy of a model file is not used and removed, the file is loaded: {name}: {why}");
-                    self.store.remove(&name);
-                }
+        let is_wanted = |checked: &Checked| hex(&checked.note.model) == sha256;
+        let loaded = match checked {
+            Ok(checked) if !is_wanted(&checked) && !name.starts_with(sha256) => return None,
+            Ok(checked) if !is_wanted(&checked) => Err("it is a copy of another file".to_owned()),
+            Ok(checked) => self.store.session(&checked),
+            Err(why) => Err(why),
+        };
+        match loaded {
+            Ok(loaded) => {
+                file::used(&self.store.settings.folder.join(&name));
+                let mut index = self.store.index();
+                index.uses += 1;
+                let used = index.uses;
+                index.kept.entry(name).and_modify(|kept| kept.used = used);
+                Some(loaded)
+            }
+            Err(why) => {
+                tracing::warn!("a copy of a model file is not used and removed, the file is loaded: {name}: {why}");
+                self.store.remove(&name);
+                None
             }
         }
-        None
     }
 }
 

@@ -43,7 +43,7 @@ fn source(bytes: &[u8]) -> ModelSource<'_> {
 }
 
 fn recall(engine: &OrtEngine, bytes: &[u8]) -> Option<LoadedModel> {
-    engine.copies().unwrap().look(bytes.len() as u64)?.load(&sha256(bytes))
+    engine.copies().unwrap().look(bytes.len() as u64, None)?.load(&sha256(bytes))
 }
 
 fn copies(folder: &Path) -> Vec<PathBuf> {
@@ -203,6 +203,35 @@ fn what_was_used_least_recently_makes_room() {
     assert!(!tiny.copies().unwrap().wants(&sha256(&files[0]), files[0].len() as u64), "it can never fit");
 }
 
+/// Models of one architecture have files of one size, and there may be hundreds of them.
+#[test]
+fn of_many_copies_of_one_size_only_the_right_one_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let engine = engine(settings(folder.path()));
+    let store = engine.copies().unwrap();
+    let bytes = sample("iris/1/model.onnx");
+    let at = bytes.windows(6).position(|part| part == b"sample").unwrap();
+    let sisters: Vec<Vec<u8>> = (b'0'..b'5')
+        .map(|digit| {
+            let mut sister = bytes.clone();
+            sister[at] = digit;
+            store.keep(source(&sister), &sha256(&sister)).unwrap();
+            sister
+        })
+        .collect();
+    let wanted = &sisters[2];
+    let (digest, size) = (sha256(wanted), wanted.len() as u64);
+    // Whoever reads one of the others finds it damaged and removes it.
+    for path in copies(folder.path()).iter().filter(|path| !path.to_string_lossy().contains(&digest)) {
+        fs::write(path, "damaged").unwrap();
+    }
+    assert!(store.look(size, None).unwrap().load(&digest).is_some());
+    assert!(store.look(size, Some(&digest)).unwrap().load(&digest).is_some());
+    assert_eq!(copies(folder.path()).len(), sisters.len(), "nobody has read the others");
+    assert!(store.look(size, Some(&sha256(b"another file"))).is_none());
+    assert!(store.look(size, None).unwrap().load(&sha256(b"another file")).is_none());
+}
+
 #[test]
 fn a_folder_that_others_may_write_into_is_not_used() {
     let folder = tempfile::tempdir().unwrap();
@@ -227,7 +256,7 @@ fn a_twin_takes_the_place_of_a_session_that_is_being_used() {
     let meet = |loaded: &LoadedModel| assert!(near(&answers(loaded), &want));
     store.keep(source(&bytes), &sha256(&bytes)).unwrap();
     for round in 1..=5 {
-        let loaded = store.look(bytes.len() as u64).unwrap().load(&sha256(&bytes)).unwrap();
+        let loaded = store.look(bytes.len() as u64, None).unwrap().load(&sha256(&bytes)).unwrap();
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
@@ -251,7 +280,7 @@ fn a_twin_takes_the_place_of_a_session_that_is_being_used() {
     // One that goes at once takes its twin along, made or not.
     store.keep(source(&bytes), &sha256(&bytes)).unwrap();
     for _ in 0..20 {
-        drop(store.look(bytes.len() as u64).unwrap().load(&sha256(&bytes)).unwrap());
+        drop(store.look(bytes.len() as u64, None).unwrap().load(&sha256(&bytes)).unwrap());
     }
     assert!(store.twins.made() <= 25);
 }

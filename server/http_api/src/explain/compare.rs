@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::{
     ask::Own,
     schema::QuestionBody,
-    write::{ExplanationBody, OutputBody},
+    write::{ExplainedOutputBody, ExplanationBody},
 };
 
 /// The members of a comparison.
@@ -34,6 +34,7 @@ pub struct CompareBody {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ComparisonBody {
     /// The model.
+    #[schema(example = "iris")]
     pub model: String,
     /// Row by row and output by output: the second version less the first.
     pub differences: Vec<RowDifferenceBody>,
@@ -52,10 +53,13 @@ pub struct RowDifferenceBody {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct OutputDifferenceBody {
     /// The output.
+    #[schema(example = "setosa")]
     pub output: String,
     /// Between the values.
+    #[schema(example = 0.015)]
     pub value: f64,
     /// Between the values with nothing known.
+    #[schema(example = 0.002)]
     pub base_value: f64,
     /// Between the shares of each feature.
     pub attributions: Vec<DifferenceBody>,
@@ -65,8 +69,10 @@ pub struct OutputDifferenceBody {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct DifferenceBody {
     /// The feature, or the group.
+    #[schema(example = "petal_length")]
     pub feature: String,
     /// The second version's share less the first one's.
+    #[schema(example = 0.013)]
     pub difference: f64,
 }
 
@@ -112,7 +118,7 @@ pub(crate) fn compare(one: ExplanationBody, other: ExplanationBody) -> Result<Co
     Ok(ComparisonBody { model: one.model.clone(), differences: rows.collect(), versions: vec![one, other] })
 }
 
-fn difference(one: &OutputBody, other: &OutputBody) -> OutputDifferenceBody {
+fn difference(one: &ExplainedOutputBody, other: &ExplainedOutputBody) -> OutputDifferenceBody {
     let attributions = one.attributions.iter().zip(&other.attributions).map(|(one, other)| DifferenceBody {
         feature: one.feature.clone(),
         difference: other.attribution - one.attribution,

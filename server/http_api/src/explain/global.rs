@@ -32,6 +32,9 @@ pub(crate) const GLOBAL: &[&str] = &[
     "keep_rows",
 ];
 
+/// What kind of work it is.
+pub(crate) const GLOBAL_KIND: &str = "explain_global";
+
 /// What there is to find out, by its word.
 const PARTS: [(&str, Option<EffectKind>); 4] = [
     ("attributions", None),

@@ -8,6 +8,7 @@
 //! | `what_if` | counterfactuals |
 //! | `compare` | two versions on the same rows |
 //! | `global` | what a model does over many rows: a job |
+//! | `pictures` | all of it for the eye: SVG and HTML |
 //! | `write` | what is answered |
 //! | `schema` | the documented shapes of what is asked |
 
@@ -15,6 +16,7 @@ mod ask;
 mod codec;
 mod compare;
 mod global;
+pub(crate) mod pictures;
 mod schema;
 mod subject;
 pub(crate) mod what_if;
@@ -25,9 +27,9 @@ pub(crate) use codec::{ExplainedCodec, Predicted};
 pub(crate) use compare::{COMPARE, compare, versions};
 pub use compare::{CompareBody, ComparisonBody};
 pub use global::GlobalBody;
-pub(crate) use global::{GLOBAL, GlobalJob, Parts};
+pub(crate) use global::{GLOBAL, GLOBAL_KIND, GlobalJob, Parts};
 pub use schema::ExplainBody;
-pub(crate) use schema::PredictParameters;
+pub(crate) use schema::{PictureParameters, PredictParameters, ResultParameters};
 pub(crate) use subject::Held;
 pub use what_if::{CounterfactualsBody, WhatIfBody};
 pub(crate) use write::Beside;

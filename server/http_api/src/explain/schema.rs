@@ -42,7 +42,7 @@ pub struct QuestionBody {
     pub method: Option<String>,
     /// A class by its label or its number, an output by its name, or a list of those; all classes if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Object)]
+    #[schema(value_type = Value)]
     pub output: Option<Value>,
     /// `probability`, `margin` or `raw`; what the method is best at if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -58,12 +58,12 @@ pub struct QuestionBody {
     pub seed: Option<u64>,
     /// The rows that stand for "absent": an id, or `{"id": "…", "summary": 10}` for so many centres in their place.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Object)]
+    #[schema(value_type = Value)]
     pub background: Option<Value>,
     /// Features that are explained as one: `declared` in the model's manifest, or lists of features by the name of the
     /// group.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Object)]
+    #[schema(value_type = Value)]
     pub groups: Option<Value>,
     /// Whether the shares of pairs of features are wanted too, where the method knows them.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -80,35 +80,44 @@ pub struct QuestionBody {
 #[into_params(parameter_in = Query)]
 #[allow(dead_code, reason = "read by the derive only")]
 pub(crate) struct PredictParameters {
-    /// `true` for a prediction with its explanation, of the same version. The parameters below then say how, and so may
-    /// a member `explain` of a JSON body, an object with the members that `explain` has.
-    #[param(required = false, nullable = false)]
+    /// `true` for a prediction with its explanation, of the same version. `method`, `output` (classes by label or number,
+    /// or outputs by name, separated by commas), `space`, `budget`, `seed`, `background`, `summary`, `groups` (`declared`)
+    /// and `interactions` may stand beside it and mean what they mean for `explain`; in a JSON body, a member `explain`
+    /// with the members of `explain` says the same.
+    #[param(required = false, nullable = false, example = false)]
     explain: Option<bool>,
-    /// As for `explain`.
-    #[param(required = false, nullable = false, example = "auto")]
-    method: Option<String>,
-    /// Classes by label or number, or outputs by name, separated by commas.
-    #[param(required = false, nullable = false)]
+}
+
+/// What may be said of the picture or the report of a row.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "read by the derive only")]
+pub(crate) struct PictureParameters {
+    /// `waterfall`, `force` or `bar`; `waterfall` if absent. With `Accept: image/svg+xml` only.
+    #[param(required = false, nullable = false, example = "waterfall")]
+    picture: Option<String>,
+    /// The row that is shown, from 0. For a picture or a report only.
+    #[param(required = false, nullable = false, minimum = 0, example = 0)]
+    row: Option<u64>,
+    /// `true` for a report that also looks for what would have changed the answer. With `Accept: text/html` only.
+    #[param(required = false, nullable = false, example = false)]
+    counterfactuals: Option<bool>,
+}
+
+/// What may be said of the picture or the report of a job's result.
+#[derive(Debug, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[allow(dead_code, reason = "read by the derive only")]
+pub(crate) struct ResultParameters {
+    /// `bar` (mean shares), `beeswarm` and `dependence` (both of an order with `keep_rows`), `importance` (by
+    /// permutation), `partial_dependence` or `local_effects`; what fits the result best if absent. With
+    /// `Accept: image/svg+xml` only.
+    #[param(required = false, nullable = false, example = "bar")]
+    picture: Option<String>,
+    /// The feature that is shown; for dependence the largest, otherwise the first, if absent. For a picture only.
+    #[param(required = false, nullable = false, example = "petal_length")]
+    feature: Option<String>,
+    /// The output that is shown, a class by its label; the first if absent. For a picture or a report only.
+    #[param(required = false, nullable = false, example = "setosa")]
     output: Option<String>,
-    /// `probability`, `margin` or `raw`.
-    #[param(required = false, nullable = false)]
-    space: Option<String>,
-    /// Evaluations of the model per row at most, for sampled methods.
-    #[param(required = false, nullable = false, minimum = 1)]
-    budget: Option<u64>,
-    /// Seed of sampled methods.
-    #[param(required = false, nullable = false, minimum = 0)]
-    seed: Option<u64>,
-    /// Id of the rows that stand for "absent".
-    #[param(required = false, nullable = false)]
-    background: Option<String>,
-    /// So many centres in the place of those rows.
-    #[param(required = false, nullable = false, minimum = 1)]
-    summary: Option<u64>,
-    /// `declared` for the groups of features that the model's manifest has.
-    #[param(required = false, nullable = false)]
-    groups: Option<String>,
-    /// Whether the shares of pairs are wanted too.
-    #[param(required = false, nullable = false)]
-    interactions: Option<bool>,
 }

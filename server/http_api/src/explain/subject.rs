@@ -11,10 +11,11 @@ use candor_insight::explanations::{
 };
 use candor_serving::{
     Lease, ReadyVersion,
-    features::{FeatureSpec, Place, RowCount},
+    features::{FeatureSpec, Place, RowCount, label_at},
     repository,
 };
 
+use super::pictures::Case;
 use crate::{
     limits::HttpLimits,
     native::{Beside, Form, read_table},
@@ -40,6 +41,33 @@ impl Held {
     /// The version.
     pub(crate) fn version(&self) -> &ReadyVersion {
         &self.lease
+    }
+
+    /// What is known of a row beside its explanation; its label is asked of the version itself.
+    ///
+    /// # Errors
+    /// The engine's.
+    pub(crate) fn case(&self, inputs: Vec<Tensor>, row: usize, turn: &Turn<'_>) -> Result<Case> {
+        let outputs = self.about.outputs.iter();
+        let chosen = outputs.enumerate().find(|(_, output)| output.role == Role::Label);
+        let label = match chosen {
+            None => None,
+            Some((at, output)) => {
+                let said = self.run(inputs, &[at], turn)?;
+                said.first().and_then(|tensor| label_at(tensor.data(), row, &output.labels))
+            }
+        };
+        let probabilities = self.about.outputs.iter().find(|output| output.role == Role::Probabilities);
+        let units = self.lease.features.iter().flat_map(|set| set.all()).filter_map(|spec| {
+            let unit = spec.notes.unit.clone()?;
+            Some((spec.name.to_string(), unit))
+        });
+        Ok(Case {
+            units: units.collect(),
+            labels: probabilities.map(|output| output.labels.clone()).unwrap_or_default(),
+            label,
+            contact: self.lease.manifest.explain.contact.clone(),
+        })
     }
 }
 

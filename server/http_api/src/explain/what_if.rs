@@ -123,7 +123,7 @@ pub struct WhatIfBody {
     pub rows: Vec<Value>,
     /// A class by its label or its number, or `{"at_least": …, "at_most": …}` for a number; any other class if absent.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Object)]
+    #[schema(value_type = Value)]
     pub wanted: Option<Value>,
     /// Changed rows for each row, at most 64.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -143,7 +143,7 @@ pub struct WhatIfBody {
     pub directions: Option<Value>,
     /// The output that a range is wanted of.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Object)]
+    #[schema(value_type = Value)]
     pub output: Option<Value>,
     /// `probability`, `margin` or `raw`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -159,7 +159,7 @@ pub struct WhatIfBody {
     pub seed: Option<u64>,
     /// The rows that tell what is usual.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Object)]
+    #[schema(value_type = Value)]
     pub background: Option<Value>,
     /// More choices for the search, by its own names.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -175,14 +175,17 @@ pub struct CounterfactualsBody {
     #[schema(nullable = false)]
     pub id: Option<String>,
     /// The model.
+    #[schema(example = "iris")]
     pub model: String,
     /// The version.
+    #[schema(example = "2")]
     pub version: String,
     /// The version that would have answered if its circuit breaker were not open.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub fallback_from: Option<String>,
     /// sha256 of the version's file, or of all that it is made of.
+    #[schema(example = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae")]
     pub sha256: String,
     /// What ran it.
     pub engine: ExplainEngineBody,
@@ -196,6 +199,7 @@ pub struct CounterfactualsBody {
     #[schema(nullable = false)]
     pub search: Option<String>,
     /// What the numbers of answers are.
+    #[schema(example = "probability")]
     pub space: String,
     /// The rows that tell what is usual.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -206,8 +210,10 @@ pub struct CounterfactualsBody {
     #[schema(nullable = false)]
     pub budget: Option<u64>,
     /// The seed.
+    #[schema(example = 0)]
     pub seed: u64,
     /// Rows that the model evaluated for all of it.
+    #[schema(example = 2048)]
     pub evaluations: u64,
     /// One entry a row, in the order of the rows.
     pub counterfactuals: Vec<RowChangesBody>,
@@ -215,15 +221,21 @@ pub struct CounterfactualsBody {
 
 /// What was found for one row.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"already": false, "answer": {"setosa": 0.998}, "found": [
+    {"valid": true, "changes": [{"feature": "petal_length", "from": 1.4, "to": 4.7}], "answer": {"setosa": 0.012},
+     "distance": 1.5}], "proven": false, "evaluations": 2048}))]
 pub struct RowChangesBody {
     /// What the version answers now, by output.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Object, example = json!({"setosa": 0.998}))]
     pub answer: Value,
     /// Whether the row has the wanted answer already.
+    #[schema(example = false)]
     pub already: bool,
     /// Whether it is proven that nothing nearer was overlooked.
+    #[schema(example = false)]
     pub proven: bool,
     /// Rows that the model evaluated for it.
+    #[schema(example = 2048)]
     pub evaluations: u64,
     /// Changed rows, nearest first; those that are not `valid` are the nearest miss, where nothing was found.
     pub found: Vec<ChangedBody>,
@@ -231,15 +243,19 @@ pub struct RowChangesBody {
 
 /// A changed row.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"valid": true, "changes": [{"feature": "petal_length", "from": 1.4, "to": 4.7}],
+    "answer": {"setosa": 0.012}, "distance": 1.5}))]
 pub struct ChangedBody {
     /// Whether it has the wanted answer, by the version itself.
+    #[schema(example = true)]
     pub valid: bool,
     /// What is changed; everything else is as it was.
     pub changes: Vec<ChangeBody>,
     /// What the version answers then, by output.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Object, example = json!({"setosa": 0.012}))]
     pub answer: Value,
     /// How far it is: the sum of changes, each by what is usual for its feature.
+    #[schema(example = 1.5)]
     pub distance: f64,
     /// How far it is from the nearest row of the background: what is far from all of them may not exist.
     pub background_distance: Option<f64>,
@@ -247,14 +263,16 @@ pub struct ChangedBody {
 
 /// A changed feature.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"feature": "petal_length", "from": 1.4, "to": 4.7}))]
 pub struct ChangeBody {
     /// The feature.
+    #[schema(example = "petal_length")]
     pub feature: String,
     /// Its value now.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Value, example = 1.4)]
     pub from: Value,
     /// Its value then.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Value, example = 4.7)]
     pub to: Value,
 }
 

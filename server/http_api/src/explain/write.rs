@@ -28,6 +28,7 @@ pub struct ExplanationBody {
     #[schema(nullable = false)]
     pub fallback_from: Option<String>,
     /// sha256 of the version's file, or of all that it is made of.
+    #[schema(example = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae")]
     pub sha256: String,
     /// What ran it.
     pub engine: ExplainEngineBody,
@@ -38,6 +39,7 @@ pub struct ExplanationBody {
     #[schema(example = "margin")]
     pub space: String,
     /// The features, or groups of them, in the order of everything below.
+    #[schema(example = json!(["sepal_length", "sepal_width", "petal_length", "petal_width"]))]
     pub features: Vec<String>,
     /// The rows that stood for "absent".
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -48,8 +50,10 @@ pub struct ExplanationBody {
     #[schema(nullable = false)]
     pub budget: Option<u64>,
     /// The seed of what is drawn by chance.
+    #[schema(example = 0)]
     pub seed: u64,
     /// Rows that the model evaluated for all of it, beside the rows themselves.
+    #[schema(example = 40)]
     pub evaluations: u64,
     /// Where a default or an imputed value of the model's manifest was taken; the first 1,000 places.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -76,6 +80,8 @@ pub struct ExplainEngineBody {
 
 /// How an explanation was found out.
 #[derive(Debug, Serialize, ToSchema)]
+#[schema(example = json!({"name": "tree", "component": "candor.tree_shap", "plugin": {"name": "shap", "version": "0.1.0"},
+    "additive": true, "sampled": false, "config": {"perturbation": "interventional"}}))]
 pub struct MethodBody {
     /// The method.
     #[schema(example = "tree")]
@@ -90,11 +96,13 @@ pub struct MethodBody {
     #[schema(nullable = false)]
     pub reason: Option<String>,
     /// Whether its shares are meant to add up to the value.
+    #[schema(example = true)]
     pub additive: bool,
     /// Whether it draws by chance.
+    #[schema(example = false)]
     pub sampled: bool,
     /// The component's configuration.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Object, example = json!({"perturbation": "interventional"}))]
     pub config: Map<String, Value>,
 }
 
@@ -105,6 +113,7 @@ pub struct BackgroundNoteBody {
     #[schema(example = "background.csv")]
     pub id: String,
     /// Digest of their values.
+    #[schema(example = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae")]
     pub sha256: String,
     /// `file`: of the model's folder; `golden`: the inputs of its golden pairs, because its owner named no file;
     /// `uploaded`.
@@ -122,7 +131,7 @@ pub struct BackgroundNoteBody {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct RowBody {
     /// One entry for each explained output.
-    pub outputs: Vec<OutputBody>,
+    pub outputs: Vec<ExplainedOutputBody>,
     /// Rows that the model evaluated for it, where the method tells.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -135,13 +144,15 @@ pub struct RowBody {
 
 /// The explanation of one output of one row.
 #[derive(Debug, Serialize, ToSchema)]
-pub struct OutputBody {
+pub struct ExplainedOutputBody {
     /// The output: a class by its label, or an output by its name.
     #[schema(example = "virginica")]
     pub output: String,
     /// The value with nothing known.
+    #[schema(example = 0.33)]
     pub base_value: f64,
     /// The value that is explained, in the explanation's space.
+    #[schema(example = 0.94)]
     pub value: f64,
     /// The share of each feature, in the order of the features.
     pub attributions: Vec<AttributionBody>,
@@ -164,9 +175,10 @@ pub struct AttributionBody {
     pub feature: String,
     /// Its value in this row; by feature for a group, null for a gap. Not there for a whole tensor.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Object)]
+    #[schema(value_type = Value, example = 1.4)]
     pub value: Option<Value>,
     /// Its share.
+    #[schema(example = 0.42)]
     pub attribution: f64,
     /// The standard error of that, where the method draws by chance and tells.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -178,10 +190,13 @@ pub struct AttributionBody {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct AdditivityBody {
     /// Base and shares together, less the value.
+    #[schema(example = 1.2e-16)]
     pub residual: f64,
     /// What is allowed: 0.00001 · (|base| + Σ|share|).
+    #[schema(example = 1.9e-5)]
     pub tolerance: f64,
     /// Whether it is within that.
+    #[schema(example = true)]
     pub holds: bool,
 }
 
@@ -189,6 +204,7 @@ pub struct AdditivityBody {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct ServedBody {
     /// What the engine answered.
+    #[schema(example = 0.94)]
     pub value: f64,
     /// What base and shares come to in the words of the answer (a margin as a probability); null where that cannot be
     /// told.
@@ -270,7 +286,7 @@ fn row_body(explanation: &Explanation, row: &RowExplanation) -> RowBody {
         });
         let additivity = row.additivity.get(output);
         let served = row.served.get(output);
-        OutputBody {
+        ExplainedOutputBody {
             output: explanation.outputs.get(output).cloned().unwrap_or_default(),
             base_value: at(&row.base, output),
             value: at(&row.output, output),

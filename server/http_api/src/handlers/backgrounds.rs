@@ -78,6 +78,8 @@ pub(crate) async fn upload(request: HttpRequest, payload: Payload, api: Data<Api
 }
 
 /// Forget an uploaded background.
+///
+/// Those of the version's folder stay: only their owner can take them away.
 #[utoipa::path(delete, path = "/api/v1/models/{model}/versions/{version}/backgrounds/{background}",
     tag = "explanations", operation_id = "forget_background",
     params(("model" = ModelText, Path, description = "Name of the model.", example = "iris"),
@@ -94,6 +96,8 @@ pub(crate) async fn forget(request: HttpRequest, api: Data<Api>) -> Answer {
 }
 
 /// List the backgrounds of one version.
+///
+/// As for the newest one.
 #[utoipa::path(get, path = "/api/v1/models/{model}/versions/{version}/backgrounds", tag = "explanations",
     operation_id = "list_backgrounds_version",
     params(("model" = ModelText, Path, description = "Name of the model.", example = "iris"),
@@ -104,6 +108,8 @@ pub(crate) async fn forget(request: HttpRequest, api: Data<Api>) -> Answer {
 pub(crate) fn list_version() {}
 
 /// Upload a background for one version.
+///
+/// As for the newest one.
 #[utoipa::path(post, path = "/api/v1/models/{model}/versions/{version}/backgrounds", tag = "explanations",
     operation_id = "upload_background_version",
     params(("model" = ModelText, Path, description = "Name of the model.", example = "iris"),

@@ -22,8 +22,8 @@ use crate::{
     Api,
     body::{self, PREDICTION},
     explain::{
-        self, Asked, Beside, COMPARE, CompareBody, ComparisonBody, CounterfactualsBody, ExplanationBody, GLOBAL, GlobalBody,
-        GlobalJob, Held, Parts, WhatIfBody, what_if,
+        self, Asked, Beside, COMPARE, CompareBody, ComparisonBody, CounterfactualsBody, ExplanationBody, GLOBAL, GLOBAL_KIND,
+        GlobalBody, GlobalJob, Held, Parts, WhatIfBody, what_if,
     },
     native::{self, Form, JobBody, ReadTable},
     openapi::{
@@ -155,7 +155,7 @@ pub(crate) async fn global(request: HttpRequest, payload: Payload, api: Data<Api
     }
     let parts = Parts::of(&own, &held, rows)?;
     let about = format!("{}/{}", held.about().model, held.about().version);
-    let order = JobOrder { kind: "explain_global", about, actor: actor(&request) };
+    let order = JobOrder { kind: GLOBAL_KIND, about, actor: actor(&request) };
     let explanations = Arc::clone(&api.explanations);
     let clock = Arc::clone(&api.clock);
     let job = GlobalJob { explanations, held, question, parts, inputs, rows, clock };

@@ -1,12 +1,20 @@
 //! Jobs: which there are, how far each is, what came of it, and stopping one.
 
-use actix_web::{HttpRequest, HttpResponse, web::Data};
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::header::{self, HeaderValue},
+    web::Data,
+};
 use candor_domain::{Error, ErrorCode, JobState, JobView, Result, names::quoted};
 
 use super::catalog::{page, query};
 use crate::{
     Api,
-    native::{self, JobBody, JobList, JobListing},
+    explain::{
+        GLOBAL_KIND, ResultParameters,
+        pictures::{self, Wanted},
+    },
+    native::{self, JobBody, JobList, JobListing, View},
     openapi::{errors, names::JobText},
     problem::Answer,
 };
@@ -45,23 +53,42 @@ pub(crate) async fn show(request: HttpRequest, api: Data<Api>) -> Answer {
 
 /// Get what came of a job.
 ///
-/// Its own problem where it failed, and a problem of type `not-ready` with `Retry-After` while it is not over.
+/// Its own problem where it failed, and a problem of type `not-ready` with `Retry-After` while it is not over. By
+/// `Accept` the result of `explain_global` is numbers, a picture or a report.
 #[utoipa::path(get, path = "/api/v1/jobs/{job}/result", tag = "jobs", operation_id = "job_result",
-    params(("job" = JobText, Path, description = "Id of the job.", example = "j018bcfe56800000001")),
-    responses((status = 200, description = "The result, in the form of its kind of work.", body = Object),
+    params(("job" = JobText, Path, description = "Id of the job.", example = "j018bcfe56800000001"), ResultParameters),
+    responses((status = 200, description = "The result, in the form of its kind of work.", content(
+            (Object = "application/json", example = json!({"model": "iris", "version": "2"})),
+            (String = "image/svg+xml", example = "<svg></svg>"),
+            (String = "text/html", example = "<!doctype html>"))),
         errors::Guarded, errors::OfName, errors::OfNative, errors::OfModel))]
 pub(crate) async fn result(request: HttpRequest, api: Data<Api>) -> Answer {
-    native::accepted(&request)?;
+    let view = native::accepted_view(&request)?;
+    let wanted = Wanted::of_result(super::explain::pairs(&request)?, view)?;
     let id = id(&request);
     let job = api.jobs.get(id).ok_or_else(|| unknown(id))?;
-    match api.jobs.result(id)? {
-        Some(result) => Ok(HttpResponse::Ok().content_type(result.media_type).body(result.bytes.clone())),
-        None if job.state.is_over() => Err(unknown(id).into()),
+    let result = match api.jobs.result(id)? {
+        Some(result) => result,
+        None if job.state.is_over() => return Err(unknown(id).into()),
         None => {
             let error = Error::new(ErrorCode::NotReady, format!("the job is {}", job.state)).retry_after_s(1);
-            Err(error.got(format!("{:.0} % done", job.progress * 100.0)).into())
+            return Err(error.got(format!("{:.0} % done", job.progress * 100.0)).into());
         }
+    };
+    let mut response = HttpResponse::Ok();
+    response.insert_header((header::VARY, HeaderValue::from_static("accept")));
+    let draw = match view {
+        View::Json(_) => return Ok(response.content_type(result.media_type).body(result.bytes.clone())),
+        View::Svg => pictures::draw_result,
+        View::Html => pictures::told_result,
+    };
+    if job.kind != GLOBAL_KIND {
+        let error = Error::new(ErrorCode::NotAcceptable, "the result of this job is not for the eye");
+        return Err(error.at("header Accept").expected(result.media_type).into());
     }
+    let shown = api.explanations.run(None, move |_| draw(&result.bytes, &wanted)).await?;
+    pictures::head(&mut response, view, &job.about.replace('/', "-"));
+    Ok(response.body(shown))
 }
 
 /// Stop a job, or forget one that is over.

@@ -50,7 +50,7 @@ pub(super) const METRICS: &[Metric] = &[
         labels: "",
         help: "Components that are kept open to explain versions.",
     },
-    Metric { name: "candor_jobs", kind: "gauge", labels: "state", help: "Jobs now: queued, running, kept." },
+    Metric { name: "candor_jobs_held", kind: "gauge", labels: "state", help: "Jobs now: queued, running, kept." },
     Metric {
         name: "candor_jobs_total",
         kind: "counter",
@@ -79,7 +79,7 @@ pub(super) fn write(text: &mut String, name: &str, api: &Api, counts: &CountsVie
         "candor_explanation_queue_length" => writeln!(text, "{name} {}", api.explanations.pool().queued),
         "candor_explanations_running" => writeln!(text, "{name} {}", api.explanations.pool().running),
         "candor_explainers_open" => writeln!(text, "{name} {}", counts.open),
-        "candor_jobs" => {
+        "candor_jobs_held" => {
             let totals = api.jobs.totals();
             let states = [("queued", totals.queued), ("running", totals.running), ("kept", totals.kept)];
             states.into_iter().try_for_each(|(state, count)| writeln!(text, "{name}{{state=\"{state}\"}} {count}"))

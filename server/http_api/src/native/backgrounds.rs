@@ -11,6 +11,7 @@ pub struct BackgroundBody {
     #[schema(example = "u-5e884898da280471")]
     pub id: String,
     /// Digest of their values.
+    #[schema(example = "2c26b46b68ffc68ff99b453c1d30413413422d706483bfa0f98a5e886266e7ae")]
     pub sha256: String,
     /// `file`: of the model's folder; `golden`: the inputs of its golden pairs; `uploaded`.
     #[schema(example = "uploaded")]
@@ -24,8 +25,10 @@ pub struct BackgroundBody {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct BackgroundList {
     /// The model.
+    #[schema(example = "iris")]
     pub model: String,
     /// The version.
+    #[schema(example = "2")]
     pub version: String,
     /// The first one is taken where a caller names none, unless it was uploaded.
     pub backgrounds: Vec<BackgroundBody>,

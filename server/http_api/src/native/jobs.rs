@@ -32,8 +32,10 @@ pub struct JobBody {
     #[schema(example = "attributions: 16 of 64 rows")]
     pub message: String,
     /// Whether somebody has asked it to stop, which it has not done yet.
+    #[schema(example = false)]
     pub stopping: bool,
     /// When it was handed in, in milliseconds since the Unix epoch.
+    #[schema(example = 1_795_219_200_000_u64)]
     pub created_unix_ms: u64,
     /// When work on it began.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,10 +87,10 @@ pub(crate) struct JobListing {
     #[param(required = false, nullable = false, example = "running")]
     pub(crate) state: Option<String>,
     /// Most jobs of a page.
-    #[param(required = false, nullable = false, value_type = Option<u16>, minimum = 1, maximum = 500)]
+    #[param(required = false, nullable = false, value_type = Option<u16>, minimum = 1, maximum = 500, default = 50, example = 50)]
     page_size: Option<String>,
     /// `next_page_token` of the page before.
-    #[param(required = false, nullable = false)]
+    #[param(required = false, nullable = false, example = "j018bcfe56800000001")]
     page_token: Option<String>,
 }
 

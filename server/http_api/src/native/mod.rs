@@ -55,7 +55,7 @@ pub(crate) use head::{Head, shown};
 pub(crate) use jobs::JobListing;
 pub use jobs::{JobBody, JobList};
 pub(crate) use lines::{Lines, first_line, read_csv, read_json_lines};
-pub(crate) use negotiate::{MEDIA_TYPE, accepted};
+pub(crate) use negotiate::{HTML, MEDIA_TYPE, SVG, View, accepted, accepted_view};
 pub(crate) use paging::Page;
 pub use parts::OriginBody;
 pub(crate) use plugins::{PluginBody, PluginList, PluginListing};

@@ -39,11 +39,32 @@ pub(super) static FNS: abi::CallFns = abi::CallFns {
     artifact: Some(artifact),
 };
 
-/// The name and the dimensions of an output, checked; they are kept at `kept`.
+/// Bytes of an oldest host's table of a call: everything but the request's name and parameters.
+pub(super) const OLDEST_CALL_BYTES: u32 = 32;
+
+/// The same of an oldest host: outputs and errors.
+pub(super) static OLDEST_FNS: abi::CallFns = abi::CallFns {
+    struct_size: 32,
+    reserved: 0,
+    output: Some(output),
+    output_strings: Some(output_strings),
+    set_error: Some(set_error),
+    progress: Some(poisoned_progress),
+    artifact: Some(poisoned_artifact),
+};
+
+unsafe extern "C" fn poisoned_progress(_call: *mut abi::Call, _fraction: f64, _note: abi::Str) {
+    std::process::abort()
+}
+
+unsafe extern "C" fn poisoned_artifact(_: *mut abi::Call, _: abi::Str, _: *const c_void, _: usize) -> i32 {
+    std::process::abort()
+}
+
+/// The name and the dimensions of an output, checked.
 struct Claim<'p> {
     name: &'p str,
-    kept: *mut i64,
-    rank: usize,
+    dims: &'p [i64],
     elements: usize,
 }
 
@@ -75,10 +96,17 @@ impl Inner {
     ///
     /// # Safety
     /// As the interface says.
+    #[inline]
     unsafe fn claim<'p>(&mut self, name: abi::Str, ndim: i32, dims: *const i64) -> Result<Claim<'p>, i32> {
         // SAFETY: the plugin's text lives during the call.
-        let name = std::str::from_utf8(unsafe { name.bytes() });
-        let Some(name) = name.ok().filter(|name| !name.is_empty() && name.len() <= NAME_BYTES_MAX) else {
+        let name = unsafe { name.bytes() };
+        // Most names are short and plain, and the general answer costs a call.
+        let name = match name.is_ascii() {
+            // SAFETY: ASCII is UTF-8.
+            true => Some(unsafe { str::from_utf8_unchecked(name) }),
+            false => str::from_utf8(name).ok(),
+        };
+        let Some(name) = name.filter(|name| !name.is_empty() && name.len() <= NAME_BYTES_MAX) else {
             return Err(self.refuse(abi::INVALID, || "an output's name is empty, too long or no UTF-8".to_owned()));
         };
         let rank = usize::try_from(ndim).ok().filter(|&rank| rank <= RANK_MAX && (rank == 0 || !dims.is_null()));
@@ -98,16 +126,27 @@ impl Inner {
             let max = self.limits.outputs_max;
             return Err(self.refuse(abi::RESOURCE, || format!("output `{name}`: there may be {max} outputs")));
         }
-        let kept = self.arena.take_as_it_is(DIMS_BYTES + name.len()).cast::<i64>();
-        let mut shape = [0; RANK_MAX];
-        shape.iter_mut().zip(dims).for_each(|(slot, &dim)| *slot = dim);
-        // SAFETY: room for shape, steps and the name; all of it is written.
-        unsafe {
-            kept.copy_from_nonoverlapping(shape.as_ptr(), RANK_MAX);
-            kept.add(RANK_MAX).copy_from_nonoverlapping(values::row_major(dims).as_ptr(), RANK_MAX);
-            kept.cast::<u8>().add(DIMS_BYTES).copy_from_nonoverlapping(name.as_ptr(), name.len());
+        Ok(Claim { name, dims, elements })
+    }
+
+    /// Memory for an output's elements, zeroed, and for its dimensions, steps and name, which are written.
+    #[inline]
+    fn keep(&mut self, claim: &Claim<'_>, bytes: usize) -> (*mut u8, *mut i64) {
+        let Claim { name, dims, .. } = *claim;
+        let (data, kept) = self.arena.take_with(bytes, DIMS_BYTES + name.len());
+        let kept = kept.cast::<i64>();
+        let mut step = 1_i64;
+        for (at, &dim) in dims.iter().enumerate().rev() {
+            // SAFETY: room for RANK_MAX dimensions and as many steps; there are no more.
+            unsafe {
+                kept.add(at).write(dim);
+                kept.add(RANK_MAX + at).write(step);
+            }
+            step = step.saturating_mul(dim.max(1));
         }
-        Ok(Claim { name, kept, rank, elements })
+        // SAFETY: room for the name behind them.
+        unsafe { kept.cast::<u8>().add(DIMS_BYTES).copy_from_nonoverlapping(name.as_ptr(), name.len()) };
+        (data, kept)
     }
 }
 
@@ -127,15 +166,15 @@ unsafe extern "C" fn output(
             return Err(inner.refuse(abi::UNSUPPORTED, || format!("no output has elements of {dtype:?}")));
         };
         // SAFETY: the plugin's name and numbers.
-        let Claim { name, kept, rank, elements } = unsafe { inner.claim(name, ndim, dims)? };
+        let claim = unsafe { inner.claim(name, ndim, dims)? };
         let left = inner.limits.output_bytes_max.saturating_sub(inner.arena.given());
-        let Some(bytes) = elements.checked_mul(element_bytes).filter(|&bytes| bytes <= left) else {
-            let max = inner.limits.output_bytes_max;
+        let Some(bytes) = claim.elements.checked_mul(element_bytes).filter(|&bytes| bytes <= left) else {
+            let (name, max) = (claim.name, inner.limits.output_bytes_max);
             return Err(inner.refuse(abi::RESOURCE, || format!("output `{name}`: outputs may have {max} bytes")));
         };
-        let data = inner.arena.take(bytes);
+        let (data, kept) = inner.keep(&claim, bytes);
         let datatype = datatype.unwrap_or(Datatype::Uint8);
-        inner.slots.push(Slot::new(name, kept, rank, datatype, elements, data, None));
+        inner.slots.push(Slot::new(claim.name, kept, claim.dims.len(), datatype, claim.elements, data, None));
         // SAFETY: the plugin's place for a tensor; what it points to stays until the next call.
         unsafe {
             out.write(abi::Tensor {
@@ -163,7 +202,8 @@ unsafe extern "C" fn output_strings(
     let Some(inner) = (unsafe { inner(call) }) else { return abi::INVALID };
     safely(|| {
         // SAFETY: the plugin's name and numbers.
-        let Claim { name, kept, rank, elements: count } = unsafe { inner.claim(name, ndim, dims)? };
+        let claim = unsafe { inner.claim(name, ndim, dims)? };
+        let Claim { name, dims, elements: count } = claim;
         if count > 0 && elements.is_null() {
             return Err(inner.refuse(abi::INVALID, || format!("output `{name}` has no elements")));
         }
@@ -179,7 +219,8 @@ unsafe extern "C" fn output_strings(
             left = rest;
             strings.push(element);
         }
-        inner.slots.push(Slot::new(name, kept, rank, Datatype::Bytes, count, kept.cast(), Some(Box::new(strings))));
+        let (data, kept) = inner.keep(&claim, 0);
+        inner.slots.push(Slot::new(name, kept, dims.len(), Datatype::Bytes, count, data, Some(Box::new(strings))));
         Ok(())
     })
 }

@@ -25,7 +25,11 @@ use candor_domain::{
 };
 use candor_plugin_abi as abi;
 
-use crate::{arena::Arena, services::LentModel, values::Values};
+use crate::{
+    arena::Arena,
+    services::{Age, LentModel},
+    values::Values,
+};
 pub(crate) use functions::predict;
 pub use outputs::{Output, Outputs};
 
@@ -90,17 +94,28 @@ impl CallContext {
     /// A call with these limits.
     #[must_use]
     pub fn new(limits: CallLimits) -> Self {
+        Self::new_as(limits, Age::Today)
+    }
+
+    /// As [`Self::new`], of a host of this age.
+    #[must_use]
+    pub fn new_as(limits: CallLimits, age: Age) -> Self {
         let cancel = Arc::new(AtomicU32::new(0));
+        let poison = abi::Str { ptr: std::ptr::without_provenance(usize::MAX / 3), len: usize::MAX / 3 };
+        #[allow(clippy::cast_possible_truncation, reason = "some dozens of bytes")]
+        let (struct_size, fns, request_id, params_json) = match age {
+            Age::Today => (size_of::<abi::Call>() as u32, &functions::FNS, abi::Str::EMPTY, abi::Str::of("{}")),
+            Age::Oldest => (functions::OLDEST_CALL_BYTES, &functions::OLDEST_FNS, poison, poison),
+        };
         Self(Box::into_raw(Box::new(Inner {
             call: abi::Call {
-                #[allow(clippy::cast_possible_truncation, reason = "some dozens of bytes")]
-                struct_size: size_of::<abi::Call>() as u32,
+                struct_size,
                 flags: 0,
-                fns: &raw const functions::FNS,
+                fns: std::ptr::from_ref(fns),
                 cancel: cancel.as_ptr().cast_const(),
                 deadline_ns: 0,
-                request_id: abi::Str::EMPTY,
-                params_json: abi::Str::of("{}"),
+                request_id,
+                params_json,
             },
             limits,
             arena: Arena::new(limits.kept_bytes_max),
@@ -115,6 +130,15 @@ impl CallContext {
             request_id: String::new(),
             params_json: String::new(),
         })))
+    }
+
+    /// Outputs lie in this memory as far as they fit.
+    ///
+    /// # Safety
+    /// It must be aligned to a cache line, writable and nobody else's for as long as calls are made.
+    pub(crate) unsafe fn put_outputs_at(&mut self, start: *mut u8, bytes: usize) {
+        // SAFETY: the caller's.
+        unsafe { self.inner().arena.use_first(start, bytes) };
     }
 
     fn inner(&mut self) -> &mut Inner {
@@ -141,6 +165,9 @@ impl CallContext {
     /// The request's name and its parameters as a JSON object.
     pub fn set_request(&mut self, request_id: &str, params_json: &str) {
         let inner = self.inner();
+        if inner.call.struct_size == functions::OLDEST_CALL_BYTES {
+            return;
+        }
         request_id.clone_into(&mut inner.request_id);
         params_json.clone_into(&mut inner.params_json);
         inner.call.request_id = abi::Str::of(&inner.request_id);
@@ -164,11 +191,8 @@ impl CallContext {
         work(&mut *back.0)
     }
 
-    /// Makes a call: `function` is handed the interface's call and gives a status.
-    ///
-    /// # Errors
-    /// What the plugin said, by the word that belongs to its status.
-    pub(crate) fn make(&mut self, function: impl FnOnce(*mut abi::Call) -> i32) -> Result<(), Failure> {
+    /// Lets go of what the last call gave, but for so much memory as is kept for the next one.
+    pub(crate) fn clear(&mut self) {
         let inner = self.inner();
         inner.arena.reset();
         inner.slots.clear();
@@ -178,6 +202,21 @@ impl CallContext {
             inner.artifacts.clear();
             inner.lent.clear();
         }
+    }
+
+    /// Bytes that it holds for outputs, whether a call uses them or not.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        // SAFETY: as in `outputs`.
+        unsafe { (*self.0).arena.held() }
+    }
+
+    /// Makes a call: `function` is handed the interface's call and gives a status.
+    ///
+    /// # Errors
+    /// What the plugin said, by the word that belongs to its status.
+    pub(crate) fn make(&mut self, function: impl FnOnce(*mut abi::Call) -> i32) -> Result<(), Failure> {
+        self.clear();
         let status = function(self.0.cast());
         if status == abi::OK { Ok(()) } else { Err(self.failed(status)) }
     }

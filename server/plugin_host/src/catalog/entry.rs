@@ -4,7 +4,7 @@
 
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError, RwLock, Weak, atomic::Ordering},
+    sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak, atomic::Ordering},
 };
 
 use candor_domain::{BreakerState, Clock, ComponentView, PluginPlace, PluginState, PluginTotals, PluginView};
@@ -41,6 +41,8 @@ pub(super) struct Entry {
     pub(super) overdue: Overdue,
     known: RwLock<Known>,
     used: Mutex<Vec<Weak<Opened>>>,
+    /// See [`Self::opening`].
+    turns: RwLock<()>,
 }
 
 struct Known {
@@ -86,6 +88,7 @@ impl Entry {
             overdue: Overdue::default(),
             known: RwLock::new(known),
             used: Mutex::default(),
+            turns: RwLock::default(),
         }
     }
 
@@ -103,6 +106,10 @@ impl Entry {
 
     fn change(&self, change: impl FnOnce(&mut Known)) {
         change(&mut self.known.write().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    pub(super) fn is_built_in(&self) -> bool {
+        self.folder.is_none()
     }
 
     pub(super) fn name(&self) -> &str {
@@ -209,6 +216,17 @@ impl Entry {
     /// Version and digest of the library that is used.
     pub(super) fn origin(&self) -> (String, Option<String>) {
         self.read(|known| (known.version().unwrap_or_default().to_owned(), known.sha256.clone()))
+    }
+
+    /// Held while a component is opened, from the choice of the library until it counts as in use: whoever is not yet
+    /// in the list would keep the old library.
+    pub(super) fn opening(&self) -> RwLockReadGuard<'_, ()> {
+        self.turns.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Held while another library takes over from this one, in all that are in use.
+    pub(super) fn swapping(&self) -> RwLockWriteGuard<'_, ()> {
+        self.turns.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Remembers who uses it.

@@ -205,7 +205,12 @@ impl Catalog {
     /// The first contact with a library: in a process of its own, which ends afterwards.
     fn look(&self, verified: &Verified) -> Verdict<Offer> {
         let mut offers = self.offers.lock().unwrap_or_else(PoisonError::into_inner);
+        let agreed = |offer: &Offer| {
+            let agreed = tables::agree_on(&verified.manifest, offer.components.iter());
+            agreed.map_err(|refusal| refusal.or_at(&verified.manifest.name))
+        };
         if let Some(offer) = offers.get(verified.sha256()) {
+            agreed(offer)?;
             return Ok(offer.clone());
         }
         let settings = self.worker_settings(verified);
@@ -215,6 +220,7 @@ impl Catalog {
         let services = Arc::from(self.services.of(&name));
         let around = Around { name, program: self.settings.worker.clone(), settings, services };
         let offer = around.look(&order)?;
+        agreed(&offer)?;
         offers.insert(verified.sha256().to_owned(), offer.clone());
         Ok(offer)
     }
@@ -230,10 +236,11 @@ impl Catalog {
         }
     }
 
-    /// Takes a component into use: by its id, or as `plugin/id` where two plugins offer one id.
+    /// Takes a component into use: by its id, or as `plugin/id` where two plugins offer one id. What is built in goes
+    /// before what lies in a folder.
     ///
     /// # Errors
-    /// `NotFound` for what no plugin offers, with the reason if one that would is not ready; what the plugin says
+    /// `InvalidModel` where two plugins offer it; `NotFound` for what no plugin offers, with the reason if one that would is not ready; what the plugin says
     /// against the configuration.
     pub fn take(&self, asked: &str, config_json: &str) -> Result<Arc<Opened>> {
         let (entry, info) = self.offering(asked)?;
@@ -245,9 +252,17 @@ impl Catalog {
     fn offering(&self, asked: &str) -> Result<(Arc<Entry>, ComponentInfo)> {
         let (plugin, id) = asked.split_once('/').map_or((None, asked), |(plugin, id)| (Some(plugin), id));
         let entries = self.all();
-        let mut of = entries.iter().filter(|entry| plugin.is_none_or(|plugin| plugin == entry.name()));
-        let found = of.find_map(|entry| Some((Arc::clone(entry), entry.component(id)?)));
-        found.ok_or_else(|| nowhere(asked, id, &entries))
+        let of = entries.iter().filter(|entry| plugin.is_none_or(|plugin| plugin == entry.name()));
+        let mut found: Vec<_> = of.filter_map(|entry| Some((Arc::clone(entry), entry.component(id)?))).collect();
+        // A plugin cannot take the place of what is built in, nor one that of another.
+        let at = found.iter().position(|(entry, _)| entry.is_built_in()).unwrap_or(0);
+        let is_clear = found.len() < 2 || found.iter().any(|(entry, _)| entry.is_built_in());
+        if !is_clear {
+            let each: Vec<String> = found.iter().map(|(entry, _)| format!("{}/{id}", entry.name())).collect();
+            let error = Error::new(ErrorCode::InvalidModel, "several plugins offer this component");
+            return Err(error.at(format!("component {asked}")).expected(format!("one of {}", each.join(", "))));
+        }
+        if found.is_empty() { Err(nowhere(asked, id, &entries)) } else { Ok(found.swap_remove(at)) }
     }
 
     /// Loads a plugin anew that is ready.
@@ -259,6 +274,7 @@ impl Catalog {
             let what = "its new library is pinned to run elsewhere than the old one";
             return Err(Refusal::new(Reason::NeedsIsolation, what).at(entry.name()).hint("restart the server"));
         }
+        let _turn = entry.swapping();
         if here {
             let generation = self.host.reload_verified(&verified, &|_| Ok(()))?;
             tracing::info!(plugin = entry.name(), generation = generation.number, "plugin loaded anew");

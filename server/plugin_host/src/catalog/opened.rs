@@ -20,7 +20,6 @@ use super::{
 };
 use crate::{
     call::{CallContext, CallLimits},
-    instance,
     live::Live,
     refusal::{Reason, Refusal, Verdict},
     services::LentModel,
@@ -60,8 +59,10 @@ thread_local! {
 impl Opened {
     pub(super) fn open(catalog: &Catalog, entry: &Arc<Entry>, id: &str, config_json: &str) -> Verdict<Arc<Self>> {
         let gone = || Refusal::new(Reason::Failed, format!("{} is not ready", entry.name())).at(entry.name());
+        let _turn = entry.opening();
         let info = entry.component(id).ok_or_else(gone)?;
-        instance::check_config(&info, config_json)?;
+        // The configuration is checked where the instance is made: a schema is a program of the plugin's, and may take any
+        // time and memory.
         let place = match entry.running() {
             Running::Not => return Err(gone()),
             Running::Here(plugin) => Place::Here(plugin.open(id, config_json)?),
@@ -135,6 +136,15 @@ impl Opened {
         json.map(read).transpose()
     }
 
+    /// Bytes that this thread holds for the outputs of its next call.
+    #[must_use]
+    pub fn held_bytes() -> usize {
+        let call = CALL.take();
+        let held = call.as_ref().map_or(0, CallContext::held_bytes);
+        CALL.set(call);
+        held
+    }
+
     fn here(&self, live: &Live, inputs: &[(&str, &Tensor)], of: &ComponentCall<'_>) -> Result<Vec<(String, Tensor)>> {
         let instance = live.healthy().map_err(|refusal| refusal.error().clone())?;
         let end = self.clock.now().after(self.deadline);
@@ -152,6 +162,8 @@ impl Opened {
             None => make(&mut call),
             Some(cancel) => cancel.with_hook(move || flag.store(1, Ordering::Relaxed), || make(&mut call)),
         };
+        // A thread keeps what it may, also if it never makes a call again.
+        call.clear();
         CALL.set(Some(call));
         answer
     }

@@ -106,9 +106,29 @@ fn refused(what: &str, made: &Made) -> Said {
     }
 }
 
+/// No rows, and rows without columns. What maps row by row has an answer to no rows: no rows.
 pub(super) fn empty(subject: &Subject) -> Said {
-    let inputs: Vec<Sample> = subject.inputs().iter().map(|sample| sample.rows(0)).collect();
-    with(subject, &inputs, answered)
+    let maps = matches!(subject.kind.as_str(), "predictor" | "transform" | "combiner");
+    let takes_rows = || {
+        let made = subject.ready(Sizes::default()).and_then(|instance| instance.run(&subject.inputs(), Spot::Anywhere));
+        made.is_ok_and(|made| made.status == abi::OK)
+    };
+    let no_columns = |sample: &Sample| match sample.dims.as_slice() {
+        [rows, _, ..] => sample.shaped(&[*rows, 0]),
+        _ => sample.clone(),
+    };
+    let said = with(subject, &subject.inputs().iter().map(no_columns).collect::<Vec<_>>(), answered);
+    if said.0 != Mark::Ok {
+        return said;
+    }
+    let no_rows: Vec<Sample> = subject.inputs().iter().map(|sample| sample.rows(0)).collect();
+    with(subject, &no_rows, |made| match made.status {
+        abi::OK => fine("answered"),
+        _ if maps && takes_rows() => {
+            (Mark::Warn, format!("it answers rows, and refuses a request that has none ({})", status(made)))
+        }
+        _ => answered(made),
+    })
 }
 
 pub(super) fn scalar(subject: &Subject) -> Said {

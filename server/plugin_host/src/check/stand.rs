@@ -288,9 +288,10 @@ unsafe extern "C" fn predict(
     let Ok(tensor) = (unsafe { values::tensor(&(*values).t) }) else { return abi::INVALID };
     let candor_domain::TensorData::Fp32(x) = tensor.data() else { return abi::INVALID };
     let rows = tensor.shape().dims().first().copied().unwrap_or(1);
-    let width = x.len().checked_div(usize::try_from(rows).unwrap_or(0)).unwrap_or(0).max(1);
-    let sums =
-        x.chunks(width).take(usize::try_from(rows).unwrap_or(0)).flat_map(|row| row.iter().sum::<f32>().to_le_bytes());
+    let count = usize::try_from(rows).unwrap_or(0);
+    let width = x.len().checked_div(count).unwrap_or(0);
+    // A row without columns has a sum too.
+    let sums = (0..count).flat_map(|row| x.iter().skip(row * width).take(width).sum::<f32>().to_le_bytes());
     let sample = Sample { bytes: sums.collect(), ..Sample::new("y", Datatype::Fp32, &[rows]) };
     let Ok(given) = Given::put(&[sample], Spot::End) else { return abi::RESOURCE };
     ASKED.with_borrow_mut(|asked| {

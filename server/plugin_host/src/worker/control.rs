@@ -1,34 +1,33 @@
-//! The socket between server and worker: the order with the memory and the bells, and frames in return.
+//! The socket between server and worker: the order with the memory, and frames in return.
 //!
 //! A frame is a length and JSON. Its length is bounded, and what it says is the worker's word and nothing more. It does
 //! not know what an order leads to.
 
 use std::{
-    io::{IoSlice, IoSliceMut, Read, Write as _},
+    io::{ErrorKind, IoSlice, IoSliceMut, Read as _, Write as _},
     mem::MaybeUninit,
     os::{
         fd::{AsFd, OwnedFd},
         unix::net::UnixStream,
     },
     path::PathBuf,
+    time::Duration,
 };
 
 use rustix::{
     cmsg_space,
-    event::{EventfdFlags, PollFd, PollFlags, Timespec},
     io::Errno,
     net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer, SendAncillaryMessage, SendFlags},
+    time::{ClockId, clock_gettime},
 };
 use serde::{Deserialize, Serialize};
 
-use crate::{manifest::Manifest, tables::ComponentInfo};
+use crate::{manifest::Manifest, services::Age, tables::ComponentInfo};
 
 /// What a worker says is short.
 const FRAME_BYTES_MAX: usize = 1024 * 1024;
 /// An order holds a configuration, and that may hold files of a model.
 const ORDER_BYTES_MAX: usize = 256 * 1024 * 1024;
-/// The memory, the bell of requests, the bell of replies.
-const FILES: usize = 3;
 
 /// What a worker is to do.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -49,6 +48,8 @@ pub struct Order {
     pub region_bytes: usize,
     /// Bytes of address space.
     pub memory_bytes: u64,
+    /// How old a host the plugin is to see.
+    pub age: Age,
 }
 
 /// What a worker is for.
@@ -89,24 +90,24 @@ fn io(errno: Errno) -> std::io::Error {
 }
 
 fn cut(what: &str) -> std::io::Error {
-    std::io::Error::new(std::io::ErrorKind::InvalidData, what.to_owned())
+    std::io::Error::new(ErrorKind::InvalidData, what.to_owned())
 }
 
-/// Sends the order, and with its first byte the files.
-pub fn send_order(socket: &UnixStream, order: &Order, files: [&OwnedFd; FILES]) -> std::io::Result<()> {
-    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(FILES))];
+/// Sends the order, and with its first byte the memory.
+pub fn send_order(socket: &UnixStream, order: &Order, memory: &OwnedFd) -> std::io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
     let mut ancillary = SendAncillaryBuffer::new(&mut space);
-    let fds = files.map(AsFd::as_fd);
+    let fds = [memory.as_fd()];
     if !ancillary.push(SendAncillaryMessage::ScmRights(&fds)) {
-        return Err(cut("no room for the files"));
+        return Err(cut("no room for the memory"));
     }
     rustix::net::sendmsg(socket, &[IoSlice::new(b"C")], &mut ancillary, SendFlags::NOSIGNAL).map_err(io)?;
     write(socket, order, ORDER_BYTES_MAX)
 }
 
-/// Takes the order and the files.
-pub fn take_order(socket: &UnixStream) -> std::io::Result<(Order, [OwnedFd; FILES])> {
-    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(FILES))];
+/// Takes the order and the memory.
+pub fn take_order(socket: &UnixStream) -> std::io::Result<(Order, OwnedFd)> {
+    let mut space = [MaybeUninit::uninit(); cmsg_space!(ScmRights(1))];
     let (mut ancillary, mut byte) = (RecvAncillaryBuffer::new(&mut space), [0]);
     rustix::net::recvmsg(socket, &mut [IoSliceMut::new(&mut byte)], &mut ancillary, RecvFlags::CMSG_CLOEXEC)
         .map_err(io)?;
@@ -116,8 +117,8 @@ pub fn take_order(socket: &UnixStream) -> std::io::Result<(Order, [OwnedFd; FILE
             files.extend(fds);
         }
     }
-    let files = files.try_into().map_err(|_| cut("the order came without its files"))?;
-    Ok((read(socket, ORDER_BYTES_MAX)?, files))
+    let memory = files.pop().ok_or_else(|| cut("the order came without its memory"))?;
+    Ok((read(socket, ORDER_BYTES_MAX, None)?, memory))
 }
 
 /// Sends a frame.
@@ -125,9 +126,35 @@ pub fn send<T: Serialize>(socket: &UnixStream, frame: &T) -> std::io::Result<()>
     write(socket, frame, FRAME_BYTES_MAX)
 }
 
-/// Takes a frame.
+/// Takes a frame, whenever it comes.
 pub fn receive<T: for<'de> Deserialize<'de>>(socket: &UnixStream) -> std::io::Result<T> {
-    read(socket, FRAME_BYTES_MAX)
+    read(socket, FRAME_BYTES_MAX, None)
+}
+
+/// Takes a frame that is there, whole, before the time is over.
+pub fn receive_until<T: for<'de> Deserialize<'de>>(socket: &UnixStream, until: Until) -> std::io::Result<T> {
+    read(socket, FRAME_BYTES_MAX, Some(until))
+}
+
+/// The end of a time, for waits that the kernel does.
+#[derive(Debug, Clone, Copy)]
+pub struct Until(Duration);
+
+impl Until {
+    /// So long from now.
+    pub fn after(span: Duration) -> Self {
+        Self(now().saturating_add(span))
+    }
+
+    fn left(self) -> std::io::Result<Duration> {
+        let left = self.0.saturating_sub(now());
+        if left.is_zero() { Err(ErrorKind::TimedOut.into()) } else { Ok(left) }
+    }
+}
+
+fn now() -> Duration {
+    let now = clock_gettime(ClockId::Monotonic);
+    Duration::new(u64::try_from(now.tv_sec).unwrap_or(0), u32::try_from(now.tv_nsec).unwrap_or(0))
 }
 
 fn write<T: Serialize>(mut socket: &UnixStream, frame: &T, most: usize) -> std::io::Result<()> {
@@ -138,65 +165,29 @@ fn write<T: Serialize>(mut socket: &UnixStream, frame: &T, most: usize) -> std::
     socket.write_all(&whole)
 }
 
-fn read<T: for<'de> Deserialize<'de>>(mut socket: &UnixStream, most: usize) -> std::io::Result<T> {
+/// Fills all of it. A limit of the socket's would hold for each part that comes, and begin anew with each.
+fn fill(mut socket: &UnixStream, mut bytes: &mut [u8], until: Option<Until>) -> std::io::Result<()> {
+    let Some(until) = until else { return socket.read_exact(bytes) };
+    while !bytes.is_empty() {
+        socket.set_read_timeout(Some(until.left()?))?;
+        match socket.read(bytes) {
+            Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+            Ok(read) => bytes = bytes.get_mut(read..).unwrap_or_default(),
+            Err(error) if matches!(error.kind(), ErrorKind::Interrupted | ErrorKind::WouldBlock) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+fn read<T: for<'de> Deserialize<'de>>(socket: &UnixStream, most: usize, until: Option<Until>) -> std::io::Result<T> {
     let mut len = [0; 4];
-    socket.read_exact(&mut len)?;
+    fill(socket, &mut len, until)?;
     let len = u32::from_le_bytes(len) as usize;
     if len > most {
         return Err(cut("the frame is too long"));
     }
     let mut json = vec![0; len];
-    socket.read_exact(&mut json)?;
+    fill(socket, &mut json, until)?;
     Ok(serde_json::from_slice(&json)?)
-}
-
-/// A bell: rings until it is heard.
-pub struct Bell(OwnedFd);
-
-impl Bell {
-    /// A bell that is silent.
-    pub fn new() -> rustix::io::Result<Self> {
-        rustix::event::eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).map(Self)
-    }
-
-    /// A bell that came over the socket.
-    pub fn of(file: OwnedFd) -> Self {
-        Self(file)
-    }
-
-    /// The file.
-    pub fn file(&self) -> &OwnedFd {
-        &self.0
-    }
-
-    /// Rings.
-    pub fn ring(&self) -> rustix::io::Result<()> {
-        rustix::io::write(&self.0, &1_u64.to_ne_bytes()).map(|_| ())
-    }
-
-    /// Makes it silent.
-    pub fn hear(&self) {
-        // Failing means that it was silent.
-        let _ = rustix::io::read(&self.0, &mut [0; 8]);
-    }
-}
-
-/// Waits until one of two files has something to say: which ones have. Both silent means that the time is over.
-pub fn either(a: &impl AsFd, b: &impl AsFd, nanos: Option<u64>) -> rustix::io::Result<(bool, bool)> {
-    let timeout = nanos.map(|nanos| Timespec {
-        tv_sec: i64::try_from(nanos / 1_000_000_000).unwrap_or(i64::MAX),
-        tv_nsec: i64::try_from(nanos % 1_000_000_000).unwrap_or(0),
-    });
-    let mut both = [PollFd::new(a, PollFlags::IN), PollFd::new(b, PollFlags::IN)];
-    loop {
-        match rustix::event::poll(&mut both, timeout.as_ref()) {
-            Ok(_) => {
-                let [a, b] = &both;
-                return Ok((!a.revents().is_empty(), !b.revents().is_empty()));
-            }
-            // A signal; waiting a little longer than asked does no harm.
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
-        }
-    }
 }

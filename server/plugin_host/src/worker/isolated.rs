@@ -15,20 +15,20 @@ use std::{
 
 use arc_swap::ArcSwap;
 use candor_domain::{
-    Breaker, BreakerSettings, BreakerState, Cancel, Clock, Ending,
+    Breaker, BreakerSettings, BreakerState, Cancel, Clock, Ending, Tick,
     error::{Error, ErrorCode, Result},
     tensor::Tensor,
 };
 
 use super::{
-    control::{self, Order, Task},
+    control::{Order, Task},
     memory::{Item, Named},
-    process::{self, Around, Worker, WorkerProgram},
+    process::{Around, Outcome, Worker, WorkerProgram},
 };
 use crate::{
     host::Verified,
     refusal::Verdict,
-    services::{LogLevel, Services},
+    services::{Age, LogLevel, Services},
 };
 
 /// How a worker is kept.
@@ -44,6 +44,8 @@ pub struct WorkerSettings {
     pub region_bytes: usize,
     /// Bytes of its address space.
     pub memory_bytes: u64,
+    /// How old a host the plugin is to see.
+    pub age: Age,
     /// Lines and numbers that one worker may send; what is more is dropped.
     pub frames_max: u64,
     /// Processes of one component in use, each for one call at a time.
@@ -60,6 +62,7 @@ impl Default for WorkerSettings {
             start: Duration::from_secs(10),
             region_bytes: 16 << 20,
             memory_bytes: 1 << 30,
+            age: Age::Today,
             frames_max: 100_000,
             workers_max: 1,
             // Three deaths in a minute.
@@ -112,8 +115,8 @@ struct Current {
 /// A process of another library, ready and not yet used.
 pub(crate) struct Prepared(Current, Worker);
 
-/// Inputs, who may leave, and how long it may take.
-type Asked<'a> = (&'a [(&'a str, &'a Tensor)], Option<&'a Cancel>, Duration);
+/// Inputs, who may leave, and when it is too late.
+type Asked<'a> = (&'a [(&'a str, &'a Tensor)], Option<&'a Cancel>, Tick);
 
 /// How a call of a worker ended, if not well.
 enum Fault {
@@ -134,6 +137,7 @@ pub(crate) fn order(verified: &Verified, library: PathBuf, task: Task, settings:
         task,
         region_bytes: settings.region_bytes,
         memory_bytes: settings.memory_bytes,
+        age: settings.age,
     }
 }
 
@@ -244,7 +248,7 @@ impl Isolated {
         self.infer_within(inputs, cancel, self.around.settings.deadline)
     }
 
-    /// As [`Self::infer`], in this time instead of the deadline of the settings.
+    /// As [`Self::infer`], in this time instead of the deadline of the settings. Waiting for a process counts.
     ///
     /// # Errors
     /// As there.
@@ -254,8 +258,9 @@ impl Isolated {
         cancel: Option<&Cancel>,
         deadline: Duration,
     ) -> Result<Named> {
+        let until = self.clock.now().after(deadline);
         self.counts.calls.fetch_add(1, Ordering::Relaxed);
-        let answer = self.permitted((inputs, cancel, deadline));
+        let answer = self.permitted((inputs, cancel, until));
         if answer.is_err() {
             self.counts.errors.fetch_add(1, Ordering::Relaxed);
         }
@@ -288,7 +293,21 @@ impl Isolated {
         })
     }
 
-    fn answer(&self, slot: &mut Option<Worker>, (inputs, cancel, deadline): Asked<'_>) -> Result<Named, Fault> {
+    /// What is left of a call's time; an error if nothing is, or nobody waits any more.
+    fn left(&self, cancel: Option<&Cancel>, until: Tick) -> Result<Duration, Fault> {
+        if cancel.is_some_and(Cancel::is_cancelled) {
+            return Err(Fault::Said(Error::new(ErrorCode::Cancelled, "nobody waits for the answer any more")));
+        }
+        let left = self.clock.now().until(until);
+        if left.is_zero() {
+            let what = format!("no process of plugin {} was free in time", self.around.name);
+            return Err(Fault::Said(Error::new(ErrorCode::DeadlineExceeded, what)));
+        }
+        Ok(left)
+    }
+
+    fn answer(&self, slot: &mut Option<Worker>, (inputs, cancel, until): Asked<'_>) -> Result<Named, Fault> {
+        self.left(cancel, until)?;
         // One that died since the last call has taken no request with it.
         let current = self.current.load();
         let mut worker = match slot.take().filter(|worker| worker.epoch == current.epoch).and_then(Worker::alive) {
@@ -301,6 +320,13 @@ impl Isolated {
                 })?;
                 self.counts.starts.fetch_add(1, Ordering::Relaxed);
                 worker
+            }
+        };
+        let deadline = match self.left(cancel, until) {
+            Ok(left) => left,
+            Err(fault) => {
+                *slot = Some(worker);
+                return Err(fault);
             }
         };
         // The caller before may have left at the last moment.
@@ -325,34 +351,30 @@ impl Isolated {
         lead.extend(nanos(deadline).to_le_bytes());
         let items: Vec<Item<'_>> = inputs.iter().map(|(name, tensor)| Item::of(name, tensor)).collect();
         worker.memory.request().put(&lead, &items).map_err(Fault::Said)?;
-        worker.reply.hear();
-        let system = |errno: rustix::io::Errno| Fault::Broken(Error::new(ErrorCode::Internal, errno.to_string()));
-        worker.request.ring().map_err(system)?;
-        let wait = |span| control::either(worker.reply.file(), &worker.pidfd, Some(nanos(span))).map_err(system);
+        worker.memory.asked().ring(worker.number());
         let mut late = false;
-        let (mut answered, mut dead) = wait(deadline)?;
-        if !answered && !dead {
+        let mut outcome = worker.wait(deadline);
+        if outcome == Outcome::Late {
             late = true;
             worker.memory.set_cancel(true);
             // A caller in a hurry does not cost the others a process: it has the plugin's own time before it is killed.
             let rest = self.around.settings.deadline.saturating_sub(deadline);
-            (answered, dead) = wait(rest + self.around.settings.grace)?;
+            outcome = worker.wait(rest + self.around.settings.grace);
         }
         let told = worker.memory.cancel().swap(0, Ordering::Relaxed) != 0;
         let late_error = || {
             let what = format!("plugin {} did not answer in {} ms", self.around.name, deadline.as_millis());
             Error::new(ErrorCode::DeadlineExceeded, what)
         };
-        if dead && !answered {
-            return Err(Fault::Broken(self.died(worker)));
+        match outcome {
+            Outcome::Answered => {}
+            Outcome::Dead => return Err(Fault::Broken(self.died(worker))),
+            Outcome::Late => {
+                worker.kill();
+                let error = late_error().hint("its process did not stop when it was told to, and was killed");
+                return Err(Fault::Broken(error));
+            }
         }
-        if !answered {
-            worker.kill();
-            return Err(Fault::Broken(
-                late_error().hint("its process did not stop when it was told to, and was killed"),
-            ));
-        }
-        worker.reply.hear();
         let answer = self.read(worker);
         match answer {
             Err(Fault::Said(_)) if late => Err(Fault::Said(late_error())),
@@ -389,7 +411,7 @@ impl Isolated {
     }
 
     fn died(&self, worker: &mut Worker) -> Error {
-        let how = worker.child.wait().map_or_else(|error| error.to_string(), process::ended);
+        let how = worker.buried();
         let what = format!("the process of plugin {} ended during the call: {how}", self.around.name);
         Error::new(ErrorCode::NotReady, what).retry_after_s(1).hint("the next call gets a new process")
     }

@@ -1,4 +1,5 @@
-//! The memory that server and worker share: two regions, one for each direction, and a word that says "stop".
+//! The memory that server and worker share: two regions, one for each direction, and a page of words: one that says
+//! "stop", and two bells.
 //!
 //! A message is a head of a few bytes per tensor, and the tensors' bytes behind it, each on a cache line of its own. The
 //! reader copies the head before it looks at it, and bytes before it judges them: the writer may change both at any
@@ -17,8 +18,10 @@ use candor_domain::{
     tensor::{BytesArray, Datatype, Shape, Tensor, TensorData},
 };
 use rustix::{
+    event::Timespec,
     fs::{MemfdFlags, SealFlags},
     mm::{MapFlags, ProtFlags},
+    thread::futex,
 };
 
 use crate::values::{self, RANK_MAX};
@@ -108,6 +111,21 @@ impl Memory {
         unsafe { AtomicU32::from_ptr(self.start.cast()) }
     }
 
+    /// The bell of requests: the number of the last call that was asked.
+    pub fn asked(&self) -> Bell<'_> {
+        self.bell(LINE)
+    }
+
+    /// The bell of replies: the number of the last call that was answered, if the worker is honest.
+    pub fn answered(&self) -> Bell<'_> {
+        self.bell(2 * LINE)
+    }
+
+    fn bell(&self, at: usize) -> Bell<'_> {
+        // SAFETY: a word of the first page, on a line of its own, only ever used as an atomic.
+        Bell(unsafe { AtomicU32::from_ptr(self.start.wrapping_add(at).cast()) })
+    }
+
     /// Says "stop", or takes it back.
     pub fn set_cancel(&self, stop: bool) {
         self.cancel().store(u32::from(stop), Ordering::Relaxed);
@@ -126,6 +144,51 @@ impl Memory {
     fn region(&self, at: usize) -> Region<'_> {
         Region { start: self.start.wrapping_add(at), len: self.region_bytes, lives: std::marker::PhantomData }
     }
+}
+
+/// A word that is waited for.
+#[derive(Clone, Copy)]
+pub struct Bell<'m>(&'m AtomicU32);
+
+impl Bell<'_> {
+    /// What it says.
+    pub fn word(self) -> u32 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// Says something, and wakes who waits. Memory that was written before is seen by who reads it.
+    pub fn ring(self, word: u32) {
+        self.0.store(word, Ordering::Release);
+        self.wake();
+    }
+
+    /// Wakes who waits.
+    pub fn wake(self) {
+        // Nobody waiting is no failure, and there is no other.
+        let _ = futex::wake(self.0, futex::Flags::empty(), 1);
+    }
+
+    /// Waits while it says this, for so long at most; or for no reason.
+    pub fn wait(self, word: u32, nanos: Option<u64>) {
+        let timeout = nanos.map(|nanos| Timespec {
+            tv_sec: i64::try_from(nanos / 1_000_000_000).unwrap_or(i64::MAX),
+            tv_nsec: i64::try_from(nanos % 1_000_000_000).unwrap_or(0),
+        });
+        // It has changed, the time is over, a signal came: who waits looks again in any case.
+        let _ = futex::wait(self.0, futex::Flags::empty(), word, timeout.as_ref());
+    }
+}
+
+/// A tensor where it lies in a region.
+pub struct Lying<'m> {
+    /// Its name.
+    pub name: String,
+    /// The type of its elements.
+    pub datatype: Datatype,
+    /// Sizes of its dimensions.
+    pub dims: Vec<i64>,
+    /// Its bytes, as [`Item::payload`].
+    pub bytes: &'m [u8],
 }
 
 fn lie(what: &str) -> Error {
@@ -152,7 +215,7 @@ impl Head {
     }
 }
 
-impl Region<'_> {
+impl<'m> Region<'m> {
     fn write(&self, at: usize, bytes: &[u8]) -> Option<()> {
         let end = at.checked_add(bytes.len())?;
         if end > self.len {
@@ -176,7 +239,19 @@ impl Region<'_> {
         Some(bytes)
     }
 
-    /// Writes a message: a lead of the caller's, and tensors.
+    /// Where tensors may be written before their message is: behind the longest head. [`Self::put`] leaves them there.
+    pub fn room(&self) -> (*mut u8, usize) {
+        let head = (4 + HEAD_BYTES_MAX).next_multiple_of(PAGE).min(self.len);
+        (self.start.wrapping_add(head), self.len - head)
+    }
+
+    /// Where bytes lie in the region, if they do.
+    fn place_of(&self, bytes: &[u8]) -> Option<usize> {
+        let at = bytes.as_ptr().addr().checked_sub(self.start.addr())?;
+        (at.checked_add(bytes.len())? <= self.len).then_some(at)
+    }
+
+    /// Writes a message: a lead of the caller's, and tensors. Those that lie in the region's room stay where they are.
     ///
     /// # Errors
     /// `TooLarge` when it does not fit.
@@ -188,7 +263,9 @@ impl Region<'_> {
         head.extend(size(items.len()));
         let head_bytes =
             head.len() + items.iter().map(|item| 28 + item.name.len() + item.dims.len() * 8).sum::<usize>();
-        let mut at = (4 + head_bytes).next_multiple_of(LINE);
+        let lies = |item: &Item<'_>| self.place_of(&item.payload).map(|at| at + item.payload.len());
+        let behind = items.iter().filter_map(lies).max().unwrap_or(0);
+        let mut at = (4 + head_bytes).max(behind).next_multiple_of(LINE);
         let too_large = || {
             Error::new(ErrorCode::TooLarge, "the tensors do not fit into the plugin's shared memory")
                 .expected(format!("at most {} bytes", self.len))
@@ -200,10 +277,13 @@ impl Region<'_> {
             head.extend(size(index));
             head.extend(size(item.dims.len()));
             item.dims.iter().for_each(|dim| head.extend(dim.to_le_bytes()));
-            head.extend((at as u64).to_le_bytes());
+            let there = self.place_of(&item.payload);
+            head.extend((there.unwrap_or(at) as u64).to_le_bytes());
             head.extend((item.payload.len() as u64).to_le_bytes());
-            self.write(at, &item.payload).ok_or_else(too_large)?;
-            at = (at + item.payload.len()).next_multiple_of(LINE);
+            if there.is_none() {
+                self.write(at, &item.payload).ok_or_else(too_large)?;
+                at = (at + item.payload.len()).next_multiple_of(LINE);
+            }
         }
         if head.len() > HEAD_BYTES_MAX {
             return Err(too_large());
@@ -216,21 +296,54 @@ impl Region<'_> {
     /// # Errors
     /// `EngineFailed` for a message that cannot be.
     pub fn take(&self) -> Result<(Vec<u8>, Named)> {
+        self.message(|place| {
+            let data = if place.datatype == Datatype::Bytes {
+                strings(&self.read(place.at, place.len).ok_or_else(|| lie("its head is cut"))?, place.shape.elements())?
+            } else {
+                // SAFETY: so many bytes lie within the region; copied once, and judged afterwards.
+                unsafe { values::copied_from(place.datatype, place.shape.elements(), place.from, place.len)? }
+            };
+            Ok((place.name, Tensor::new(place.shape, data)?))
+        })
+    }
+
+    /// Reads a message where it lies: nothing but its head is copied.
+    ///
+    /// # Safety
+    /// Whoever writes the region must be honest, and not write until the tensors are gone: the server, as its worker
+    /// sees it.
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub unsafe fn borrow(&self) -> Result<(Vec<u8>, Vec<Lying<'m>>)> {
+        self.message(|place| {
+            let size = place.datatype.element_bytes().and_then(|size| size.checked_mul(place.shape.elements()));
+            if place.datatype != Datatype::Bytes && size != Some(place.len) {
+                return Err(lie("a tensor's bytes"));
+            }
+            // SAFETY: so many bytes lie within the region, and the caller answers for who writes them.
+            let bytes = unsafe { std::slice::from_raw_parts(place.from, place.len) };
+            Ok(Lying { name: place.name, datatype: place.datatype, dims: place.shape.dims().to_vec(), bytes })
+        })
+    }
+
+    /// Reads a message, whose tensors `take` takes.
+    fn message<T>(&self, take: impl Fn(Place) -> Result<T>) -> Result<(Vec<u8>, Vec<T>)> {
         let cut = || lie("its head is cut");
         let len = self.read(0, 4).and_then(|len| Some(u32::from_le_bytes(len.try_into().ok()?))).ok_or_else(cut)?;
-        let len = usize::try_from(len)
-            .ok()
-            .filter(|&len| len <= HEAD_BYTES_MAX)
-            .ok_or_else(|| lie("its head is too long"))?;
+        let len = usize::try_from(len).ok().filter(|&len| len <= HEAD_BYTES_MAX);
+        let len = len.ok_or_else(|| lie("its head is too long"))?;
         let mut head = Head(self.read(4, len).ok_or_else(cut)?, 0);
         let lead = head.u32().ok_or_else(cut)? as usize;
         let lead = head.take(lead).ok_or_else(cut)?.to_vec();
         let count = head.u32().filter(|&count| count <= TENSORS_MAX).ok_or_else(|| lie("it has too many tensors"))?;
-        let tensors = (0..count).map(|_| self.tensor(&mut head)).collect::<Result<Vec<_>>>()?;
-        Ok((lead, tensors))
+        // Each is copied. Many that all named the same bytes would take any amount of memory.
+        let mut left = self.len;
+        let tensors = (0..count).map(|_| take(self.place(&mut head, &mut left)?)).collect::<Result<Vec<_>>>();
+        Ok((lead, tensors?))
     }
 
-    fn tensor(&self, head: &mut Head) -> Result<(String, Tensor)> {
+    fn place(&self, head: &mut Head, left: &mut usize) -> Result<Place> {
         let cut = || lie("its head is cut");
         let name =
             head.u32().map(|len| len as usize).filter(|&len| len <= NAME_BYTES_MAX).ok_or_else(|| lie("a name"))?;
@@ -245,30 +358,45 @@ impl Region<'_> {
         let place = usize::try_from(at).ok().zip(usize::try_from(len).ok());
         let (at, len) = place.ok_or_else(|| lie("a place"))?;
         let from = self.within(at, len).ok_or_else(|| lie("a tensor lies outside the memory"))?;
+        *left = left.checked_sub(len).ok_or_else(|| lie("its tensors lie upon each other"))?;
         let shape = Shape::new(&dims).map_err(|error| lie(error.what()))?;
-        let data = if datatype == Datatype::Bytes {
-            strings(&self.read(at, len).ok_or_else(cut)?, shape.elements())?
-        } else {
-            // SAFETY: so many bytes lie within the region; copied once, and judged afterwards.
-            unsafe { values::copied_from(datatype, shape.elements(), from, len)? }
-        };
-        Ok((name, Tensor::new(shape, data)?))
+        Ok(Place { name, datatype, shape, from, at, len })
     }
+}
+
+/// Where a message says that a tensor lies: within the region, and nothing more is known of it.
+struct Place {
+    name: String,
+    datatype: Datatype,
+    shape: Shape,
+    from: *const u8,
+    at: usize,
+    len: usize,
 }
 
 /// Strings: the end of each, then their bytes.
 fn strings(bytes: &[u8], count: usize) -> Result<TensorData> {
+    let mut array = BytesArray::default();
+    each_string(bytes, count, |string| array.push(string))?;
+    Ok(TensorData::Bytes(array))
+}
+
+/// Strings of a tensor, one after the other.
+///
+/// # Errors
+/// `EngineFailed` for bytes that are no such strings.
+pub fn each_string<'b>(bytes: &'b [u8], count: usize, mut take: impl FnMut(&'b [u8])) -> Result<()> {
     let ends = count.checked_mul(8).and_then(|len| bytes.split_at_checked(len));
     let (ends, bytes) = ends.ok_or_else(|| lie("fewer strings than its shape says"))?;
-    let (mut array, mut start) = (BytesArray::default(), 0);
+    let mut start = 0;
     for end in ends.as_chunks::<8>().0 {
         let end = usize::try_from(u64::from_le_bytes(*end)).ok();
         let string =
             end.and_then(|end| bytes.get(start..end)).ok_or_else(|| lie("a string lies outside its tensor"))?;
-        array.push(string);
+        take(string);
         start += string.len();
     }
-    Ok(TensorData::Bytes(array))
+    Ok(())
 }
 
 #[cfg(test)]
@@ -318,6 +446,49 @@ mod tests {
         region.put(b"", &[Item::of("flags", &flags)]).unwrap();
         region.write(64, &[7]).unwrap();
         assert!(region.take().unwrap_err().to_string().contains("neither 0 nor 1"));
+    }
+
+    /// A reply of a few bytes for each tensor must not make the server copy the whole memory for each.
+    #[test]
+    fn tensors_that_share_their_bytes_are_refused() {
+        let (memory, _file) = Memory::create(1 << 20).unwrap();
+        let region = memory.reply();
+        let half = |datatype| {
+            let elements = (1 << 19) / if datatype == Datatype::Fp32 { 4 } else { 1 };
+            Tensor::new(Shape::new(&[elements]).unwrap(), TensorData::zeros(datatype, elements as usize)).unwrap()
+        };
+        let (large, small) = (half(Datatype::Fp32), tensor(Datatype::Bool));
+        region.put(b"", &[Item::of("x", &large), Item::of("y", &small)]).unwrap();
+        assert_eq!(region.take().unwrap().1.len(), 2);
+        // Where the head stands that says "x": its length, name, type, rank, size, place and bytes.
+        let of_x = region.read(12, 37).unwrap();
+        let count = 3_u32;
+        let mut head = [0_u32.to_le_bytes(), count.to_le_bytes()].concat();
+        (0..count).for_each(|_| head.extend(&of_x));
+        region.write(4, &head).unwrap();
+        region.write(0, &u32::try_from(head.len()).unwrap().to_le_bytes()).unwrap();
+        let error = region.take().unwrap_err().to_string();
+        assert!(error.contains("upon each other"), "{error}");
+    }
+
+    #[test]
+    fn what_was_written_into_the_room_is_not_copied() {
+        let (memory, _file) = Memory::create(1 << 20).unwrap();
+        let region = memory.reply();
+        let (start, bytes) = region.room();
+        assert!(bytes > 700 << 10 && start.addr() % LINE == 0);
+        let one = tensor(Datatype::Int64);
+        let own = values::bytes(one.data());
+        // SAFETY: within the room, which nobody else uses.
+        let there = unsafe {
+            start.add(LINE).copy_from_nonoverlapping(own.as_ptr(), own.len());
+            std::slice::from_raw_parts(start.add(LINE), own.len())
+        };
+        let item = |payload| Item { name: "x", datatype: Datatype::Int64, dims: &[2, 3], payload };
+        region.put(b"lead", &[item(Cow::Borrowed(there)), Item::of("own", &one), item(Cow::Borrowed(there))]).unwrap();
+        let (lead, tensors) = region.take().unwrap();
+        assert_eq!(lead, b"lead");
+        assert!(tensors.iter().all(|(_, tensor)| *tensor == one) && tensors.len() == 3);
     }
 
     #[test]

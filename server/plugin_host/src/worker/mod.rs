@@ -12,10 +12,12 @@
 //! |---|---|
 //! | `memory` | the shared memory and the messages in it |
 //! | `control` | the socket: order, bells, lines, numbers |
+//! | `confine` | what a worker may not ask of the system |
 //! | `serve` | the worker's side |
 //! | `process` | the server's side: starts a process and hears it |
 //! | `isolated` | the server's side: makes calls |
 
+mod confine;
 mod control;
 mod isolated;
 mod memory;

@@ -2,26 +2,27 @@
 //!
 //! Everything up to the load is ours; from the load on the process belongs to the plugin, and nobody believes it. It
 //! ends with the server: by the kernel's signal, or when the socket is closed.
+#![allow(unsafe_code, reason = "reads inputs where the server has put them")]
 
 use std::{
     borrow::Cow,
-    io::{Error, ErrorKind, Result},
-    os::{
-        fd::{AsFd as _, OwnedFd},
-        unix::net::UnixStream,
-    },
+    io::{Error, ErrorKind, Read as _, Result},
+    os::{fd::OwnedFd, unix::net::UnixStream},
     sync::{Arc, Mutex, PoisonError},
+    thread,
 };
 
 use candor_domain::{error::ErrorCode, tensor::Datatype};
+use candor_plugin_abi as abi;
 use rustix::{
     process::{Resource, Rlimit, Signal},
     time::{ClockId, clock_gettime},
 };
 
 use super::{
-    control::{self, Bell, Frame, Offer, Order, Task},
-    memory::{Item, Memory},
+    confine::confine,
+    control::{self, Frame, Offer, Order, Task},
+    memory::{self, Item, Lying, Memory},
 };
 use crate::{
     call::{CallContext, CallLimits},
@@ -29,7 +30,7 @@ use crate::{
     live::Live,
     negotiate::{self, Isolation},
     refusal::{Reason, Refusal, Verdict},
-    services::{HostTable, LogLevel, MetricKind, Services},
+    services::{Age, HostTable, LogLevel, MetricKind, Services},
     tables::{self, CheckedModule, Component},
     values::{self, Values},
 };
@@ -74,7 +75,7 @@ impl Services for Voice {
 /// When there is no server at the other end, or the system refuses what a worker needs.
 pub fn serve(socket: OwnedFd) -> Result<()> {
     let socket = UnixStream::from(socket);
-    let (order, [memory, request, reply]) = control::take_order(&socket)?;
+    let (order, memory) = control::take_order(&socket)?;
     give_up(&order)?;
     let memory = Memory::map(&memory, order.region_bytes)?;
     let voice = Arc::new(Mutex::new(socket.try_clone()?));
@@ -90,24 +91,31 @@ pub fn serve(socket: OwnedFd) -> Result<()> {
         Task::Look => {
             let components = module.components.iter().map(|component| component.info.clone()).collect();
             // `init` belongs to the first contact too.
-            match crate::host::init(&order.manifest.name, &module, HostTable::leak(Box::new(services))) {
+            match crate::host::init(&order.manifest.name, &module, HostTable::leak_as(Box::new(services), order.age)) {
                 Ok(()) => control::send(&socket, &Frame::Found(Offer { components, build_info: module.build_info })),
                 Err(refusal) => refused(&refusal),
             }
         }
-        Task::Serve(component, config_json) => match open(&module, component, config_json, services) {
-            Ok(live) => {
-                control::send(&socket, &Frame::Ready(described(&live)))?;
-                answer(&live, &memory, &Bell::of(request), &Bell::of(reply), &socket)
+        Task::Serve(component, config_json) => {
+            match open(&module, (component, config_json), services.clone(), order.age) {
+                Ok(live) => {
+                    control::send(&socket, &Frame::Ready(described(&live, order.age)))?;
+                    let mut call = CallContext::new_as(CallLimits::default(), order.age);
+                    let (room, bytes) = memory.reply().room();
+                    // SAFETY: the worker's own half of the memory, which the server only reads, and mapped as long as it runs.
+                    unsafe { call.put_outputs_at(room, bytes) };
+                    leave_with(socket.try_clone()?)?;
+                    answer(&live, &mut call, &memory, &services)
+                }
+                Err(refusal) => refused(&refusal),
             }
-            Err(refusal) => refused(&refusal),
-        },
+        }
     }
 }
 
 /// Its inputs and outputs, if it tells them in as many words as anybody reads.
-fn described(live: &Live) -> Option<String> {
-    let mut call = CallContext::new(CallLimits::default());
+fn described(live: &Live, age: Age) -> Option<String> {
+    let mut call = CallContext::new_as(CallLimits::default(), age);
     let json = live.healthy().ok()?.describe(&mut call).ok()??;
     String::from_utf8(json).ok().filter(|json| json.len() <= DESCRIPTION_BYTES_MAX)
 }
@@ -125,7 +133,7 @@ fn give_up(order: &Order) -> Result<()> {
     limit(Resource::Nofile, 64)?;
     limit(Resource::Core, 0)?;
     rustix::thread::set_no_new_privs(true)?;
-    Ok(())
+    confine()
 }
 
 /// Loads by the same steps as the server: the copy may have been changed since.
@@ -144,8 +152,8 @@ fn load(order: &Order) -> Verdict<CheckedModule> {
     Ok(module)
 }
 
-fn open(module: &CheckedModule, id: &str, config_json: &str, services: Voice) -> Verdict<Live> {
-    let host = HostTable::leak(Box::new(services));
+fn open(module: &CheckedModule, (id, config_json): (&str, &str), services: Voice, age: Age) -> Verdict<Live> {
+    let host = HostTable::leak_as(Box::new(services), age);
     crate::host::init(id, module, host)?;
     let find = |component: &&Component| component.info.id == id;
     let component = module.components.iter().find(find);
@@ -153,34 +161,60 @@ fn open(module: &CheckedModule, id: &str, config_json: &str, services: Voice) ->
     Live::new(component, host, config_json)
 }
 
+/// Ends the process when the server lets go of the socket, on which it says nothing any more.
+fn leave_with(mut socket: UnixStream) -> Result<()> {
+    thread::Builder::new().name("plugin-server".to_owned()).stack_size(64 * 1024).spawn(move || {
+        while socket.read(&mut [0; 8]).is_ok_and(|read| read > 0) {}
+        std::process::exit(0);
+    })?;
+    Ok(())
+}
+
 /// Answers until the server is gone.
-fn answer(live: &Live, memory: &Memory, request: &Bell, reply: &Bell, socket: &UnixStream) -> Result<()> {
-    let mut call = CallContext::new(CallLimits::default());
-    let clock = Voice(Arc::new(Mutex::new(socket.try_clone()?)));
+fn answer(live: &Live, call: &mut CallContext, memory: &Memory, clock: &Voice) -> ! {
+    let mut answered = 0;
     loop {
-        let (rings, gone) = control::either(request.file(), &socket.as_fd(), None)?;
-        if gone {
-            return Ok(());
+        let asked = memory.asked().word();
+        if asked == answered {
+            memory.asked().wait(asked, None);
+            continue;
         }
-        if rings {
-            request.hear();
-            one(live, memory, &mut call, &clock);
-            reply.ring()?;
-        }
+        one(live, memory, call, clock);
+        answered = asked;
+        memory.answered().ring(answered);
     }
+}
+
+/// What lies in the memory, as the plugin sees it.
+fn values_of<'m>(inputs: &'m [Lying<'m>]) -> candor_domain::Result<Values<'m>> {
+    let mut strings = Vec::new();
+    let mut parts = Vec::with_capacity(inputs.len());
+    for input in inputs {
+        let mut start = input.bytes.as_ptr();
+        if input.datatype == Datatype::Bytes {
+            let count = input.dims.iter().map(|&dim| usize::try_from(dim).unwrap_or(0)).product();
+            let mut list = Vec::with_capacity(count);
+            memory::each_string(input.bytes, count, |string| list.push(abi::Str::of_bytes(string)))?;
+            start = list.as_ptr().cast();
+            strings.push(list);
+        }
+        parts.push((input.name.as_str(), input.datatype, input.dims.as_slice(), start));
+    }
+    Ok(Values::of_parts(parts).with(strings))
 }
 
 /// One call: from the memory, into the memory.
 fn one(live: &Live, memory: &Memory, call: &mut CallContext, clock: &Voice) {
-    let (lead, status) = match memory.request().take() {
+    // SAFETY: the server wrote it, and waits until it is answered.
+    let (lead, status) = match unsafe { memory.request().borrow() } {
         Err(error) => (Vec::new(), Err(error)),
         Ok((lead, inputs)) => {
             let remaining = lead.get(8..16).and_then(|bytes| bytes.try_into().ok()).map_or(0, u64::from_le_bytes);
             call.set_deadline_ns(if remaining == 0 { 0 } else { clock.now_ns().saturating_add(remaining) });
             call.borrow_cancel(memory.cancel());
-            let values = Values::of(inputs.iter().map(|(name, tensor)| (name.as_str(), tensor)));
+            let values = values_of(&inputs);
             let ran = live.healthy().map_err(|refusal| refusal.error().clone());
-            (lead, ran.and_then(|instance| instance.run(call, &values)))
+            (lead, values.and_then(|values| ran.and_then(|instance| instance.run(call, &values))))
         }
     };
     let mut lead = lead.get(..8).unwrap_or_default().to_vec();

@@ -114,6 +114,11 @@ fn the_example_in_c_scales() {
     let x = floats(&[2, 2], &[1.0, 2.0, -4.0, 0.0]);
     let answer = live.instance().infer(&mut call, &[("x", &x)]).unwrap();
     assert_eq!(answer, [("y".to_owned(), floats(&[2, 2], &[2.5, 5.0, -10.0, 0.0]))]);
+    for shape in [&[0][..], &[0, 4], &[4, 0], &[2, 0, 3]] {
+        let nothing = floats(shape, &[]);
+        let answer = live.instance().infer(&mut call, &[("x", &nothing)]).unwrap();
+        assert_eq!(answer, [("y".to_owned(), nothing)], "{shape:?}");
+    }
     let error = live.instance().infer(&mut call, &[]).unwrap_err();
     assert_eq!(error.to_string(), "plugin component example.c_scale: expected one input");
 

@@ -3,7 +3,7 @@
 //!
 //! What the answers should be is told by the plugins' own tests.
 
-use std::{fs, path::Path, process::Command, sync::Arc, time::Duration};
+use std::{fs, path::Path, sync::Arc, time::Duration};
 
 use candor_domain::{
     ErrorCode, ManualClock, Result,
@@ -14,7 +14,7 @@ use candor_plugin_host::{
     AllowList, CallContext, CallLimits, Isolation, LentModel, Pin, Plugin, WorkerProgram, WorkerSettings, model_files,
 };
 
-use super::support::{Bench, Ears, ROOT, floats, library, pin, set_mode};
+use super::support::{Bench, Ears, ROOT, cargo_built_all, floats, library, made, pin, ship};
 
 struct Case {
     component: &'static str,
@@ -160,21 +160,12 @@ fn shap() -> FirstParty {
 
 /// Builds the shims into folders as they would be shipped.
 fn build(bench: &Bench, plugins: &[FirstParty]) {
-    // The folder that these tests were built into: most of what the plugins need is there.
-    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
-    let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--locked", "--target-dir"]).arg(target);
-    for plugin in plugins {
-        cargo.arg("-p").arg(format!("candor-plugin-{}-library", plugin.name.replace('_', "-")));
-    }
-    let done = cargo.env_remove("RUSTFLAGS").current_dir(ROOT).output().unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+    let packages: Vec<String> =
+        plugins.iter().map(|plugin| format!("candor-plugin-{}-library", plugin.name.replace('_', "-"))).collect();
+    let libraries = cargo_built_all(&packages.iter().map(String::as_str).collect::<Vec<_>>());
     for FirstParty { name, .. } in plugins {
         let (folder, built) = (bench.temp.path().join(name), format!("candor_plugin_{name}_library"));
-        let to = library(&folder, &built);
-        fs::create_dir_all(to.parent().unwrap()).unwrap();
-        fs::copy(target.join(format!("debug/lib{built}.so")), &to).unwrap();
-        set_mode(&to, 0o755);
+        ship(&libraries.join(format!("lib{built}.so")), &folder, &built);
         fs::copy(Path::new(ROOT).join(format!("plugins/{name}/plugin.toml")), folder.join("plugin.toml")).unwrap();
     }
 }
@@ -232,22 +223,6 @@ fn they_answer_from_libraries_and_in_processes_of_their_own_as_when_compiled_in(
     }
 }
 
-/// Built by its own Makefile from a copy of its folder.
-fn c_calibrate(bench: &Bench) -> std::path::PathBuf {
-    let (from, folder) = (Path::new(ROOT).join("plugins/c_calibrate"), bench.temp.path().join("c_calibrate"));
-    fs::create_dir_all(&folder).unwrap();
-    for name in ["calibrate.c", "plugin.toml", "Makefile"] {
-        fs::copy(from.join(name), folder.join(name)).unwrap();
-    }
-    let include = fs::canonicalize(Path::new(ROOT).join("sdk/abi/include")).unwrap();
-    let done =
-        Command::new("make").arg("-C").arg(&folder).arg(format!("INCLUDE={}", include.display())).output().unwrap();
-    assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    assert!(done.stderr.is_empty(), "it compiles with a warning: {}", String::from_utf8_lossy(&done.stderr));
-    set_mode(&library(&folder, "c_calibrate"), 0o755);
-    folder
-}
-
 fn doubles(shape: &[i64], data: &[f64]) -> Tensor {
     Tensor::new(Shape::new(shape).unwrap(), TensorData::Fp64(data.to_vec())).unwrap()
 }
@@ -255,7 +230,7 @@ fn doubles(shape: &[i64], data: &[f64]) -> Tensor {
 #[test]
 fn the_one_in_c_makes_probabilities_of_scores() {
     let bench = Bench::new();
-    let folder = c_calibrate(&bench);
+    let folder = made(&bench, "c_calibrate");
     let plugin = bench.trusting(&[(&folder, "c_calibrate")]).load(&folder).unwrap();
     let mut call = CallContext::new(CallLimits::default());
     let mut ask = |config: &str, x: &Tensor| {
@@ -289,7 +264,7 @@ fn the_one_in_c_makes_probabilities_of_scores() {
 #[test]
 fn the_one_in_c_finds_the_largest_in_their_order() {
     let bench = Bench::new();
-    let folder = c_calibrate(&bench);
+    let folder = made(&bench, "c_calibrate");
     let plugin = bench.trusting(&[(&folder, "c_calibrate")]).load(&folder).unwrap();
     let mut call = CallContext::new(CallLimits::default());
     let mut ask = |k: usize, x: &Tensor| {

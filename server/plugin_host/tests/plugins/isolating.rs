@@ -197,3 +197,82 @@ fn what_needs_isolation_is_taken_there() {
     assert!(refused(&["-DINIT_STATUS=CANDOR_INTERNAL"]).contains("`init` failed"));
     assert!(refused(&["-DUNDEFINED", "-Wl,-z,lazy"]).contains("nobody_has_this"));
 }
+
+/// Runs what may never end: its answer, or a failure after half a minute.
+fn in_time<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || tell.send(work()));
+    told.recv_timeout(Duration::from_secs(30)).expect("it does not end")
+}
+
+/// The limit on the start is one on all of it, not on the silence between two lines.
+#[test]
+fn one_that_talks_is_not_given_more_time_to_be_ready() {
+    let refusal = in_time(|| {
+        let bench = Bench::new();
+        let start = Duration::from_secs(2);
+        let settings = WorkerSettings { start, ..settings() };
+        let folder = bench.odd(&["-DTALKS_FOR_EVER"]);
+        let refusal = open(&bench, &(folder, "odd"), ("test.odd", "{}"), settings).err().unwrap();
+        assert!(bench.heard.lines.lock().unwrap().len() > 3, "it did talk");
+        refusal.to_string()
+    });
+    assert!(refusal.contains("was not ready in time") && refusal.contains("signal 9"), "{refusal}");
+}
+
+/// Its files are its own: however it opens and fills them, the server waits for it no longer than it wants to.
+#[test]
+fn one_that_blocks_and_stuffs_its_bells_keeps_nobody() {
+    in_time(|| {
+        let bench = Bench::new();
+        let apart = odd(&bench, &[], settings());
+        apart.fails("silent", ErrorCode::InvalidInput, "did not say why", 1);
+        assert!(apart.ask("block").is_ok());
+        apart.fails("silent", ErrorCode::InvalidInput, "did not say why", 1);
+        // What it answers to that is another matter.
+        let _ = apart.ask("stuff");
+        let _ = apart.ask("x");
+        assert_eq!(apart.ask("x").unwrap(), [("y".to_owned(), floats(&[1], &[1.0]))]);
+    });
+}
+
+#[test]
+fn a_call_that_waited_too_long_for_its_process_is_not_made() {
+    let bench = Bench::new();
+    let apart = odd(&bench, &[], WorkerSettings { deadline: Duration::from_secs(600), ..settings() });
+    let (cancel, gone) = (Cancel::default(), Cancel::default());
+    let ask = |what: &str, cancel: &Cancel, seconds: u64| {
+        let x = floats(&[1], &[0.0]);
+        apart.isolated.infer_within(&[(what, &x)], Some(cancel), Duration::from_secs(seconds)).unwrap_err().code()
+    };
+    std::thread::scope(|scope| {
+        let holder = scope.spawn(|| ask("wait", &cancel, 600));
+        while !apart.isolated.worker_ids().is_empty() {
+            std::thread::yield_now();
+        }
+        let never = Cancel::default();
+        let (late, left) = (scope.spawn(move || ask("mark", &never, 5)), scope.spawn(|| ask("mark", &gone, 500)));
+        // Each has counted its time from before it waits.
+        while apart.isolated.counts().calls.load(std::sync::atomic::Ordering::Relaxed) < 3 {
+            std::thread::yield_now();
+        }
+        gone.cancel();
+        apart.clock.advance(Duration::from_secs(6));
+        cancel.cancel();
+        assert_eq!(holder.join().unwrap(), ErrorCode::Cancelled);
+        assert_eq!(late.join().unwrap(), ErrorCode::DeadlineExceeded);
+        assert_eq!(left.join().unwrap(), ErrorCode::Cancelled);
+    });
+    assert!(!bench.left("run"));
+    assert_eq!(apart.isolated.started(), 1, "the process goes on");
+}
+
+#[test]
+fn one_that_strikes_at_the_server_is_refused_by_the_system() {
+    let bench = Bench::new();
+    let apart = odd(&bench, &[], settings());
+    // All nine of its attempts; that this test goes on is the rest of the answer.
+    assert_eq!(apart.ask("strike").unwrap()[0].1, floats(&[1], &[9.0]));
+    // Signals to itself are still its own.
+    apart.fails("abort", ErrorCode::NotReady, "signal 6", 2);
+}

@@ -13,7 +13,7 @@ use candor_plugin_host::{
     AllowList, BuiltIn, Catalog, CatalogSettings, HostSettings, Isolation, Opened, Pin, WorkerProgram,
 };
 
-use super::support::{Bench, Ears, c_example, floats, library, pin};
+use super::support::{Bench, Ears, c_example, compile, floats, library, pin, set_mode};
 
 const CENTER: BuiltIn = BuiltIn { name: "center", module: &candor_example_center::MODULE };
 
@@ -26,12 +26,16 @@ impl ModelFiles for NoFiles {
 }
 
 fn catalog(bench: &Bench, allow: AllowList, clock: &Arc<ManualClock>) -> Catalog {
+    catalog_of(bench, allow, clock, Duration::from_secs(60))
+}
+
+fn catalog_of(bench: &Bench, allow: AllowList, clock: &Arc<ManualClock>, start_max: Duration) -> Catalog {
     let store = bench.temp.path().join("store");
     let settings = CatalogSettings {
         folder: Some(bench.temp.path().to_path_buf()),
         host: HostSettings { allow, store, generations_max: 3 },
         worker: WorkerProgram { program: env!("CARGO_BIN_EXE_plugin-worker-under-test").into(), arguments: vec![] },
-        start_max: Duration::from_secs(60),
+        start_max,
     };
     Catalog::start(settings, &[CENTER], Arc::new(Ears(Arc::clone(&bench.heard))), Arc::clone(clock) as _)
 }
@@ -241,4 +245,93 @@ fn a_caller_in_a_hurry_costs_nobody_a_process() {
     assert_eq!(catalog.plugin("odd").unwrap().totals.deaths, 0);
     assert!(ask(&opened, "x").is_ok());
     assert_eq!(catalog.plugin("odd").unwrap().totals.starts, 1);
+}
+
+/// A model is loaded while the plugin is: the component must not stay behind on the library that was replaced.
+#[test]
+fn what_is_being_opened_during_a_reload_takes_part_in_it() {
+    let (bench, clock) = (Bench::new(), Arc::default());
+    let folder = bench.odd(&["-DANSWER=2"]);
+    let path = library(&folder, "odd");
+    let second = fs::read(&path).unwrap();
+    bench.odd(&["-DANSWER=1", "-DSLOW_CREATE=3"]);
+    let catalog = catalog(&bench, at_home(Isolation::Process), &clock);
+    std::thread::scope(|scope| {
+        let opening = scope.spawn(|| catalog.take("test.odd", "{}").unwrap());
+        while !bench.left("creating") {
+            std::thread::yield_now();
+        }
+        fs::write(path.with_extension("new"), &second).unwrap();
+        set_mode(&path.with_extension("new"), 0o755);
+        fs::rename(path.with_extension("new"), &path).unwrap();
+        let sha256 = catalog.reload("odd").unwrap().sha256;
+        let opened = opening.join().unwrap();
+        assert_eq!((ask(&opened, "x").unwrap(), opened.origin().sha256), (2.0, sha256));
+    });
+}
+
+/// A schema of 41 lines that asks 2^40 questions: its own process may lose itself in it.
+#[test]
+fn a_schema_without_end_is_not_evaluated_by_the_server() {
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let (bench, clock) = (Bench::new(), Arc::default());
+        let both =
+            |n: u32| format!(r##""a{}":{{"allOf":[{{"$ref":"#/$defs/a{n}"}},{{"$ref":"#/$defs/a{n}"}}]}}"##, n + 1);
+        let defs: Vec<String> = (0..40).map(both).collect();
+        let schema = format!(r##"{{"$defs":{{"a0":{{"type":"object"}},{}}},"$ref":"#/$defs/a40"}}"##, defs.join(","));
+        let folder = bench.odd(&[&format!("-DSCHEMA=\"{}\"", schema.replace('"', "\\\""))]);
+        let allow = pinned(&folder, Isolation::Process);
+        let catalog = catalog_of(&bench, allow, &clock, Duration::from_secs(5));
+        is(&catalog, "odd", PluginState::Ready, "");
+        tell.send(catalog.take("test.odd", "{}").err().unwrap().to_string()).unwrap();
+    });
+    let error = told.recv_timeout(Duration::from_secs(40)).expect("it does not end");
+    assert!(error.contains("was not ready in time") || error.contains("signal"), "{error}");
+}
+
+#[test]
+fn a_process_that_claims_what_its_manifest_does_not_is_not_believed() {
+    let (bench, clock) = (Bench::new(), Arc::default());
+    let folder = bench.odd(&["-DCLAIMS=\"candor.tokenizer\""]);
+    let catalog = catalog(&bench, pinned(&folder, Isolation::Process), &clock);
+    is(&catalog, "odd", PluginState::Failed, "tables");
+    assert_eq!(catalog.take("candor.tokenizer", "{}").err().unwrap().code(), ErrorCode::NotFound);
+}
+
+/// A plugin's folder below a name of its own, with a component of any id.
+fn another(bench: &Bench, name: &str, id: &str) -> Pin {
+    let folder = bench.temp.path().join(name);
+    let source = Path::new(super::support::ROOT).join("server/plugin_host/tests/plugins/odd.c");
+    compile(&source, &library(&folder, name), &[&format!("-DID=\"{id}\"")]);
+    let text =
+        format!("name = '{name}'\nversion = '0.1.0'\nabi = '0.1'\n[[component]]\nid = '{id}'\nkinds = ['predictor']\n");
+    fs::write(folder.join("plugin.toml"), text).unwrap();
+    Pin { isolation: Isolation::Process, deadline_ms: 20_000, ..pin(&library(&folder, name), name) }
+}
+
+#[test]
+fn nobody_takes_the_place_of_what_is_built_in_or_of_another() {
+    let (bench, clock) = (Bench::new(), Arc::default());
+    let offers = [("before", "example.center"), ("one", "test.same"), ("two", "test.same")]
+        .map(|(name, id)| another(&bench, name, id));
+    let catalog = catalog(&bench, AllowList { dev: false, allow: offers.into() }, &clock);
+    let plugin = |asked: &str| catalog.take(asked, r#"{"mean": [0.0]}"#).map(|opened| opened.origin().plugin);
+    assert_eq!(plugin("example.center").unwrap(), "center");
+    assert_eq!(plugin("before/example.center").unwrap(), "before");
+    let error = plugin("test.same").unwrap_err();
+    assert_eq!(error.code(), ErrorCode::InvalidModel);
+    assert!(error.to_string().contains("one of one/test.same, two/test.same"), "{error}");
+    assert_eq!(plugin("two/test.same").unwrap(), "two");
+}
+
+#[test]
+fn a_thread_does_not_keep_the_memory_of_a_large_answer() {
+    let (bench, clock) = (Bench::new(), Arc::default());
+    let folder = bench.odd(&[]);
+    let catalog = catalog(&bench, pinned(&folder, Isolation::Inproc), &clock);
+    let opened = catalog.take("test.odd", "{}").unwrap();
+    let answer = opened.run(&[("much", &floats(&[1], &[0.0]))], &ComponentCall::default()).unwrap();
+    assert_eq!(answer[0].1.shape().dims(), [6 << 20]);
+    assert!(Opened::held_bytes() <= 16 << 20, "{}", Opened::held_bytes());
 }

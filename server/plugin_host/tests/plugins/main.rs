@@ -9,6 +9,7 @@
 //! | `reloading` | generations and swaps |
 //! | `listing` | the catalog of a running server: states, opened components, reloads |
 //! | `isolating` | the same in a process of its own, and all that may happen to it |
+//! | `matrix` | one plugin by many compilers, in older and newer hosts, here and apart |
 #![allow(
     clippy::expect_used,
     clippy::indexing_slicing,
@@ -21,6 +22,7 @@ mod calling;
 mod first_party;
 mod isolating;
 mod listing;
+mod matrix;
 mod refusing;
 mod reloading;
 mod support;

@@ -1,10 +1,18 @@
 /* A plugin with a switch for everything that can be wrong with one. Compiled by the tests with -D. */
+#define _GNU_SOURCE
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/ptrace.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "candor_plugin.h"
@@ -20,6 +28,13 @@ static void leave_mark(const char *name) {
 }
 __attribute__((constructor)) static void constructor(void) {
   leave_mark("constructor");
+#ifdef CLAIMS /* takes the worker's word before the worker has it, and says what no manifest does */
+  static const char claim[] = "{\"Found\":{\"components\":[{\"id\":\"" CLAIMS "\",\"version\":\"0.1.0\",\"kinds\":[\"predictor\"],"
+                              "\"config_schema\":\"{}\",\"flags\":0}],\"build_info\":\"{}\"}}";
+  uint32_t size = sizeof claim - 1;
+  if (write(0, &size, 4) < 0 || write(0, claim, size) < 0) abort();
+  pause();
+#endif
 #ifdef CRASH_AT_LOAD
   abort();
 #endif
@@ -68,6 +83,9 @@ extern int other(void);
 #ifndef SYMBOL
 #define SYMBOL candor_module_v1
 #endif
+#ifndef SCHEMA
+#define SCHEMA "{}"
+#endif
 #ifndef INIT_STATUS
 #define INIT_STATUS CANDOR_OK
 #endif
@@ -90,6 +108,10 @@ static candor_status create(const candor_host *host, candor_call *call, candor_s
   return fail(call, CANDOR_INVALID, "not today");
 #else
   if (config.len > 2 && memcmp(config.ptr, "{\"no\"", 5) == 0) return fail(call, CANDOR_INVALID, "no");
+#ifdef SLOW_CREATE
+  leave_mark("creating");
+  sleep(SLOW_CREATE);
+#endif
   *out = calloc(1, sizeof **out);
   leave_mark("create");
   return CANDOR_OK;
@@ -164,6 +186,11 @@ static candor_status run(candor_instance *instance, candor_call *call, const can
     __atomic_sub_fetch(&instance->inside, 1, __ATOMIC_SEQ_CST);
     if (instance->overlaps) return fail(call, CANDOR_INTERNAL, "two calls at once");
   }
+  if (asked(in, n, "mark")) leave_mark("run");
+  if (asked(in, n, "much")) {
+    int64_t floats = 6 << 20;
+    return call->fns->output(call, CANDOR_STR("y"), f32, 1, &floats, &y);
+  }
   if (asked(in, n, "abort")) abort();
   if (asked(in, n, "crash")) *(volatile int *)8 = 1;
   if (asked(in, n, "exit")) _exit(3);
@@ -182,15 +209,48 @@ static candor_status run(candor_instance *instance, candor_call *call, const can
     for (int line = 0; line < 20000; line++) the_host->log(the_host->self, CANDOR_LOG_INFO, CANDOR_STR("flood"));
   }
   if (asked(in, n, "ring")) { /* answers before the answer is there, and then does not answer */
-    DIR *folder = opendir("/proc/self/fd");
-    for (struct dirent *entry; (entry = readdir(folder));) {
-      char target[64] = {0};
-      uint64_t one_ring = 1;
-      if (readlinkat(dirfd(folder), entry->d_name, target, sizeof target - 1) < 0) continue;
-      if (strstr(target, "eventfd") && write(atoi(entry->d_name), &one_ring, sizeof one_ring) < 0) abort();
+    FILE *maps = fopen("/proc/self/maps", "r");
+    char line[512];
+    while (maps && fgets(line, sizeof line, maps)) {
+      if (!strstr(line, "memfd:candor-plugin")) continue;
+      uint32_t *words = (uint32_t *)strtoull(line, NULL, 16);
+      words[32] = words[16]; /* the bells: what was asked is answered */
+      syscall(SYS_futex, &words[32], FUTEX_WAKE, 1, NULL, NULL, 0);
+      break;
     }
     for (volatile int forever = 1; forever;) {
     }
+  }
+  if (asked(in, n, "block")) { /* whoever reads or writes these files is to wait from now on */
+    for (int file = 0; file < 64; file++) fcntl(file, F_SETFL, 0);
+  }
+  if (asked(in, n, "stuff")) { /* no room is left in any pipe, through doors of its own */
+    for (int file = 3; file < 64; file++) {
+      char path[64], target[64] = {0};
+      static const char rings[1 << 16];
+      snprintf(path, sizeof path, "/proc/self/fd/%d", file);
+      if (readlink(path, target, sizeof target - 1) < 0 || !strstr(target, "pipe:")) continue;
+      int door = open(path, O_WRONLY | O_NONBLOCK);
+      while (door >= 0 && write(door, rings, sizeof rings) > 0) {
+      }
+    }
+  }
+  if (asked(in, n, "strike")) { /* at the server, by every means that a process of its user has */
+    pid_t server = getppid();
+    struct rlimit none = {0, 0};
+    int pipes[2], refused = 0;
+    refused += kill(server, SIGKILL) < 0 && errno == EPERM;
+    refused += kill(0, SIGTERM) < 0 && errno == EPERM;
+    refused += syscall(SYS_tkill, server, SIGKILL) < 0 && errno == EPERM;
+    refused += syscall(SYS_tgkill, server, server, SIGKILL) < 0 && errno == EPERM;
+    refused += syscall(SYS_pidfd_send_signal, syscall(SYS_pidfd_open, server, 0), SIGKILL, NULL, 0) < 0 && errno == EPERM;
+    refused += ptrace(PTRACE_ATTACH, server, NULL, NULL) < 0 && errno == EPERM;
+    refused += prlimit(server, RLIMIT_CPU, &none, NULL) < 0 && errno == EPERM;
+    refused += pipe(pipes) == 0 && fcntl(pipes[0], F_SETOWN, server) < 0 && errno == EPERM;
+    refused += prctl(PR_SET_PDEATHSIG, 0) < 0 && errno == EPERM;
+    candor_status status = call->fns->output(call, CANDOR_STR("y"), f32, 1, &one, &y);
+    if (status == CANDOR_OK) *(float *)y.data = (float)refused;
+    return status;
   }
   if (asked(in, n, "privileges")) {
     FILE *file = fopen("/proc/self/status", "r");
@@ -217,13 +277,19 @@ static candor_status run(candor_instance *instance, candor_call *call, const can
 static const candor_run_v1 run_v1 = {sizeof(candor_run_v1), 0, run};
 static const void *get_interface(const char *id) { return strcmp(id, CANDOR_RUN_V1) == 0 ? &run_v1 : NULL; }
 
-static const candor_component component = {COMPONENT_SIZE, COMPONENT_FLAGS, ID, "0.1.0", "predictor", "{}", create,
+static const candor_component component = {COMPONENT_SIZE, COMPONENT_FLAGS, ID, "0.1.0", "predictor", SCHEMA, create,
                                            destroy,        get_interface};
 static const candor_component *const components[] = {&component};
 
 static candor_status init(const candor_host *host) {
   (void)host;
   leave_mark("init");
+#ifdef TALKS_FOR_EVER
+  for (;;) {
+    host->log(host->self, CANDOR_LOG_INFO, CANDOR_STR("a little more"));
+    usleep(100000);
+  }
+#endif
   return INIT_STATUS;
 }
 

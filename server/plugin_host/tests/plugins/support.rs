@@ -123,46 +123,69 @@ pub fn floats(shape: &[i64], data: &[f32]) -> Tensor {
     Tensor::new(Shape::new(shape).unwrap(), TensorData::Fp32(data.to_vec())).unwrap()
 }
 
-/// The example in Rust, built by cargo into a folder as it would be shipped.
-pub fn rust_example(bench: &Bench) -> PathBuf {
-    // The folder that these tests were built into: most of what the plugin needs is there.
+/// Libraries of packages of this workspace, built by cargo: where they lie.
+pub fn cargo_built_all(packages: &[&str]) -> PathBuf {
+    // The folder that these tests were built into: most of what the plugins need is there.
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().unwrap();
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--quiet", "--locked", "-p", "candor-example-center-plugin", "--target-dir"]).arg(target);
+    cargo.args(["build", "--quiet", "--locked", "--target-dir"]).arg(target);
+    for package in packages {
+        cargo.args(["-p", package]);
+    }
     let done = cargo.env_remove("RUSTFLAGS").current_dir(ROOT).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-    let folder = bench.temp.path().join("center");
-    let name = "candor_example_center_plugin";
-    fs::create_dir_all(library(&folder, name).parent().unwrap()).unwrap();
-    fs::copy(target.join(format!("debug/lib{name}.so")), library(&folder, name)).unwrap();
-    set_mode(&library(&folder, name), 0o755);
+    target.join("debug")
+}
+
+/// The library of a package of this workspace, built by cargo.
+pub fn cargo_built(package: &str, name: &str) -> PathBuf {
+    cargo_built_all(&[package]).join(format!("lib{name}.so"))
+}
+
+/// A library where a plugin's folder has it, as it would be shipped.
+pub fn ship(built: &Path, folder: &Path, name: &str) {
+    let to = library(folder, name);
+    fs::create_dir_all(to.parent().unwrap()).unwrap();
+    fs::copy(built, &to).unwrap_or_else(|error| panic!("{}: {error}", built.display()));
+    set_mode(&to, 0o755);
+}
+
+/// The example in Rust, built by cargo into a folder as it would be shipped.
+pub fn rust_example(bench: &Bench) -> PathBuf {
+    let (folder, name) = (bench.temp.path().join("center"), "candor_example_center_plugin");
+    ship(&cargo_built("candor-example-center-plugin", name), &folder, name);
     fs::copy(Path::new(ROOT).join("plugins/examples/center/plugin.toml"), folder.join("plugin.toml")).unwrap();
     folder
 }
 
-/// The example in C, built by its own Makefile from a copy of its folder.
-pub fn c_example(bench: &Bench) -> PathBuf {
-    let (from, folder) = (Path::new(ROOT).join("plugins/examples/c_scale"), bench.temp.path().join("c_scale"));
+/// A plugin in C, built by its own Makefile from a copy of its folder below `plugins/`.
+pub fn made(bench: &Bench, from: &str) -> PathBuf {
+    let from = Path::new(ROOT).join("plugins").join(from);
+    let name = from.file_name().unwrap().to_str().unwrap();
+    let folder = bench.temp.path().join(name);
     fs::create_dir_all(&folder).unwrap();
-    for name in ["scale.c", "plugin.toml", "Makefile"] {
-        fs::copy(from.join(name), folder.join(name)).unwrap();
+    for entry in fs::read_dir(&from).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file()) {
+        fs::copy(&entry, folder.join(entry.file_name().unwrap())).unwrap();
     }
     let include = fs::canonicalize(Path::new(ROOT).join("sdk/abi/include")).unwrap();
     let done =
         Command::new("make").arg("-C").arg(&folder).arg(format!("INCLUDE={}", include.display())).output().unwrap();
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     assert!(done.stderr.is_empty(), "it compiles with a warning: {}", String::from_utf8_lossy(&done.stderr));
-    set_mode(&library(&folder, "c_scale"), 0o755);
+    set_mode(&library(&folder, name), 0o755);
     folder
+}
+
+/// The example in C.
+pub fn c_example(bench: &Bench) -> PathBuf {
+    made(bench, "examples/c_scale")
 }
 
 /// The library that panics, which cargo has built beside these tests.
 pub fn panicking(bench: &Bench) -> PathBuf {
     let folder = bench.temp.path().join("panicking");
     let built = Path::new(env!("CARGO_BIN_EXE_plugin-worker-under-test")).with_file_name("examples/libpanicking.so");
-    fs::create_dir_all(library(&folder, "panicking").parent().unwrap()).unwrap();
-    fs::copy(&built, library(&folder, "panicking")).unwrap_or_else(|error| panic!("{}: {error}", built.display()));
-    set_mode(&library(&folder, "panicking"), 0o755);
+    ship(&built, &folder, "panicking");
     let version = env!("CARGO_PKG_VERSION");
     let text = format!(
         "name = 'panicking'\nversion = '{version}'\nabi = '0.1'\n[[component]]\nid = 'test.panicking'\nkinds = ['predictor']\n"

@@ -25,6 +25,9 @@ use crate::{pipeline::caught, registry::ReadyVersion, scheduler::nobody_waits};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Form {
     pub(crate) rows: u64,
+    /// Whether it runs with no other: its inputs do not all have as many rows, so that nobody could say whose rows of
+    /// a joined run are its own.
+    pub(crate) is_alone: bool,
     /// Stands for datatypes, and shapes without rows.
     pub(crate) shapes: u64,
     /// Stands for the outputs that are wanted.
@@ -43,7 +46,8 @@ pub(crate) fn form_of(part: Part<'_>, rows: u64, priority: u64, timeout: Option<
     }
     let mut outputs = DefaultHasher::new();
     part.wanted.hash(&mut outputs);
-    Form { rows, shapes: shapes.finish(), outputs: outputs.finish(), priority, timeout }
+    let is_alone = part.rows().is_none();
+    Form { rows, is_alone, shapes: shapes.finish(), outputs: outputs.finish(), priority, timeout }
 }
 
 /// What a request brings to a run.
@@ -51,6 +55,15 @@ pub(crate) fn form_of(part: Part<'_>, rows: u64, priority: u64, timeout: Option<
 pub(crate) struct Part<'a> {
     pub(crate) inputs: &'a [Tensor],
     pub(crate) wanted: &'a [usize],
+}
+
+impl Part<'_> {
+    /// Rows of each of its inputs; nothing where they differ.
+    fn rows(&self) -> Option<u64> {
+        let mut each = self.inputs.iter().map(super::join::rows_of);
+        let first = each.next()??;
+        each.all(|rows| rows == Some(first)).then_some(first)
+    }
 }
 
 /// A run that several wait for: it is cancelled when all of them have gone.
@@ -157,8 +170,9 @@ fn run_joined(members: &[Box<dyn Job>], run: &mut Run<'_>) -> Result<(Vec<Vec<Te
     let lost = || Error::new(ErrorCode::Internal, "a request was taken apart twice");
     let parts: Vec<Part<'_>> = members.iter().map(|job| job.part()).collect::<Option<_>>().ok_or_else(lost)?;
     let first = parts.first().ok_or_else(lost)?;
-    let rows_of = |part: &Part<'_>| part.inputs.first().and_then(super::join::rows_of).ok_or_else(lost);
-    let rows: Vec<u64> = parts.iter().map(rows_of).collect::<Result<_>>()?;
+    // Rows are given back by counting: where the inputs of one have different rows, it would get those of others.
+    let uneven = || Error::new(ErrorCode::Internal, "inputs with different rows were put together");
+    let rows: Vec<u64> = parts.iter().map(|part| part.rows().ok_or_else(uneven)).collect::<Result<_>>()?;
     let column = |place: usize| {
         let column: Vec<&Tensor> = parts.iter().filter_map(|part| part.inputs.get(place)).collect();
         if column.len() == parts.len() { concat(&column) } else { Err(lost()) }

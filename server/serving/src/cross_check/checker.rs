@@ -45,15 +45,18 @@ pub(crate) struct Checker {
 }
 
 impl Checker {
-    /// Starts the thread.
+    /// Starts the thread; what it does first may let the threads of others go before it.
     ///
     /// # Errors
     /// When the system gives none.
-    pub(crate) fn start(queue_max: usize) -> io::Result<Self> {
+    pub(crate) fn start(queue_max: usize, before_work: [fn(); 2]) -> io::Result<Self> {
         let (jobs, inbox) = unbounded();
         let outbox = Outbox { jobs, waiting: Arc::default(), queue_max, ending: Arc::default() };
         let for_thread = outbox.clone();
-        let work = move || for_thread.work_off(&inbox);
+        let work = move || {
+            before_work.iter().for_each(|before| before());
+            for_thread.work_off(&inbox);
+        };
         let thread = std::thread::Builder::new().name("candor-check".into()).spawn(work)?;
         Ok(Self { outbox, thread: Some(thread) })
     }

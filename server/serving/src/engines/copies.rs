@@ -24,8 +24,9 @@ impl Looked<'_> {
 }
 
 impl Engines {
-    /// Begins to look for a copy of a file of this size, while the caller reads the file for its digest.
-    pub(crate) fn look(&self, file_bytes: u64, choice: EngineChoice) -> Option<Looked<'_>> {
+    /// Begins to look for a copy of a file of this size, while the caller reads the file for its digest; only for one of
+    /// the file with a digest, where that is known.
+    pub(crate) fn look(&self, file_bytes: u64, sha256: Option<&str>, choice: EngineChoice) -> Option<Looked<'_>> {
         let mut passed_over = Vec::new();
         for place in self.places.iter().filter(|place| choice.admits(place.name())) {
             match place {
@@ -33,7 +34,7 @@ impl Engines {
                     passed_over.push(PassedOver { engine: absent.name, why: absent.why.what().to_owned() });
                 }
                 Place::Present(engine) => {
-                    let found = engine.copies()?.look(file_bytes)?;
+                    let found = engine.copies()?.look(file_bytes, sha256)?;
                     return Some(Looked { found, engine: &**engine, passed_over });
                 }
             }

@@ -30,10 +30,10 @@ impl Pipeline {
             let deadline = admitted.after(self.settings.inference_max);
             let mut work = Work::new(passage, codec, Arc::clone(&self.clock), (admitted, deadline));
             match work.look() {
-                Ok(Some(Found::Here(answer))) => return work.answered(&answer, CacheNote::Hit),
+                Ok(Some(Found::Here(answer))) => return self.tell_kept(work, answer, CacheNote::Hit).await,
                 Ok(Some(Found::Lead(flight))) => work.lead(flight),
                 Ok(Some(Found::Follow(told))) => match self.follow(&work, told).await {
-                    Ok(Told::Landed(answer)) => return work.answered(&answer, CacheNote::Shared),
+                    Ok(Told::Landed(answer)) => return self.tell_kept(work, answer, CacheNote::Shared).await,
                     Ok(Told::Lead(flight)) => work.lead(flight),
                     Err(error) => return work.finish(Err(error)),
                 },
@@ -53,6 +53,15 @@ impl Pipeline {
             drop(work);
             passage = Passage::enter(&self.registry, call, &*self.clock, self.clock.now())?;
         }
+    }
+
+    /// Writes an answer that is there: here if it is small, else where nobody else waits for this thread.
+    async fn tell_kept<C: Codec>(&self, work: Work<C>, answer: Arc<Answer>, note: CacheNote) -> Result<C::Reply> {
+        if answer.bytes() <= self.settings.inline_body_bytes_max {
+            return work.answered(&answer, note);
+        }
+        let written = tokio::task::spawn_blocking(move || work.answered(&answer, note)).await;
+        written.unwrap_or_else(|_| Err(Error::new(ErrorCode::Internal, "the answer was lost while it was written")))
     }
 
     /// Waits for the session of a version that is not in memory.

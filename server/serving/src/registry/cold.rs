@@ -278,7 +278,11 @@ pub(super) fn start_threads(
 ) -> io::Result<()> {
     let weak = Arc::downgrade(core);
     let of_versions = weak.clone();
+    let before_work = [core.settings.before_load, core.settings.before_later_load];
+    let step_back = move || before_work.iter().for_each(|before| before());
     Builder::new().name("candor-unload".into()).spawn(move || {
+        // Unmapping and trimming what a large model leaves takes as long as reading it.
+        step_back();
         for retired in leaving {
             let farewell = retired.farewell();
             let departure = retired.free();
@@ -291,6 +295,7 @@ pub(super) fn start_threads(
     })?;
     let of_sessions = weak.clone();
     Builder::new().name("candor-free".into()).spawn(move || {
+        step_back();
         for departure in departing {
             match of_sessions.upgrade() {
                 Some(core) => core.free(departure),
@@ -308,7 +313,7 @@ pub(super) fn start_threads(
                 if let Some(core) = weak.upgrade()
                     && let Some(keeper) = &core.keeper
                 {
-                    (core.settings.before_load)();
+                    core.before_load();
                     core.reload(keeper, &place, grant);
                 }
             }

@@ -4,6 +4,7 @@
 //! contain each other is found out before, from their manifests. Requests find members ready, or are told why not.
 
 use std::{
+    collections::BTreeMap,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -41,7 +42,7 @@ impl Source for Members {
 
     fn bring(&self, ensemble: &ModelName, member: &ModelName, version: Option<&str>) -> Result<Lease> {
         let core = self.core()?;
-        core.contains_no(member, &mut vec![ensemble.clone()])?;
+        core.contains_no(member, &mut vec![ensemble.clone()], &mut BTreeMap::new())?;
         if let Ok(lease) = core.lease(member.as_str(), version) {
             return Ok(lease);
         }
@@ -83,7 +84,13 @@ impl Source for Members {
 
 impl Core {
     /// Whether a model and its members, as their manifests have them now, lead back to one of `way`, or too far.
-    fn contains_no(&self, member: &ModelName, way: &mut Vec<ModelName>) -> Result<()> {
+    /// What is `known` was looked at, so many models deep: many ways lead to the same model.
+    fn contains_no(
+        &self,
+        member: &ModelName,
+        way: &mut Vec<ModelName>,
+        known: &mut BTreeMap<ModelName, usize>,
+    ) -> Result<()> {
         let shown = |way: &[ModelName]| way.iter().map(ModelName::as_str).collect::<Vec<_>>().join(" → ");
         let is_round = way.contains(member);
         way.push(member.clone());
@@ -94,12 +101,17 @@ impl Core {
             let error = Error::model("ensembles contain each other too deeply").got(shown(way));
             return Err(error.expected(format!("at most {DEPTH_MAX} models deep")));
         }
+        if known.get(member).is_some_and(|depth| *depth >= way.len()) {
+            way.pop();
+            return Ok(());
+        }
         // What cannot be read says so itself when it is loaded.
         if let Ok(Some(ensemble)) = self.repository.find(member).map(|found| found.manifest.ensemble) {
             for inner in ensemble.members.iter().filter_map(|inner| ModelName::parse(&inner.model).ok()) {
-                self.contains_no(&inner, way)?;
+                self.contains_no(&inner, way, known)?;
             }
         }
+        known.insert(member.clone(), way.len());
         way.pop();
         Ok(())
     }

@@ -103,6 +103,8 @@ pub struct RegistrySettings {
     pub cross_check: CrossCheckSettings,
     /// What a thread does before each load, such as to step back behind those that answer.
     pub before_load: fn(),
+    /// What it does besides when the first round of loads is over and others answer; and whoever frees and checks.
+    pub before_later_load: fn(),
     /// Bounds the memory that sessions take; without it every ready version stays in memory.
     pub residency: Option<ResidencySettings>,
     /// How many answers are kept, of models that ask for it.
@@ -131,6 +133,7 @@ impl Default for RegistrySettings {
             breaker: BreakerDefaults::default(),
             faults: None,
             before_load: || (),
+            before_later_load: || (),
             residency: None,
             result_cache: ResultCacheSettings::default(),
             lazy: false,
@@ -229,7 +232,9 @@ impl Registry {
         let loads = Pool::start("candor-load", settings.load_threads, LOADS_QUEUED_MAX)?;
         let checks = &settings.cross_check;
         let is_checked = checks.is_on() && engines.present().count() > 1;
-        let checker = is_checked.then(|| Checker::start(checks.queue_max)).transpose()?;
+        let checker = is_checked
+            .then(|| Checker::start(checks.queue_max, [settings.before_load, settings.before_later_load]))
+            .transpose()?;
         let (retired, leaving) = unbounded::<Retired>();
         let (departures, departing) = unbounded::<Departure>();
         let (reloads, wanted) = unbounded();
@@ -300,9 +305,9 @@ impl Registry {
     }
 
     fn on_load_pool<T: Send + 'static>(&self, work: impl FnOnce() -> T + Send + 'static) -> Result<Pending<T>> {
-        let before_load = self.core.settings.before_load;
+        let core = Arc::clone(&self.core);
         let work = move || {
-            before_load();
+            core.before_load();
             work()
         };
         self.loads.submit(work).map_err(|_| {

@@ -31,7 +31,7 @@ impl Core {
     /// Opens a version, from whatever is quickest.
     pub(super) fn open(&self, model: &FoundModel, found: &FoundVersion) -> Result<(Opened, Room)> {
         let file_bytes = self.repository.model_bytes(found)?;
-        if let Some(looked) = self.look(model, file_bytes) {
+        if let Some(looked) = self.look(model, file_bytes, None) {
             let sha256 = self.repository.model_sha256(found)?;
             let room = self.room_for(model, &sha256, file_bytes, || ())?;
             let opened = match looked.load(&sha256) {
@@ -51,13 +51,13 @@ impl Core {
     }
 
     /// Begins to look for a copy, where a version is its graph alone.
-    fn look(&self, model: &FoundModel, file_bytes: u64) -> Option<Looked<'_>> {
-        is_graph(model).then(|| self.engines.look(file_bytes, model.manifest.engine))?
+    fn look(&self, model: &FoundModel, file_bytes: u64, sha256: Option<&str>) -> Option<Looked<'_>> {
+        is_graph(model).then(|| self.engines.look(file_bytes, sha256, model.manifest.engine))?
     }
 
     /// Opens a file that was opened before, if it is still the same.
     pub(super) fn open_same(&self, model: &FoundModel, found: &FoundVersion, version: &ReadyVersion) -> Result<Opened> {
-        if let Some(looked) = self.look(model, version.file_bytes) {
+        if let Some(looked) = self.look(model, version.file_bytes, Some(&version.sha256)) {
             let sha256 = self.repository.model_sha256(found)?;
             if sha256 == version.sha256
                 && let Some(chosen) = looked.load(&sha256)
@@ -130,9 +130,9 @@ pub(super) fn is_graph(model: &FoundModel) -> bool {
 /// Starts the thread that has copies made; it ends when the registry does.
 pub(super) fn start_thread(core: &Arc<Core>, inbox: Receiver<Wanted>) -> std::io::Result<()> {
     let weak: Weak<Core> = Arc::downgrade(core);
-    let before_load = core.settings.before_load;
+    let before_work = [core.settings.before_load, core.settings.before_later_load];
     std::thread::Builder::new().name("candor-keep".into()).spawn(move || {
-        before_load();
+        before_work.iter().for_each(|before| before());
         for wanted in inbox {
             let Some(core) = weak.upgrade() else { break };
             // A panic is a fault of the engine's, and costs a copy.

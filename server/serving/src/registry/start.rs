@@ -4,7 +4,7 @@ use std::sync::atomic::Ordering;
 
 use candor_domain::{ModelName, Result};
 
-use super::Registry;
+use super::{Core, Registry};
 
 impl Registry {
     /// Loads every model of the repository, and reports when all have been tried. A model that fails
@@ -37,5 +37,15 @@ impl Registry {
         self.core.findings.save();
         self.core.check_postponed();
         self.core.keep_postponed();
+    }
+}
+
+impl Core {
+    /// What a thread does before it loads: while nobody is answered yet, loads may have all that there is.
+    pub(super) fn before_load(&self) {
+        (self.settings.before_load)();
+        if self.started.load(Ordering::SeqCst) {
+            (self.settings.before_later_load)();
+        }
     }
 }

@@ -10,20 +10,23 @@ use candor_domain::{Error, Result};
 use sha2::{Digest as _, Sha256};
 
 use super::FoundVersion;
+use crate::opened::{self, Unopened};
 
 /// The file of a version's graph, and its size.
 pub(super) fn open_model(found: &FoundVersion, bytes_max: u64) -> Result<(File, u64)> {
-    let path = found.folder.join(&found.file);
-    let metadata = fs::symlink_metadata(&path).map_err(|error| unreadable(found, &error))?;
-    // It was a file when it was found.
-    if !metadata.is_file() {
-        let shown = found.file.to_string_lossy();
-        return Err(Error::model(format!("{shown} has become a link or something else; it is not followed")));
+    let (file, bytes) = opened::open(&found.folder.join(&found.file)).map_err(|why| match why {
+        Unopened::Missing => unreadable(found, &io::ErrorKind::NotFound.into()),
+        Unopened::Failed(error) => unreadable(found, &error),
+        // It was a file when it was found.
+        Unopened::Link | Unopened::NoFile => {
+            let shown = found.file.to_string_lossy();
+            Error::model(format!("{shown} has become a link or something else; it is not followed"))
+        }
+    })?;
+    if bytes > bytes_max {
+        return Err(too_large(found, bytes, bytes_max));
     }
-    if metadata.len() > bytes_max {
-        return Err(too_large(found, metadata.len(), bytes_max));
-    }
-    Ok((File::open(&path).map_err(|error| unreadable(found, &error))?, metadata.len()))
+    Ok((file, bytes))
 }
 
 pub(super) fn read_model(found: &FoundVersion, bytes_max: u64) -> Result<Vec<u8>> {

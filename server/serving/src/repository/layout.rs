@@ -3,7 +3,8 @@
 //! Links are not followed at any level, and pipes, sockets and devices are nothing.
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Read as _},
     path::{Path, PathBuf},
     time::UNIX_EPOCH,
 };
@@ -11,6 +12,7 @@ use std::{
 use candor_domain::{Error, Result, names::quoted};
 
 use super::{MODEL_FILE, foreign};
+use crate::opened::{self, Unopened};
 
 /// Largest text file that is read.
 pub(super) const TEXT_BYTES_MAX: u64 = 16 << 20;
@@ -94,23 +96,23 @@ pub(super) fn link(shown: &str) -> Error {
 }
 
 /// A small text file: `None` when it is not there.
-pub(super) fn read_text(path: &Path) -> Result<Option<String>> {
+pub(crate) fn read_text(path: &Path) -> Result<Option<String>> {
     let shown = path.file_name().unwrap_or_default().to_string_lossy();
-    match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(Error::model(format!("cannot read {shown}: {error}"))),
-        Ok(metadata) if metadata.is_symlink() => {
-            return Err(link(&shown));
-        }
-        Ok(metadata) if !metadata.is_file() => return Err(Error::model(format!("{shown} is not a file"))),
-        Ok(metadata) if metadata.len() > TEXT_BYTES_MAX => {
-            return Err(
-                Error::model(format!("{shown} is too large")).expected(format!("at most {TEXT_BYTES_MAX} bytes"))
-            );
-        }
-        Ok(_) => {}
+    let unreadable = |error: io::Error| Error::model(format!("cannot read {shown}: {error}"));
+    let file = match opened::open(path) {
+        Ok((file, _)) => file,
+        Err(Unopened::Missing) => return Ok(None),
+        Err(Unopened::Link) => return Err(link(&shown)),
+        Err(Unopened::NoFile) => return Err(Error::model(format!("{shown} is not a file"))),
+        Err(Unopened::Failed(error)) => return Err(unreadable(error)),
+    };
+    let mut text = Vec::new();
+    file.take(TEXT_BYTES_MAX + 1).read_to_end(&mut text).map_err(unreadable)?;
+    if text.len() as u64 > TEXT_BYTES_MAX {
+        return Err(Error::model(format!("{shown} is too large")).expected(format!("at most {TEXT_BYTES_MAX} bytes")));
     }
-    fs::read_to_string(path).map(Some).map_err(|error| Error::model(format!("cannot read {shown}: {error}")))
+    let not_text = |_| io::Error::new(io::ErrorKind::InvalidData, "stream did not contain valid UTF-8");
+    String::from_utf8(text).map(Some).map_err(not_text).map_err(unreadable)
 }
 
 /// Whether a name is that of a graph's file.

@@ -58,8 +58,8 @@ pub use parts::{At, EnsembleNotes, MemberNotes, PluginNotes, StageNotes};
 pub use result_cache::ResultCacheNotes;
 pub use triton::{Reshaped, Reshapes, TritonConfig};
 
-pub(crate) use layout::is_plain;
-use layout::{Kind, is_graph, kind_of, list, read_text};
+use layout::{Kind, is_graph, kind_of, list};
+pub(crate) use layout::{is_plain, read_text};
 
 /// Name of the file that holds the graph.
 pub const MODEL_FILE: &str = "model.onnx";

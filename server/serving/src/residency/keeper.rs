@@ -226,7 +226,12 @@ impl Keeper {
     pub(crate) fn released(&self, grant: Grant) {
         self.change(|inner, now| {
             let (ledger, watch) = inner.parts();
-            ledger.released(grant, now, &watch);
+            // Between a load that failed and now the ledger hears nobody who asks for the same session.
+            let unheard = ledger.released(grant, now, &watch).filter(|seat| inner.flights.contains_key(seat));
+            if let Some(seat) = unheard {
+                let (ledger, watch) = inner.parts();
+                ledger.ask(seat, now.after(self.settings.load_wait_max), now, &watch);
+            }
         });
     }
 

@@ -226,17 +226,21 @@ impl Ledger {
         false
     }
 
-    /// The memory of a grant has been given back: of a session that left, or of a load that failed.
-    pub fn released(&mut self, grant: Grant, now: Tick, watch: &dyn Watch) {
+    /// The memory of a grant has been given back: of a session that left, or of a load that failed. Says which seat is
+    /// cold from now on: whoever asked for it since the load failed was not heard, and is to ask again.
+    pub fn released(&mut self, grant: Grant, now: Tick, watch: &dyn Watch) -> Option<SeatId> {
+        let mut is_cold = None;
         if let Some(held) = self.held.remove(&grant) {
             self.reserved -= held.bytes;
             let of_grant = |stage: Stage| matches!(stage, Stage::Loading(own) | Stage::Resident(own) if own == grant);
             if let Some(known) = self.seats.get_mut(&held.seat).filter(|known| of_grant(known.stage)) {
                 known.stage = Stage::Cold;
                 self.resident.remove(&held.seat);
+                is_cold = Some(held.seat);
             }
         }
         self.pump(now, watch);
+        is_cold
     }
 
     /// Time has passed: those who have waited too long go, and so do sessions that nobody uses.

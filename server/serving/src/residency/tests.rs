@@ -3,12 +3,14 @@
 use std::{
     cell::RefCell,
     collections::{BTreeMap, BTreeSet},
+    sync::Arc,
     time::Duration,
 };
 
-use candor_domain::Tick;
+use candor_domain::{Error, ManualClock, Tick};
 
 use super::{
+    Ended, Keeper, ResidencySettings,
     ledger::{Change, Grant, Ledger, Need, NeverFits, SeatId, Watch},
     policy::{Policy, Usage},
 };
@@ -327,4 +329,36 @@ fn whatever_the_order_the_budget_holds_and_everybody_who_waits_hears() {
     for how in ["loaded", "failed", "refused", "expired", "cancelled"] {
         assert!(ended.get(how).is_some_and(|count| *count > 50), "{how} hardly ever happened: {ended:?}");
     }
+}
+
+/// Freeing takes its time: the memory of a load that failed may be given back later than the load may be tried again.
+#[test]
+fn who_asks_before_the_memory_of_a_failed_load_is_given_back_is_heard_when_it_is() {
+    let clock = Arc::new(ManualClock::default());
+    let (loads, wanted) = crossbeam_channel::unbounded();
+    let (departures, departing) = crossbeam_channel::unbounded();
+    let load_wait_max = Duration::from_secs(20);
+    let settings =
+        ResidencySettings { budget: 100, policy: Policy::Gdsf, idle_ttl: None, load_wait_max, weights: None };
+    let keeper = Keeper::new(settings, clock.clone(), loads, departures);
+    let place = keeper.place(need(60), false);
+    for round in 0..3 {
+        let mut told = keeper.want(&place);
+        let grant = if round == 0 {
+            wanted.try_recv().unwrap().1
+        } else {
+            assert!(wanted.try_recv().is_err() && told.try_recv().is_err(), "its memory is still taken");
+            let departed = departing.try_recv().unwrap();
+            keeper.released(departed.grant.unwrap());
+            wanted.try_recv().expect("it is loaded now").1
+        };
+        keeper.failed(&place, grant, 60, Some(&Error::model("not this time")));
+        assert!(matches!(told.try_recv(), Ok(Ended::Failed(_))), "round {round}");
+        clock.advance(Duration::from_secs(5));
+        keeper.tick();
+    }
+    // Nobody waits any more: nothing is loaded.
+    keeper.released(departing.try_recv().unwrap().grant.unwrap());
+    assert!(wanted.try_recv().is_err());
+    assert_eq!(keeper.view().totals.reserved_bytes, 0);
 }

@@ -93,6 +93,13 @@ pub(crate) struct Answer {
     expires: Option<Tick>,
 }
 
+impl Answer {
+    /// Bytes of its outputs, and a little more.
+    pub(crate) fn bytes(&self) -> usize {
+        usize::try_from(self.weight).unwrap_or(usize::MAX)
+    }
+}
+
 /// What is kept around an answer: its key, its place in moka's tables, the vectors' own heads.
 const BYTES_AROUND: usize = 256;
 

@@ -14,6 +14,7 @@ use std::{
 
 use candor_domain::Tick;
 
+use super::demand::Demand;
 use crate::batching::{Curve, Delay, Foresight, Form, Line, Plan, Reason};
 
 /// Entries that are looked at for one batch at most, so that choosing stays cheap.
@@ -135,6 +136,7 @@ pub(crate) struct LaneState<J> {
     pub(super) attained: u64,
     /// When it last had something to do.
     pub(super) seen: Tick,
+    demand: Demand,
     curve: Curve,
     foresight: Foresight,
     /// How many have come.
@@ -155,6 +157,7 @@ impl<J: Parcel> LaneState<J> {
             running: 0,
             attained: 0,
             seen: Tick::default(),
+            demand: Demand::default(),
             curve,
             foresight: Foresight::default(),
             arrivals: 0,
@@ -175,6 +178,18 @@ impl<J: Parcel> LaneState<J> {
 
     pub(super) fn is_idle(&self) -> bool {
         self.queue.is_empty() && self.running == 0
+    }
+
+    /// Whether it is hardly ever idle.
+    pub(super) fn is_ceaseless(&self, now: Tick) -> bool {
+        self.demand.is_ceaseless(now)
+    }
+
+    /// A thread that worked for it has ended.
+    pub(super) fn has_done(&mut self, now: Tick) {
+        self.running = self.running.saturating_sub(1);
+        self.seen = now;
+        self.demand.note(!self.is_idle(), now);
     }
 
     /// Whether nobody else knows of it any more.
@@ -201,11 +216,14 @@ impl<J: Parcel> LaneState<J> {
     pub(super) fn put_back(&mut self, entry: Entry<J>, now: Tick) {
         self.queue.insert(entry.key, entry);
         self.seen = now;
+        self.demand.note(true, now);
     }
 
-    pub(super) fn remove(&mut self, number: u64) -> Option<Entry<J>> {
+    pub(super) fn remove(&mut self, number: u64, now: Tick) -> Option<Entry<J>> {
         let key = *self.queue.keys().find(|key| key.number == number)?;
-        self.queue.remove(&key)
+        let entry = self.queue.remove(&key);
+        self.demand.note(!self.is_idle(), now);
+        entry
     }
 
     pub(super) fn take_to_read(&mut self, key: Key) -> Option<Entry<J>> {
@@ -253,7 +271,9 @@ impl<J: Parcel> LaneState<J> {
             .map(|entry| entry.key)
             .collect();
         if !late.is_empty() {
-            return Verdict::Late(late.iter().filter_map(|key| self.queue.remove(key)).collect());
+            let late = late.iter().filter_map(|key| self.queue.remove(key)).collect();
+            self.demand.note(!self.is_idle(), now);
+            return Verdict::Late(late);
         }
         self.chosen.clear();
         let Some(head) = self.queue.first_key_value().map(|(key, _)| *key) else { return Verdict::Hold(now) };
@@ -302,7 +322,7 @@ impl<J: Parcel> LaneState<J> {
                 continue;
             }
             let first = *like.get_or_insert(form);
-            let new_obstacle = if form.shapes != first.shapes {
+            let new_obstacle = if form.shapes != first.shapes || (form.is_alone && !self.chosen.is_empty()) {
                 Some(Reason::OtherShapes)
             } else if form.outputs != first.outputs {
                 Some(Reason::OtherOutputs)
@@ -319,6 +339,10 @@ impl<J: Parcel> LaneState<J> {
             rows += form.rows;
             deadline = deadline.min(entry.deadline);
             is_urgent |= entry.is_urgent;
+            if form.is_alone {
+                obstacle = Some(Reason::OtherShapes);
+                break;
+            }
         }
         let obstacle = if rows >= limit { Some(full) } else { obstacle };
         Choice::Chosen { rows, obstacle, deadline, is_urgent }

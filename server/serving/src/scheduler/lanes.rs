@@ -7,6 +7,9 @@
 //!   up time.
 //! - **Bulkhead**: while other lanes are awake, no lane holds all threads: one is left for whoever else comes. A lane is
 //!   awake while it has something to do, and for a while after.
+//! - **Back**: where there are threads that step back behind the others, a lane that is hardly ever idle runs on those: a
+//!   run cannot be interrupted by us, but by the system. So the others have all threads of the front, and what they do
+//!   not use is still used.
 //! - **Order**: within a lane by arrival; each level of priority below the highest counts as having come later by a
 //!   fixed step. So who comes early enough goes first whatever his level, and nobody starves.
 
@@ -17,6 +20,15 @@ use candor_domain::Tick;
 use super::lane::{Entry, Key, Lane, LaneState, Verdict};
 use crate::batching::{Form, Reason};
 
+/// Where a thread stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Post {
+    /// Before those at the back.
+    Front,
+    /// Steps back behind those of the front.
+    Back,
+}
+
 /// How lanes are served.
 #[derive(Debug, Clone)]
 pub struct SchedulerSettings {
@@ -24,6 +36,11 @@ pub struct SchedulerSettings {
     pub threads: usize,
     /// What each of them does first: it may step back behind the threads that read and write.
     pub before_work: fn(),
+    /// As many again that step back behind those, for lanes that are hardly ever idle; or none. They are not there to
+    /// have more run at once: one of them begins only while fewer run than there are threads, or nothing of its lane.
+    pub back_threads: usize,
+    /// What each of these does first.
+    pub before_back_work: fn(),
     /// Requests of all versions that wait at most.
     pub queue_max: usize,
     /// How long a lane that has nothing to do still counts as awake.
@@ -37,6 +54,8 @@ impl Default for SchedulerSettings {
         Self {
             threads: 1,
             before_work: || (),
+            back_threads: 0,
+            before_back_work: || (),
             queue_max: 1024,
             awake: Duration::from_secs(2),
             level_step: Duration::from_secs(1),
@@ -62,7 +81,28 @@ pub(crate) enum Step<J> {
     /// Give these up: their time is over, or nobody waits for them.
     GiveUp(Vec<Entry<J>>),
     /// Nothing until then, or until something changes.
-    Wait(Option<Tick>),
+    Wait {
+        until: Option<Tick>,
+        /// Whether something waits for a thread of the back, as one of the front has seen.
+        is_for_back: bool,
+    },
+}
+
+/// A lane that has something to do, or had a moment ago.
+struct Awake {
+    id: u64,
+    /// When it falls asleep, if it has nothing to do.
+    until: Option<Tick>,
+    is_ceaseless: bool,
+}
+
+/// Which threads a lane may hold.
+struct Terms {
+    post: Post,
+    /// How many of them.
+    allowed: usize,
+    /// When this changes by itself.
+    until: Option<Tick>,
 }
 
 /// Requests that run together.
@@ -82,7 +122,8 @@ pub(crate) struct Lanes<J> {
     /// Lanes in which somebody waits.
     waiting: Vec<u64>,
     queued: usize,
-    busy: usize,
+    /// Threads of the front that have something to do, and of the back.
+    busy: [usize; 2],
     number: u64,
     /// The time that the lane had had which was served last.
     served: u64,
@@ -96,7 +137,7 @@ impl<J: super::lane::Parcel> Lanes<J> {
             lanes: HashMap::new(),
             waiting: Vec::new(),
             queued: 0,
-            busy: 0,
+            busy: [0; 2],
             number: 0,
             served: 0,
             closing: false,
@@ -108,9 +149,21 @@ impl<J: super::lane::Parcel> Lanes<J> {
         self.queued
     }
 
-    /// Threads that have nothing to do.
-    pub(crate) fn idle(&self) -> usize {
-        self.settings.threads.saturating_sub(self.busy)
+    /// Threads of a post that have nothing to do.
+    pub(crate) fn idle(&self, post: Post) -> usize {
+        let [front, back] = self.busy;
+        match post {
+            Post::Front => self.settings.threads.saturating_sub(front),
+            Post::Back => self.settings.back_threads.saturating_sub(back),
+        }
+    }
+
+    fn busy(&mut self, post: Post) -> &mut usize {
+        let [front, back] = &mut self.busy;
+        match post {
+            Post::Front => front,
+            Post::Back => back,
+        }
     }
 
     /// From now on nobody is waited for.
@@ -169,9 +222,9 @@ impl<J: super::lane::Parcel> Lanes<J> {
     }
 
     /// Takes out a request that nobody waits for any more, if it has not been taken yet.
-    pub(crate) fn remove(&mut self, lane: u64, number: u64) -> Option<J> {
+    pub(crate) fn remove(&mut self, lane: u64, number: u64, now: Tick) -> Option<J> {
         let state = self.lanes.get_mut(&lane)?;
-        let entry = state.remove(number)?;
+        let entry = state.remove(number, now)?;
         self.left(lane, 1);
         Some(entry.job)
     }
@@ -184,81 +237,90 @@ impl<J: super::lane::Parcel> Lanes<J> {
         }
     }
 
-    /// What a thread that has nothing to do is to do now. Whatever it is given to run or to read, it tells the end of
-    /// with [`Self::done`].
-    pub(crate) fn next(&mut self, now: Tick) -> Step<J> {
+    /// What a thread of this post that has nothing to do is to do now. Whatever it is given to run or to read, it tells
+    /// the end of with [`Self::done`].
+    pub(crate) fn next(&mut self, post: Post, now: Tick) -> Step<J> {
         let mut order: Vec<(u64, u64)> =
             self.waiting.iter().filter_map(|id| Some((self.lanes.get(id)?.attained, *id))).collect();
         order.sort_unstable();
-        let mut until = None;
+        let awake = if order.is_empty() { Vec::new() } else { self.awake(now) };
+        let (mut until, mut is_for_back) = (None, false);
         let sooner = |until: Option<Tick>, other: Tick| Some(until.map_or(other, |until: Tick| until.min(other)));
         for (_, id) in order {
-            let (allowed, free_at) = self.allowance(id, now);
-            let idle = self.idle();
-            let closing = self.closing;
+            let terms = self.terms(id, &awake);
+            let (idle, closing) = (self.idle(post), self.closing);
+            let may_begin = post == Post::Front || self.busy.iter().sum::<usize>() < self.settings.threads;
             let Some(state) = self.lanes.get_mut(&id) else { continue };
-            if state.running >= allowed {
-                until = free_at.map_or(until, |free_at| sooner(until, free_at));
+            is_for_back |= post == Post::Front && terms.post == Post::Back && state.running < terms.allowed;
+            if terms.post != post || state.running >= terms.allowed || !(may_begin || state.running == 0) {
+                until = terms.until.map_or(until, |change| sooner(until, change));
                 continue;
             }
             // Whether nobody else could run what comes while this thread runs.
-            let is_last = idle <= 1 || state.running + 1 >= allowed;
+            let is_last = idle <= 1 || state.running + 1 >= terms.allowed;
             match state.decide(now, is_last, closing) {
                 Verdict::Late(late) => {
                     self.left(id, late.len());
                     return Step::GiveUp(late);
                 }
                 Verdict::Read(key) => {
-                    if let Some(step) = self.take_to_read(id, key) {
+                    if let Some(step) = self.take_to_read(id, key, post) {
                         return step;
                     }
                 }
                 Verdict::Run(reason) => {
-                    if let Some(step) = self.take(id, reason) {
+                    if let Some(step) = self.take(id, reason, post) {
                         return step;
                     }
                 }
                 Verdict::Hold(tick) => until = sooner(until, tick),
             }
         }
-        Step::Wait(until)
+        Step::Wait { until, is_for_back }
     }
 
-    /// How many threads a lane may hold, and when that changes by itself.
-    fn allowance(&self, id: u64, now: Tick) -> (usize, Option<Tick>) {
-        let all = self.settings.threads;
-        let awake = |state: &LaneState<J>| {
-            let busy = state.len() > 0 || state.running > 0;
-            let until = state.seen.after(self.settings.awake);
-            if busy { Some(None) } else { (until > now).then_some(Some(until)) }
+    /// Lanes that have something to do, or had a moment ago.
+    fn awake(&self, now: Tick) -> Vec<Awake> {
+        let awake = |(id, state): (&u64, &LaneState<J>)| {
+            let until = if state.is_idle() { Some(state.seen.after(self.settings.awake)) } else { None };
+            let is_ceaseless = self.settings.back_threads > 0 && state.is_ceaseless(now);
+            until.is_none_or(|until| until > now).then_some(Awake { id: *id, until, is_ceaseless })
         };
-        let others = self.lanes.iter().filter(|(other, _)| **other != id);
-        let mut until = None;
-        let mut any = false;
-        for (_, state) in others {
-            match awake(state) {
-                Some(None) => return ((all - 1).max(1), None),
-                Some(Some(tick)) => {
-                    any = true;
-                    until = until.max(Some(tick));
-                }
-                None => {}
-            }
-        }
-        if any { ((all - 1).max(1), until) } else { (all, None) }
+        self.lanes.iter().filter_map(awake).collect()
     }
 
-    fn take_to_read(&mut self, id: u64, key: Key) -> Option<Step<J>> {
+    /// Which threads a lane may hold.
+    fn terms(&self, id: u64, awake: &[Awake]) -> Terms {
+        let (all, but_one) = (self.settings.threads, (self.settings.threads - 1).max(1));
+        let is_ceaseless = awake.iter().any(|lane| lane.id == id && lane.is_ceaseless);
+        // Those at the back take no thread of the front from anybody.
+        let others = awake.iter().filter(|lane| lane.id != id && (is_ceaseless || !lane.is_ceaseless));
+        let (mut any, mut busy, mut until) = (false, false, None);
+        for other in others {
+            any = true;
+            busy |= other.until.is_none();
+            until = until.max(other.until);
+        }
+        let post = if is_ceaseless { Post::Back } else { Post::Front };
+        Terms { post, allowed: if any { but_one } else { all }, until: until.filter(|_| !busy) }
+    }
+
+    /// Whether a lane's requests are for threads of the back now.
+    pub(crate) fn is_for_back(&self, lane: u64, now: Tick) -> bool {
+        self.settings.back_threads > 0 && self.lanes.get(&lane).is_some_and(|state| state.is_ceaseless(now))
+    }
+
+    fn take_to_read(&mut self, id: u64, key: Key, post: Post) -> Option<Step<J>> {
         let state = self.lanes.get_mut(&id)?;
         let entry = state.take_to_read(key)?;
         state.running += 1;
         let lane = Arc::clone(state.shared());
-        self.busy += 1;
+        *self.busy(post) += 1;
         self.left(id, 1);
         Some(Step::Read(lane, entry))
     }
 
-    fn take(&mut self, id: u64, reason: Reason) -> Option<Step<J>> {
+    fn take(&mut self, id: u64, reason: Reason, post: Post) -> Option<Step<J>> {
         let state = self.lanes.get_mut(&id)?;
         let (first, rest, rows) = state.take_chosen()?;
         let charged = state.estimate(rows);
@@ -266,7 +328,7 @@ impl<J: super::lane::Parcel> Lanes<J> {
         state.attained = state.attained.saturating_add(charged);
         state.running += 1;
         let lane = Arc::clone(state.shared());
-        self.busy += 1;
+        *self.busy(post) += 1;
         self.left(id, 1 + rest.len());
         Some(Step::Run(Batch { lane, first, rest, reason, charged }))
     }
@@ -293,13 +355,13 @@ impl<J: super::lane::Parcel> Lanes<J> {
         None
     }
 
-    /// A thread has done what it was given for `lane`: that took `nanos`, of which `charged` has been booked.
-    pub(crate) fn done(&mut self, lane: u64, charged: u64, nanos: u64, now: Tick) {
-        self.busy = self.busy.saturating_sub(1);
+    /// A thread of this post has done what it was given for `lane`: that took `nanos`, of which `charged` has been booked.
+    pub(crate) fn done(&mut self, post: Post, lane: u64, (charged, nanos): (u64, u64), now: Tick) {
+        let busy = self.busy(post);
+        *busy = busy.saturating_sub(1);
         if let Some(state) = self.lanes.get_mut(&lane) {
-            state.running = state.running.saturating_sub(1);
             state.attained = state.attained.saturating_add(nanos).saturating_sub(charged);
-            state.seen = now;
+            state.has_done(now);
         }
     }
 

@@ -5,6 +5,7 @@
 //! (`lanes`), so that it can be run by a clock moved by hand; here it stands behind one short lock, with threads that
 //! ask it. Requests that run on the caller's thread touch nothing of this.
 
+mod demand;
 mod lane;
 mod lanes;
 #[cfg(test)]
@@ -32,7 +33,7 @@ use crate::{
 use lane::Entry;
 pub use lane::Lane;
 use lane::Parcel;
-use lanes::{Batch, Lanes, Step};
+use lanes::{Batch, Lanes, Post, Step};
 pub use lanes::{QueueFull, SchedulerSettings};
 
 type BoxedJob = Box<dyn Job>;
@@ -46,7 +47,7 @@ impl Parcel for BoxedJob {
 /// Waiting on a condition is not more exact than this, and a clock that stands still must not make it spin.
 const WAIT_MIN: Duration = Duration::from_micros(20);
 
-/// A fixed number of threads over lanes of bounded length.
+/// A fixed number of threads over lanes of bounded length; beside them, maybe, some that step back behind them.
 pub struct Scheduler {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
@@ -54,11 +55,30 @@ pub struct Scheduler {
 
 struct Shared {
     lanes: Mutex<Lanes<BoxedJob>>,
-    changed: Condvar,
     clock: Arc<dyn Clock>,
     closing: AtomicBool,
-    /// Threads that wait for a change; written under the lock, so that nobody is woken who is awake.
+    front: Bench,
+    back: Bench,
+}
+
+/// Where threads of one post wait for a change.
+#[derive(Default)]
+struct Bench {
+    changed: Condvar,
+    /// How many do; written under the lock, so that nobody is woken who is awake.
     asleep: AtomicUsize,
+}
+
+impl Bench {
+    fn has_sleepers(&self) -> bool {
+        self.asleep.load(SeqCst) > 0
+    }
+
+    fn wake_one(&self) {
+        if self.has_sleepers() {
+            self.changed.notify_one();
+        }
+    }
 }
 
 /// A request that waits or runs: to be taken back when nobody waits for it any more.
@@ -88,22 +108,26 @@ impl Scheduler {
     /// When the system gives no thread.
     pub fn start(name: &str, settings: SchedulerSettings, clock: Arc<dyn Clock>) -> io::Result<Self> {
         let settings = SchedulerSettings { threads: settings.threads.max(1), ..settings };
-        let (count, before_work) = (settings.threads, settings.before_work);
+        let posts = [
+            (Post::Front, settings.threads, settings.before_work),
+            (Post::Back, settings.back_threads, settings.before_back_work),
+        ];
         let shared = Arc::new(Shared {
             lanes: Mutex::new(Lanes::new(settings)),
-            changed: Condvar::new(),
             clock,
             closing: AtomicBool::new(false),
-            asleep: AtomicUsize::new(0),
+            front: Bench::default(),
+            back: Bench::default(),
         });
-        let spawn = |_| {
+        let all = posts.iter().flat_map(|post| std::iter::repeat_n(post, post.1));
+        let spawn = |&(post, _, before_work): &(Post, usize, fn())| {
             let shared = Arc::clone(&shared);
             Builder::new().name(name.to_owned()).spawn(move || {
                 before_work();
-                shared.work();
+                shared.work(post);
             })
         };
-        let threads = (0..count).map(spawn).collect::<io::Result<_>>()?;
+        let threads = all.map(spawn).collect::<io::Result<_>>()?;
         Ok(Self { shared, threads })
     }
 
@@ -120,14 +144,12 @@ impl Scheduler {
         job: BoxedJob,
     ) -> Result<Ticket, (QueueFull, BoxedJob)> {
         let now = self.shared.clock.now();
-        let (number, wake) = {
+        let (number, is_for_back) = {
             let mut lanes = self.shared.lanes();
             let number = lanes.arrive(lane, form, deadline, job, now)?;
-            (number, self.shared.asleep.load(SeqCst) > 0)
+            (number, lanes.is_for_back(lane.id(), now))
         };
-        if wake {
-            self.shared.changed.notify_one();
-        }
+        self.shared.bench(if is_for_back { Post::Back } else { Post::Front }).wake_one();
         Ok(Ticket { shared: Arc::clone(&self.shared), lane: lane.id(), number })
     }
 
@@ -157,7 +179,7 @@ impl Drop for Scheduler {
     fn drop(&mut self) {
         self.shared.closing.store(true, SeqCst);
         self.shared.lanes().close();
-        self.shared.changed.notify_all();
+        self.shared.wake_all();
         for thread in self.threads.drain(..) {
             let _ = thread.join();
         }
@@ -167,7 +189,8 @@ impl Drop for Scheduler {
 impl Ticket {
     /// Nobody waits any more: a request that still waits is ended here and now.
     pub(crate) fn withdraw(&self) {
-        let job = self.shared.lanes().remove(self.lane, self.number);
+        let now = self.shared.clock.now();
+        let job = self.shared.lanes().remove(self.lane, self.number, now);
         if let Some(job) = job {
             job.give_up(nobody_waits());
         }
@@ -184,18 +207,37 @@ impl Shared {
         self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn bench(&self, post: Post) -> &Bench {
+        match post {
+            Post::Front => &self.front,
+            Post::Back => &self.back,
+        }
+    }
+
+    fn wake_all(&self) {
+        self.front.changed.notify_all();
+        self.back.changed.notify_all();
+    }
+
     /// What a thread does all its life.
-    fn work(&self) {
+    fn work(&self, post: Post) {
         let mut lanes = self.lanes();
         loop {
             let now = self.clock.now();
-            let step = lanes.next(now);
+            let step = lanes.next(post, now);
             match step {
-                Step::Wait(None) if self.is_closing() && lanes.queued() == 0 => {
+                Step::Wait { until: None, .. } if self.is_closing() && lanes.queued() == 0 => {
                     // Others may wait for a moment that need not come any more.
-                    return self.changed.notify_all();
+                    return self.wake_all();
                 }
-                Step::Wait(until) => lanes = self.wait(lanes, until, now),
+                Step::Wait { until, is_for_back } => {
+                    // Never the other way round, or two who can do nothing would wake each other for ever. Work for the
+                    // back becomes work for the front when the front has done something, or when time passes; both see it.
+                    if is_for_back {
+                        self.back.wake_one();
+                    }
+                    lanes = self.wait(post, lanes, until, now);
+                }
                 Step::GiveUp(late) => {
                     drop(lanes);
                     late.into_iter().for_each(|entry| give_up(entry, now));
@@ -204,12 +246,12 @@ impl Shared {
                 Step::Read(lane, entry) => {
                     self.wake_another(&lanes);
                     drop(lanes);
-                    lanes = self.read(&lane, entry, now);
+                    lanes = self.read(post, &lane, entry, now);
                 }
                 Step::Run(batch) => {
                     self.wake_another(&lanes);
                     drop(lanes);
-                    lanes = self.run(batch, now);
+                    lanes = self.run(post, batch, now);
                 }
             }
         }
@@ -221,36 +263,45 @@ impl Shared {
 
     /// What this thread left may be another's.
     fn wake_another(&self, lanes: &Lanes<BoxedJob>) {
-        if lanes.queued() > 0 && self.asleep.load(SeqCst) > 0 {
-            self.changed.notify_one();
+        if lanes.queued() > 0 {
+            self.front.wake_one();
+            self.back.wake_one();
         }
     }
 
     fn wait<'a>(
         &self,
+        post: Post,
         lanes: MutexGuard<'a, Lanes<BoxedJob>>,
         until: Option<Tick>,
         now: Tick,
     ) -> MutexGuard<'a, Lanes<BoxedJob>> {
-        self.asleep.fetch_add(1, SeqCst);
+        let bench = self.bench(post);
+        bench.asleep.fetch_add(1, SeqCst);
         let lanes = match until {
-            None => self.changed.wait(lanes).unwrap_or_else(PoisonError::into_inner),
+            None => bench.changed.wait(lanes).unwrap_or_else(PoisonError::into_inner),
             Some(until) => {
                 let time = now.until(until).max(WAIT_MIN);
-                self.changed.wait_timeout(lanes, time).unwrap_or_else(PoisonError::into_inner).0
+                bench.changed.wait_timeout(lanes, time).unwrap_or_else(PoisonError::into_inner).0
             }
         };
-        self.asleep.fetch_sub(1, SeqCst);
+        bench.asleep.fetch_sub(1, SeqCst);
         lanes
     }
 
-    fn read(&self, lane: &Arc<Lane>, mut entry: Entry<BoxedJob>, began: Tick) -> MutexGuard<'_, Lanes<BoxedJob>> {
+    fn read(
+        &self,
+        post: Post,
+        lane: &Arc<Lane>,
+        mut entry: Entry<BoxedJob>,
+        began: Tick,
+    ) -> MutexGuard<'_, Lanes<BoxedJob>> {
         // A panic of the codec is an error of the job; one of ours costs the request and no thread.
         let read = catch_unwind(AssertUnwindSafe(|| entry.job.read()));
         let read = read.unwrap_or_else(|_| Err(Error::new(ErrorCode::Internal, "reading the request panicked")));
         let now = self.clock.now();
         let mut lanes = self.lanes();
-        lanes.done(lane.id(), 0, now.nanos_since(began), now);
+        lanes.done(post, lane.id(), (0, now.nanos_since(began)), now);
         let left = match read {
             Ok(form) => lanes.put_back(lane, entry, form, now).map(|entry| (entry, nobody_waits())),
             Err(error) => Some((entry, error)),
@@ -261,14 +312,14 @@ impl Shared {
         self.lanes()
     }
 
-    fn run(&self, batch: Batch<BoxedJob>, began: Tick) -> MutexGuard<'_, Lanes<BoxedJob>> {
+    fn run(&self, post: Post, batch: Batch<BoxedJob>, began: Tick) -> MutexGuard<'_, Lanes<BoxedJob>> {
         let Batch { lane, first, rest, reason, charged } = batch;
         // Jobs that are lost drop their senders, which their waiters see.
         let ended = catch_unwind(AssertUnwindSafe(|| batching::run(first, rest, reason, &*self.clock)));
         let ended = ended.unwrap_or_default();
         let now = self.clock.now();
         let mut lanes = self.lanes();
-        lanes.done(lane.id(), charged, now.nanos_since(began), now);
+        lanes.done(post, lane.id(), (charged, now.nanos_since(began)), now);
         lanes.learn(lane.id(), ended.ran, ended.joint_failed, now);
         lanes
     }

@@ -7,7 +7,7 @@ use candor_domain::Tick;
 
 use super::{
     lane::{Lane, Parcel},
-    lanes::{Batch, Lanes, SchedulerSettings, Step},
+    lanes::{Batch, Lanes, Post, SchedulerSettings, Step},
 };
 use crate::batching::{Delay, Form, Plan};
 
@@ -171,7 +171,7 @@ impl World {
     }
 
     fn arrives(&mut self, client: usize) {
-        let form = Form { rows: 1, shapes: 0, outputs: 0, priority: 0, timeout: None };
+        let form = Form { rows: 1, is_alone: false, shapes: 0, outputs: 0, priority: 0, timeout: None };
         let sent = Sent { client, at: self.now };
         assert!(self.lanes.arrive(&self.lane, Some(form), Tick(u64::MAX), sent, Tick(self.now)).is_ok());
         if let Load::Open(_) = self.load {
@@ -182,7 +182,7 @@ impl World {
 
     fn ends(&mut self, batch: Batch<Sent>, took: u64) {
         let rows = 1 + batch.rest.len() as u64;
-        self.lanes.done(batch.lane.id(), batch.charged, took, Tick(self.now));
+        self.lanes.done(Post::Front, batch.lane.id(), (batch.charged, took), Tick(self.now));
         self.lanes.learn(batch.lane.id(), Some((rows, took)), false, Tick(self.now));
         for (place, sent) in std::iter::once(batch.first).chain(batch.rest).enumerate() {
             self.latencies.push(self.now - sent.at);
@@ -194,8 +194,8 @@ impl World {
     }
 
     fn serve(&mut self) {
-        while self.lanes.idle() > 0 {
-            match self.lanes.next(Tick(self.now)) {
+        while self.lanes.idle(Post::Front) > 0 {
+            match self.lanes.next(Post::Front, Tick(self.now)) {
                 Step::Run(batch) => {
                     let rows = 1 + batch.rest.len() as u64;
                     assert!(rows <= ROWS_MAX);
@@ -204,7 +204,7 @@ impl World {
                     let took = ((self.cost.fixed + rows * self.cost.per_row) as f64 * noise) as u64;
                     self.at(self.now + took, Event::Ends(batch, took));
                 }
-                Step::Wait(until) => {
+                Step::Wait { until, .. } => {
                     if let Some(until) = until {
                         let until = until.0.max(self.now + 1);
                         if self.wakes.is_none_or(|wakes| wakes <= self.now || wakes > until) {

@@ -6,7 +6,7 @@ use candor_domain::Tick;
 
 use super::{
     lane::{Lane, Parcel},
-    lanes::{Batch, Lanes, QueueFull, SchedulerSettings, Step},
+    lanes::{Batch, Lanes, Post, QueueFull, SchedulerSettings, Step},
 };
 use crate::batching::{Delay, Form, Plan, Reason};
 
@@ -26,7 +26,7 @@ impl Parcel for Number {
 }
 
 fn form(rows: u64) -> Form {
-    Form { rows, shapes: 0, outputs: 0, priority: 0, timeout: None }
+    Form { rows, is_alone: false, shapes: 0, outputs: 0, priority: 0, timeout: None }
 }
 
 fn off() -> Arc<Lane> {
@@ -47,7 +47,11 @@ struct World {
 
 impl World {
     fn new(threads: usize) -> Self {
-        let settings = SchedulerSettings { threads, queue_max: 50, awake: AWAKE, ..SchedulerSettings::default() };
+        Self::with_back(threads, 0)
+    }
+
+    fn with_back(threads: usize, back_threads: usize) -> Self {
+        let settings = SchedulerSettings { threads, back_threads, queue_max: 50, awake: AWAKE, ..Default::default() };
         Self { lanes: Lanes::new(settings), now: 1_000 * MS }
     }
 
@@ -65,7 +69,7 @@ impl World {
     }
 
     fn next(&mut self) -> Step<Number> {
-        self.lanes.next(self.now())
+        self.lanes.next(Post::Front, self.now())
     }
 
     fn batch(&mut self) -> Batch<Number> {
@@ -73,7 +77,7 @@ impl World {
             Step::Run(batch) => batch,
             Step::Read(..) => panic!("it is to be read"),
             Step::GiveUp(late) => panic!("{} are late", late.len()),
-            Step::Wait(until) => panic!("nothing until {until:?}"),
+            Step::Wait { until, .. } => panic!("nothing until {until:?}"),
         }
     }
 
@@ -85,14 +89,33 @@ impl World {
 
     fn waits(&mut self) -> Option<Tick> {
         match self.next() {
-            Step::Wait(until) => until,
+            Step::Wait { until, .. } => until,
             Step::Run(batch) => panic!("{:?} run", numbers(&batch)),
             Step::Read(..) | Step::GiveUp(_) => panic!("there is something to do"),
         }
     }
 
     fn done(&mut self, batch: &Batch<Number>, nanos: u64) {
-        self.lanes.done(batch.lane.id(), batch.charged, nanos, self.now());
+        self.lanes.done(Post::Front, batch.lane.id(), (batch.charged, nanos), self.now());
+    }
+}
+
+impl World {
+    /// What a thread of the back runs now, if anything.
+    fn at_back(&mut self) -> Option<Batch<Number>> {
+        match self.lanes.next(Post::Back, self.now()) {
+            Step::Run(batch) => Some(batch),
+            Step::Wait { .. } => None,
+            Step::Read(..) | Step::GiveUp(_) => panic!("there is something else to do"),
+        }
+    }
+
+    /// Keeps a lane busy for half a second.
+    fn flood(&mut self, lane: &Arc<Lane>) {
+        self.put(lane, 1, None);
+        let batch = self.batch();
+        self.now += 500 * MS;
+        self.done(&batch, 500 * MS);
     }
 }
 
@@ -235,8 +258,9 @@ fn those_who_are_late_or_gone_never_run() {
     world.now += 6 * MS;
     let Step::GiveUp(late) = world.next() else { panic!("they are late") };
     assert_eq!(late.iter().map(|entry| entry.job.0).collect::<Vec<_>>(), [1, GONE]);
-    assert_eq!(world.lanes.remove(lane.id(), third).map(|job| job.0), Some(3));
-    assert_eq!(world.lanes.remove(lane.id(), third), None);
+    let now = world.now();
+    assert_eq!(world.lanes.remove(lane.id(), third, now).map(|job| job.0), Some(3));
+    assert_eq!(world.lanes.remove(lane.id(), third, now), None);
     assert_eq!(world.lanes.queued(), 1);
     assert_eq!(world.taken().0, [4]);
     assert_eq!(world.waits(), None);
@@ -262,6 +286,18 @@ fn an_idle_server_delays_nobody_and_says_why_batches_are_as_they_are() {
         });
         assert_eq!(world.taken(), (numbers, reason));
     }
+}
+
+#[test]
+fn what_runs_alone_is_joined_to_nobody_and_nobody_to_it_and_waits_for_nobody() {
+    let alone = |rows| Some(Form { is_alone: true, ..form(rows) });
+    let (mut world, lane) = (World::new(4), on(Delay::Fixed(Duration::from_secs(9))));
+    for (number, form) in [(1, alone(1)), (2, alone(1)), (3, Some(form(7))), (4, alone(1)), (5, Some(form(1)))] {
+        world.put(&lane, number, form);
+    }
+    let taken: Vec<_> = (0..4).map(|_| world.taken()).collect();
+    let alone = |number| (vec![number], Reason::OtherShapes);
+    assert_eq!(taken, [alone(1), alone(2), (vec![3, 5], Reason::RowsMax), alone(4)]);
 }
 
 #[test]
@@ -316,7 +352,7 @@ fn what_has_not_been_read_is_read_first_and_keeps_its_place() {
     let Step::Read(_, entry) = world.next() else { panic!("it has not been read") };
     assert_eq!(entry.job, Number(1));
     let now = world.now();
-    world.lanes.done(lane.id(), 0, MS, now);
+    world.lanes.done(Post::Front, lane.id(), (0, MS), now);
     assert!(world.lanes.put_back(&lane, entry, form(1), now).is_none());
     assert_eq!(world.taken().0, [1, 2]);
     // Who leaves meanwhile is given back, to be ended.
@@ -363,4 +399,75 @@ fn lanes_of_versions_that_are_gone_are_forgotten() {
         world.done(&batch, MS);
     }
     assert!(world.lanes.known() <= 2);
+}
+
+#[test]
+fn who_is_hardly_ever_idle_goes_to_the_back_and_leaves_the_front_to_others() {
+    let (mut world, flood, other) = (World::with_back(2, 2), off(), off());
+    world.flood(&flood);
+    (1..=5).for_each(|number| {
+        world.put(&flood, number, None);
+    });
+    assert!(world.lanes.is_for_back(flood.id(), world.now()));
+    assert!(matches!(world.next(), Step::Wait { is_for_back: true, .. }));
+    // Alone it has all threads there.
+    let (one, two) = (world.at_back().unwrap(), world.at_back().unwrap());
+    assert!(world.at_back().is_none());
+    // Another one comes and waits for nobody, with whatever it has.
+    world.put(&other, 7, None);
+    world.put(&other, 8, None);
+    let (first, second) = (world.batch(), world.batch());
+    assert_eq!([numbers(&first), numbers(&second)], [[7], [8]]);
+    // One of the processors is left to it also when it has nothing to do.
+    world.done(&first, MS);
+    world.done(&second, MS);
+    world.lanes.done(Post::Back, flood.id(), (one.charged, MS), world.now());
+    assert!(world.at_back().is_none());
+    world.lanes.done(Post::Back, flood.id(), (two.charged, MS), world.now());
+    assert_eq!(world.at_back().map(|batch| numbers(&batch)), Some(vec![3]));
+    // After a pause it is one of many again.
+    let now = world.now();
+    let left: Vec<_> = (0..20).filter_map(|number| world.lanes.remove(flood.id(), number, now)).collect();
+    assert_eq!(left, [Number(4), Number(5)]);
+    world.lanes.done(Post::Back, flood.id(), (0, MS), now);
+    world.now += 50 * MS;
+    world.put(&flood, 10, None);
+    assert_eq!(world.taken().0, [10]);
+}
+
+#[test]
+fn a_thread_of_the_back_begins_no_second_run_while_as_many_run_as_there_are_threads() {
+    let (mut world, flood, other) = (World::with_back(3, 3), off(), off());
+    world.flood(&flood);
+    world.put(&other, 1, None);
+    let first = world.batch();
+    (1..=4).for_each(|number| {
+        world.put(&flood, number, None);
+    });
+    assert_eq!(world.at_back().map(|batch| numbers(&batch)), Some(vec![1]));
+    world.put(&other, 2, None);
+    let second = world.batch();
+    assert!(world.at_back().is_none());
+    world.done(&second, MS);
+    assert_eq!(world.at_back().map(|batch| numbers(&batch)), Some(vec![2]));
+    world.done(&first, MS);
+    assert!(world.at_back().is_none(), "one thread's worth is left");
+}
+
+#[test]
+fn a_flood_is_not_put_off_for_ever_and_two_share_the_back() {
+    let (mut world, one, two, other) = (World::with_back(2, 2), off(), off(), off());
+    world.put(&two, 1, None);
+    let early = world.batch();
+    world.flood(&one);
+    world.done(&early, 500 * MS);
+    for lane in [&other, &one, &two, &one, &two] {
+        world.put(lane, 1, None);
+        world.put(lane, 2, None);
+    }
+    let _held = (world.batch(), world.batch());
+    let mut lanes = [world.at_back().unwrap(), world.at_back().unwrap()].map(|batch| batch.lane.id());
+    lanes.sort_unstable();
+    assert_eq!(lanes, [one.id(), two.id()], "each has one run, also while the front has all processors");
+    assert!(world.at_back().is_none());
 }

@@ -5,7 +5,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     io::Read as _,
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
@@ -13,7 +12,11 @@ use std::{
 
 use candor_domain::{Error, ErrorCode, ModelFiles, Result, names::quoted};
 
-use crate::{registry::sha256_of, repository};
+use crate::{
+    opened::{self, Unopened},
+    registry::sha256_of,
+    repository,
+};
 
 /// Largest file that a component may read.
 pub(crate) const FILE_BYTES_MAX: u64 = 256 << 20;
@@ -45,19 +48,21 @@ impl ModelFiles for Folder {
             return Err(Error::invalid(format!("{} cannot be a file of the model", quoted(name)))
                 .expected("a plain name: of a file in the model's folder, without a path"));
         }
-        let is_there = |folder: &&PathBuf| fs::symlink_metadata(folder.join(name)).is_ok();
-        let Some(folder) = self.folders.iter().find(is_there) else {
-            return Err(Error::new(ErrorCode::NotFound, format!("the model's folder has no file {}", quoted(name))));
-        };
-        let path = folder.join(name);
         let unreadable = |error: std::io::Error| Error::model(format!("cannot read {}: {error}", quoted(name)));
-        let metadata = fs::symlink_metadata(&path).map_err(unreadable)?;
-        if !metadata.is_file() {
-            return Err(Error::model(format!("{} is a link or no file; links are not followed", quoted(name))));
-        }
+        let opened = self.folders.iter().map(|folder| opened::open(&folder.join(name)));
+        let file = match opened.into_iter().find(|opened| !matches!(opened, Err(Unopened::Missing))) {
+            Some(Ok((file, _))) => file,
+            Some(Err(Unopened::Failed(error))) => return Err(unreadable(error)),
+            Some(Err(Unopened::Link | Unopened::NoFile)) => {
+                return Err(Error::model(format!("{} is a link or no file; links are not followed", quoted(name))));
+            }
+            Some(Err(Unopened::Missing)) | None => {
+                let what = format!("the model's folder has no file {}", quoted(name));
+                return Err(Error::new(ErrorCode::NotFound, what));
+            }
+        };
         let mut bytes = Vec::new();
         // A file that grows while it is read ends at the limit too.
-        let file = fs::File::open(&path).map_err(unreadable)?;
         file.take(FILE_BYTES_MAX + 1).read_to_end(&mut bytes).map_err(unreadable)?;
         if bytes.len() as u64 > FILE_BYTES_MAX {
             return Err(Error::new(ErrorCode::TooLarge, format!("{} is too large for a component", quoted(name)))
@@ -71,6 +76,8 @@ impl ModelFiles for Folder {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

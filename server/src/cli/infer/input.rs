@@ -10,7 +10,7 @@ use candor_domain::names::quoted;
 use clap::ValueEnum;
 use serde_json::{Map, Value, json};
 
-use super::RowArgs;
+use super::InferArgs;
 use crate::cli::problem::Problem;
 
 /// What the input holds.
@@ -22,19 +22,19 @@ pub(super) enum InputFormat {
 }
 
 /// The body of a request.
-pub(in crate::cli) struct Body {
-    pub(in crate::cli) media_type: &'static str,
-    pub(in crate::cli) bytes: Vec<u8>,
+pub(super) struct Body {
+    pub(super) media_type: &'static str,
+    pub(super) bytes: Vec<u8>,
 }
 
-pub(in crate::cli) fn read(args: &RowArgs, timeout_ms: Option<u64>) -> Result<Body, Problem> {
+pub(super) fn read(args: &InferArgs) -> Result<Body, Problem> {
     let Some(file) = &args.input else {
         if args.features.is_empty() {
             return Err(Problem::new("there are no rows to send").help(
                 "name the features of one row (sepal_length=5.1 …), or a file (--input rows.csv, or - for standard input)",
             ));
         }
-        return json_body(json!({"rows": [row(&args.features)?]}), timeout_ms);
+        return json_body(json!({"rows": [row(&args.features)?]}), args.timeout_ms);
     };
     let bytes = if file == Path::new("-") {
         let mut bytes = Vec::new();
@@ -45,10 +45,10 @@ pub(in crate::cli) fn read(args: &RowArgs, timeout_ms: Option<u64>) -> Result<Bo
     let shown = if file == Path::new("-") { "standard input".to_owned() } else { file.display().to_string() };
     let bytes = bytes.map_err(|error| Problem::new(format!("cannot read {shown}")).cause(error))?;
     let format = args.input_format.or_else(|| by_name(file)).unwrap_or_else(|| by_look(&bytes));
-    body(format, bytes, (args, timeout_ms)).map_err(|problem| problem.at(shown))
+    body(format, bytes, args).map_err(|problem| problem.at(shown))
 }
 
-fn body(format: InputFormat, bytes: Vec<u8>, (args, timeout_ms): (&RowArgs, Option<u64>)) -> Result<Body, Problem> {
+fn body(format: InputFormat, bytes: Vec<u8>, args: &InferArgs) -> Result<Body, Problem> {
     let plain = bytes.trim_ascii();
     if plain.is_empty() {
         return Err(Problem::new("there are no rows in it"));
@@ -62,11 +62,11 @@ fn body(format: InputFormat, bytes: Vec<u8>, (args, timeout_ms): (&RowArgs, Opti
                 let problem = Problem::new("it is not JSON").cause(error);
                 problem.help("--input-format says what it is: json, jsonl or csv")
             })?;
-            json_body(wrapped(value)?, timeout_ms)
+            json_body(wrapped(value)?, args.timeout_ms)
         }
-        InputFormat::Jsonl if timeout_ms.is_some() => {
+        InputFormat::Jsonl if args.timeout_ms.is_some() => {
             let rows = lines(plain)?;
-            json_body(json!({ "rows": rows }), timeout_ms)
+            json_body(json!({ "rows": rows }), args.timeout_ms)
         }
         InputFormat::Jsonl => Ok(Body { media_type: "application/jsonl", bytes }),
         InputFormat::Csv if let Some(problem) = not_commas(plain) => Err(problem),
@@ -149,7 +149,7 @@ fn split(table: &Map<String, Value>) -> Result<Value, Problem> {
 }
 
 /// `sepal_length=5.1` as one row; a value that is no JSON is text.
-fn row(features: &[String]) -> Result<Value, Problem> {
+pub(in crate::cli) fn row(features: &[String]) -> Result<Value, Problem> {
     let mut row = Map::new();
     for feature in features {
         let (name, text) = feature.split_once('=').filter(|(name, _)| !name.is_empty()).ok_or_else(|| {

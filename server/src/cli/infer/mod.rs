@@ -25,7 +25,7 @@ use super::{
     screen,
 };
 use input::InputFormat;
-pub(super) use input::read;
+pub(super) use input::row;
 
 pub(super) const EXAMPLES: &str = "Examples:
   candor infer iris sepal_length=5.1 sepal_width=3.5 petal_length=1.4 petal_width=0.2
@@ -47,8 +47,18 @@ Exit codes: 0 predicted; 1 the server cannot be reached or refused; 2 wrong argu
 pub(super) struct InferArgs {
     /// Name of the model.
     model: String,
-    #[command(flatten)]
-    rows: RowArgs,
+    /// One row, as its features: sepal_length=5.1; quote JSON to force text: 'code="1"'.
+    #[arg(value_name = "FEATURE=VALUE", conflicts_with = "input")]
+    features: Vec<String>,
+    /// File with rows (.json, .jsonl, .csv), or - for standard input.
+    #[arg(long, short, value_name = "FILE")]
+    input: Option<PathBuf>,
+    /// What the input holds, where its name does not tell.
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    input_format: Option<InputFormat>,
+    /// The CSV has no header line: its columns are the features in their order.
+    #[arg(long)]
+    no_header: bool,
     /// Address of the server.
     #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8080")]
     server: String,
@@ -63,23 +73,6 @@ pub(super) struct InferArgs {
     /// Milliseconds that the answer may take; 0 for as long as the server allows.
     #[arg(long, value_name = "MS")]
     timeout_ms: Option<u64>,
-}
-
-/// Where rows come from.
-#[derive(Args)]
-pub(super) struct RowArgs {
-    /// One row, as its features: sepal_length=5.1; quote JSON to force text: 'code="1"'.
-    #[arg(value_name = "FEATURE=VALUE", conflicts_with = "input")]
-    features: Vec<String>,
-    /// File with rows (.json, .jsonl, .csv), or - for standard input.
-    #[arg(long, short, value_name = "FILE")]
-    input: Option<PathBuf>,
-    /// What the input holds, where its name does not tell.
-    #[arg(long, value_enum, value_name = "FORMAT")]
-    input_format: Option<InputFormat>,
-    /// The CSV has no header line: its columns are the features in their order.
-    #[arg(long)]
-    no_header: bool,
 }
 
 /// How predictions are printed.
@@ -97,7 +90,7 @@ pub(super) fn run(args: &InferArgs) -> Done {
     let model = ModelName::parse(&args.model).map_err(Failure::of_arguments)?;
     let version = args.version.as_deref().map(Version::parse).transpose().map_err(Failure::of_arguments)?;
     let version = version.map(|version| format!("/versions/{}", version.as_str())).unwrap_or_default();
-    let body = input::read(&args.rows, args.timeout_ms).map_err(Failure::misused)?;
+    let body = input::read(args).map_err(Failure::misused)?;
     let client = Client::new(&args.server, &args.token)?;
     let path = format!("/api/v1/models/{}{version}/predict", escaped(model.as_str()));
     let timeout = args.timeout_ms.filter(|ms| *ms > 0).map(|ms| Duration::from_millis(ms).saturating_add(WAY));

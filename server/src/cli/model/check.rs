@@ -26,7 +26,7 @@ use crate::{
     },
     clock::SystemClock,
     config::Settings,
-    wiring,
+    wiring::Workshop,
 };
 
 #[derive(Args)]
@@ -45,10 +45,11 @@ pub(super) fn run(args: &CheckArgs) -> Done {
     let settings = args.common.settings(None)?;
     let targets = args.paths.iter().map(|path| target(path, settings.model_bytes_max)).collect::<Result<Vec<_>>>();
     let targets = targets.map_err(Failure::of_arguments)?;
-    let engines = wiring::engines_with_plugins(&settings)?;
+    let workshop = Workshop::open(&settings);
     let (mut reports, mut ignored) = (Vec::new(), Vec::new());
     for target in targets {
-        let checker = Checker { target: &target, settings: &settings, engines: &engines, clock: &SystemClock::start() };
+        let (registry, clock) = (workshop.over(&target.repository)?, SystemClock::start());
+        let checker = Checker { target: &target, settings: &settings, engines: registry.engines(), clock: &clock };
         reports.extend(target.models.iter().map(|named| checker.model(named)));
         ignored.extend(target.ignored);
     }

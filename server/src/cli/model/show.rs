@@ -22,7 +22,7 @@ use crate::{
     },
     clock::SystemClock,
     config::Settings,
-    wiring,
+    wiring::Workshop,
 };
 
 #[derive(Args)]
@@ -89,10 +89,10 @@ fn from_folder(settings: &Settings, name: &ModelName, version: Option<&str>) -> 
         Error::new(ErrorCode::NotFound, format!("model '{name}' has no version {}", wanted.unwrap_or("to serve")))
             .expected(format!("one of {}", known.join(", ")))
     })?;
-    let engines = wiring::engines_with_plugins(settings)?;
+    let registry = Workshop::open(settings).over(&repository)?;
     let clock = SystemClock::start();
     let began = clock.now();
-    let mut opened = Opened::open(&engines, &repository.read_model(found)?, &model, found)?;
+    let mut opened = Opened::open(registry.engines(), &repository.read_model(found)?, &model, found)?;
     let meaning = opened.read(&model, found)?;
     let description = ModelDescription::of(&Described {
         model: name,

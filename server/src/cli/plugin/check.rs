@@ -139,22 +139,20 @@ fn in_process(folder: &Path, store: &Path, component: &str, id: &str) -> Finding
 
 fn said(mut child: Child, component: &str, id: &str) -> Finding {
     let (tell, told) = bounded(1);
-    let reader = child.stdout.take().map(|mut stdout| {
+    if let Some(mut stdout) = child.stdout.take() {
+        // Not waited for: what the plugin has started may hold this open for as long as it likes.
         std::thread::spawn(move || {
             let mut text = String::new();
             let _ = stdout.read_to_string(&mut text);
             // Nobody waits any more after the time is over.
             let _ = tell.send(text);
-        })
-    });
+        });
+    }
     let text = told.recv_timeout(PATIENCE);
     if text.is_err() {
         let _ = child.kill();
     }
     let how = child.wait().map_or_else(|error| error.to_string(), ended);
-    if let Some(reader) = reader {
-        let _ = reader.join();
-    }
     match text {
         Err(_) => check::ended(component, id, &format!("was not done in {} s and was killed", PATIENCE.as_secs())),
         // The plugin may print, too; the verdict is the last line.

@@ -1,7 +1,7 @@
 //! The process that is measured: loads one version as the server does, and says what that took.
 //!
 //! What engines take once for all models (their library, their tables) is not the model's: a graph that does nothing is
-//! loaded and run first, and counted from there.
+//! loaded and run first, and counted from there. Nor are the members of an ensemble.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -20,7 +20,7 @@ use serde_json::json;
 use crate::{
     cli::{args::CommonArgs, model::target::target, problem::Done, screen},
     clock::SystemClock,
-    wiring,
+    wiring::Workshop,
 };
 
 #[derive(Args)]
@@ -65,8 +65,8 @@ pub(in crate::cli) fn run_child(args: &ChildArgs) -> Done {
     let named = target.models.first().ok_or_else(missing)?;
     let model = named.found.clone()?;
     let found = model.versions.iter().find(|found| found.version == version).ok_or_else(missing)?;
-    let engines = wiring::engines_with_plugins(&settings)?;
-    let measured = measure(&engines, &target.repository, &model, found)?;
+    let registry = Workshop::open(&settings).over(&target.repository)?;
+    let measured = measure(registry.engines(), &target.repository, &model, found)?;
     screen::print_json(&json!(measured));
     Ok(ExitCode::SUCCESS)
 }
@@ -79,6 +79,10 @@ fn measure(
 ) -> Result<Measured> {
     for engine in engines.present() {
         warm(&**engine)?;
+    }
+    if model.manifest.ensemble.is_some() {
+        // Members are models with measures of their own: they are in memory before anything is counted.
+        Opened::open(engines, &repository.read_model(found)?, model, found)?;
     }
     let _ = candor_engine_ort::trim();
     memory::reset_peak();

@@ -21,11 +21,11 @@ pub fn fp32(columns: usize, values: &[f32]) -> Tensor {
 }
 
 pub fn floats(tensor: &Tensor) -> Vec<f64> {
-    match tensor.data() {
-        TensorData::Fp64(values) => values.clone(),
-        TensorData::Int64(values) => values.iter().map(|value| *value as f64).collect(),
-        other => panic!("not numbers: {other:?}"),
+    if let TensorData::Fp64(values) = tensor.data() {
+        return values.clone();
     }
+    let TensorData::Int64(values) = tensor.data() else { panic!("not numbers: {:?}", tensor.data()) };
+    values.iter().map(|value| *value as f64).collect()
 }
 
 struct Files(Mutex<Vec<(String, Vec<u8>)>>);

@@ -249,6 +249,80 @@ fn the_urgent_go_first() {
     });
 }
 
+/// Two numbers to add, as rows that nothing says belong together.
+#[derive(Debug, Clone)]
+struct Add(Vec<f32>, Vec<f32>);
+
+impl Codec for Add {
+    type Reply = (Vec<f32>, Option<u64>);
+
+    fn body_bytes(&self) -> usize {
+        1
+    }
+
+    fn decode(&mut self, _: &ReadyVersion) -> Result<InferRequest> {
+        let tensor = |values: &[f32]| {
+            let shape = Shape::new(&[values.len() as i64, 1]).unwrap();
+            Tensor::new(shape, TensorData::Fp32(values.to_vec())).unwrap()
+        };
+        let inputs = vec![tensor(&self.0), tensor(&self.1)];
+        Ok(InferRequest { inputs, outputs: vec![0], timeout: None, priority: 0 })
+    }
+
+    fn encode(self, ran: Ran<'_>) -> Result<Self::Reply> {
+        let TensorData::Fp32(values) = ran.outputs[0].data() else { panic!("not FP32") };
+        Ok((values.clone(), ran.batch.map(|batch| batch.requests)))
+    }
+}
+
+/// Inputs whose rows the graph does not tie together: that all inputs have four rows in sum says nothing of whose they
+/// are, and a request must not get those of another, now or from what is kept.
+#[test]
+fn requests_whose_inputs_have_different_rows_run_alone_and_keep_their_own_answer() {
+    let text = "key = \"m\"\ntrigger = 13.0\n\
+         [[inputs]]\nname = \"a\"\ndatatype = \"FP32\"\ndims = [-1, 1]\n\
+         [[inputs]]\nname = \"b\"\ndatatype = \"FP32\"\ndims = [-1, 1]\n\
+         [[outputs]]\nname = \"y\"\ndatatype = \"FP32\"\ndims = [-1, 1]\nsum = [\"a\", \"b\"]\n";
+    let world = World::with_model(&setup(1), "");
+    std::fs::write(world.folder.path().join("m/model.toml"), "[result_cache]\nenabled = true\n").unwrap();
+    block_on(world.put(1, text));
+    world.dear();
+    let ask = |a: &[f32], b: &[f32]| world.pipeline.infer(Call { model: "m", version: None }, Add(a.into(), b.into()));
+    let gate = world.hooks.hold_runs("m");
+    block_on(async {
+        let mut all: Vec<_> = [
+            (vec![HELD], vec![0.0]),
+            (vec![0.0, 0.0], vec![1.0]),
+            (vec![100.0], vec![5.0]),
+            (vec![0.0], vec![7000.0, 7001.0]),
+            (vec![200.0], vec![6.0]),
+        ]
+        .map(|(a, b)| Box::pin(ask(&a, &b)))
+        .into_iter()
+        .collect();
+        for (place, request) in all.iter_mut().enumerate() {
+            assert!(request.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+            assert!(place > 0 || gate.wait_for(1), "the others wait for the first one");
+        }
+        gate.open();
+        let mut told = Vec::new();
+        for request in all {
+            told.push(request.await.unwrap());
+        }
+        let wants = [
+            (vec![13.0], Some(1)),
+            (vec![1.0, 1.0], Some(1)),
+            (vec![105.0], Some(2)),
+            (vec![7000.0, 7001.0], Some(1)),
+            (vec![206.0], Some(2)),
+        ];
+        assert_eq!(told, wants, "those with even rows run together, the others alone");
+        assert_eq!(ask(&[100.0], &[5.0]).await.unwrap(), (vec![105.0], None), "what is kept is its own");
+    });
+    assert_eq!(world.notes(), [1, 5, 0, 0]);
+    assert_eq!(world.outcomes(), [6, 0, 0, 0, 0]);
+}
+
 /// What a request of a property is to go through.
 #[derive(Debug, Clone, Copy)]
 enum Fate {

@@ -12,7 +12,7 @@ fn keeping(setup: &Setup, head: &str) -> World {
 
 impl World {
     /// Requests by what the cache did: hit, miss, shared, bypass.
-    fn notes(&self) -> [u64; 4] {
+    pub(super) fn notes(&self) -> [u64; 4] {
         let totals = self.pipeline.registry().lease("m", None).unwrap().facts().totals();
         totals.looks.map(|[count, _]| count)
     }
@@ -230,4 +230,21 @@ fn answers_of_a_batch_are_kept_each_for_its_own_request() {
         assert_eq!(world.hooks.runs("m2"), runs);
     });
     assert_eq!(world.notes(), [4, 5, 0, 0]);
+}
+
+#[test]
+fn a_large_answer_is_not_written_on_the_thread_that_all_wait_for() {
+    let world = keeping(&Setup::default(), "");
+    let (small, large) = (vec![1.0; 10], vec![1.0; INLINE_BODY_BYTES_MAX]);
+    block_on(async {
+        for (values, stays) in [(small, true), (large, false)] {
+            world.costs(1);
+            let first = world.infer(TestCodec::of(&values)).await.unwrap();
+            let again = world.infer(TestCodec::of(&values)).await.unwrap();
+            assert_eq!(again.values, first.values);
+            assert_eq!(again.ran_on == this_thread(), stays, "{} values: {}", values.len(), again.ran_on);
+        }
+    });
+    assert_eq!(world.notes(), [2, 2, 0, 0]);
+    assert_eq!(world.outcomes(), [4, 0, 0, 0, 0]);
 }

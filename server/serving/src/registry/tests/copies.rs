@@ -57,8 +57,11 @@ impl FoundCopy for Found<'_> {
 }
 
 impl Copies for Copying {
-    fn look(&self, file_bytes: u64) -> Option<Box<dyn FoundCopy + '_>> {
-        let is_there = self.kept.lock().unwrap().values().any(|bytes| bytes.len() as u64 == file_bytes);
+    fn look(&self, file_bytes: u64, sha256: Option<&str>) -> Option<Box<dyn FoundCopy + '_>> {
+        let fits = |(own, bytes): (&String, &Vec<u8>)| {
+            bytes.len() as u64 == file_bytes && sha256.is_none_or(|sha256| sha256 == own)
+        };
+        let is_there = self.kept.lock().unwrap().iter().any(fits);
         is_there.then(|| Box::new(Found(self)) as Box<dyn FoundCopy>)
     }
 

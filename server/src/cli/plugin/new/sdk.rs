@@ -44,7 +44,7 @@ pub(super) const MANIFESTS: [(&str, &str); 2] = [
         concat!(
             "[package]\nname = \"candor-plugin-abi\"\nversion = \"",
             env!("CARGO_PKG_VERSION"),
-            "\"\nedition = \"2024\"\nlicense = \"Apache-2.0\"\npublish = false\n"
+            "\"\nedition = \"2024\"\nrust-version = \"1.85\"\nlicense = \"Apache-2.0\"\npublish = false\n"
         ),
     ),
     (
@@ -52,7 +52,7 @@ pub(super) const MANIFESTS: [(&str, &str); 2] = [
         concat!(
             "[package]\nname = \"candor-plugin-sdk\"\nversion = \"",
             env!("CARGO_PKG_VERSION"),
-            "\"\nedition = \"2024\"\nlicense = \"Apache-2.0\"\npublish = false\n\n[dependencies]\n",
+            "\"\nedition = \"2024\"\nrust-version = \"1.85\"\nlicense = \"Apache-2.0\"\npublish = false\n\n[dependencies]\n",
             "candor-plugin-abi = { path = \"../abi\" }\n",
             "serde = { version = \"1\", features = [\"derive\"] }\nserde_json = \"1\"\n"
         ),
