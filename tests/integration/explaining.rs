@@ -207,6 +207,32 @@ fn interactions_add_up_to_shares_and_lime_does_not_claim_to_add_up() {
 }
 
 #[test]
+fn an_image_is_explained_by_covering_parts_of_it() {
+    let server = Plan::with(Models::copies(&["digits"])).start();
+    let image: Vec<Vec<f64>> = (0..8).map(|row| (0..8).map(|column| f64::from((row * column) % 16)).collect()).collect();
+    let question = json!({"rows": [{"image": [image]}], "method": "occlusion", "output": "0", "space": "probability",
+        "options": {"patch": [4, 4], "cover": "value"}});
+    let explained = explain(&server, "digits", &question);
+    let row = &explained["explanations"][0];
+    assert_eq!(row["areas"], json!([[0, 0, 4, 4], [0, 4, 4, 4], [4, 0, 4, 4], [4, 4, 4, 4]]));
+    assert_eq!(explained["features"], json!(["part 0", "part 1", "part 2", "part 3"]));
+    let output = &row["outputs"][0];
+    assert_eq!(output["served"]["agrees"], true);
+    // The first part, covered by hand.
+    let mut covered = image.clone();
+    covered.iter_mut().take(4).for_each(|row| row.iter_mut().take(4).for_each(|pixel| *pixel = 0.0));
+    let predict = |image: &Vec<Vec<f64>>| {
+        let reply = server.post("/api/v1/models/digits/predict", &json!({"rows": [{"image": [image]}]})).expect(200);
+        reply.json()["predictions"][0]["probabilities"]["0"].as_f64().unwrap()
+    };
+    let share = predict(&image) - predict(&covered);
+    assert!((shares(output)[0] - share).abs() < 1e-6, "{} {share}", shares(output)[0]);
+    // Each pixel by itself: one player is too many for enumeration, so that it is sampled.
+    let pixels = explain(&server, "digits", &json!({"rows": [{"image": [image]}], "output": 0, "budget": 300}));
+    assert_eq!((&pixels["method"]["name"], &pixels["features"][9]), (&json!("kernel"), &json!("image[0,1,1]")));
+}
+
+#[test]
 fn a_model_of_several_parts_is_explained_by_asking_it_and_not_by_its_graph() {
     let manifest = r#"
 [explain]

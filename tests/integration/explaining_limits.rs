@@ -39,7 +39,7 @@ fn every_wrong_member_is_refused_by_its_pointer() {
         (json!({"seed": -1}), "/seed"),
         (json!({"seed": 1.5}), "/seed"),
         (json!({"background": 7}), "/background"),
-        (json!({"background": {"id": "golden", "size": 3}}), "/background"),
+        (json!({"background": {"id": "background.csv", "size": 3}}), "/background"),
         (json!({"background": {"summary": 0}}), "/background/summary"),
         (json!({"groups": "mine"}), "/groups"),
         (json!({"groups": "declared"}), "/groups"),

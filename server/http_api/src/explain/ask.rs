@@ -244,14 +244,29 @@ fn groups(value: &Value) -> Result<Groups> {
     Ok(Groups::Named(named.collect::<Result<_>>()?))
 }
 
+/// Where a question stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Asked {
+    /// Beside the table of a JSON body.
+    Body,
+    /// In the member `explain` of a JSON body.
+    Member,
+    /// In the query string.
+    Query,
+}
+
 /// An error of insight, whose places are members, with a place that the caller finds.
-pub(crate) fn placed(error: Error, in_query: bool) -> Error {
+pub(crate) fn placed(error: Error, asked: Asked) -> Error {
     let Some(place) = error.place() else { return error };
     let member = place.split('/').next().unwrap_or_default();
     const OWN: [&str; 7] = ["rows", "wanted", "immutable", "ranges", "directions", "features", "count"];
     if !MEMBERS.contains(&member) && !OWN.contains(&member) {
         return error;
     }
-    let at = if in_query { format!("query {member}") } else { format!("/{place}") };
+    let at = match asked {
+        Asked::Body => format!("/{place}"),
+        Asked::Member => format!("/explain/{place}"),
+        Asked::Query => format!("query {member}"),
+    };
     error.at(at)
 }

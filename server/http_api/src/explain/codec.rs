@@ -4,7 +4,7 @@ use candor_domain::{Error, ErrorCode, Result};
 use candor_insight::explanations::{Question, Rows};
 use candor_serving::{Codec, InferRequest, Lease, Ran, ReadyVersion};
 
-use super::ask;
+use super::ask::{self, Asked};
 use crate::native::{PredictCodec, PredictReply};
 
 /// The member of a body that says how to explain.
@@ -14,6 +14,7 @@ pub(crate) const MEMBER: &[&str] = &["explain"];
 pub(crate) struct ExplainedCodec {
     inner: PredictCodec,
     question: Question,
+    asked: Asked,
     rows_max: usize,
     inputs: Vec<candor_domain::Tensor>,
 }
@@ -23,13 +24,14 @@ pub(crate) struct Predicted {
     pub(crate) reply: PredictReply,
     pub(crate) lease: Lease,
     pub(crate) question: Question,
+    pub(crate) asked: Asked,
     pub(crate) rows: Rows,
 }
 
 impl ExplainedCodec {
     /// A codec around one that writes JSON as it is; `question` is what the query string asks.
     pub(crate) fn new(inner: PredictCodec, question: Question, rows_max: usize) -> Self {
-        Self { inner: inner.with_more(MEMBER), question, rows_max, inputs: Vec::new() }
+        Self { inner: inner.with_more(MEMBER), question, asked: Asked::Query, rows_max, inputs: Vec::new() }
     }
 }
 
@@ -44,6 +46,7 @@ impl Codec for ExplainedCodec {
         let request = self.inner.decode(version)?;
         for (_, raw) in std::mem::take(&mut self.inner.said) {
             ask::of_object(&mut self.question, &raw)?;
+            self.asked = Asked::Member;
         }
         let rows = request.inputs.first().and_then(|tensor| tensor.shape().dims().first()).copied().unwrap_or(1);
         if usize::try_from(rows).is_ok_and(|rows| rows > self.rows_max) {
@@ -60,6 +63,6 @@ impl Codec for ExplainedCodec {
     fn encode(self, ran: Ran<'_>) -> Result<Predicted> {
         let (lease, outputs) = (ran.version.another(), Some(ran.outputs.clone()));
         let reply = self.inner.encode(ran)?;
-        Ok(Predicted { reply, lease, question: self.question, rows: Rows { outputs, ..Rows::new(self.inputs) } })
+        Ok(Predicted { reply, lease, question: self.question, asked: self.asked, rows: Rows { outputs, ..Rows::new(self.inputs) } })
     }
 }

@@ -22,7 +22,7 @@ mod subject;
 pub(crate) mod what_if;
 mod write;
 
-pub(crate) use ask::{MEMBERS, Own, of_body, of_query, placed};
+pub(crate) use ask::{Asked, MEMBERS, Own, of_body, of_query, placed};
 pub(crate) use codec::{ExplainedCodec, Predicted};
 pub(crate) use compare::{COMPARE, compare, versions};
 pub use compare::{CompareBody, ComparisonBody};

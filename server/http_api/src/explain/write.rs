@@ -136,6 +136,10 @@ pub struct RowBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub evaluations: Option<u64>,
+    /// Where features are parts of an image: top, left, height and width of a box around each.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<Vec<Vec<i64>>>)]
+    pub areas: Option<Vec<[i64; 4]>>,
 }
 
 /// The explanation of one output of one row.
@@ -269,7 +273,8 @@ fn row_body(explanation: &Explanation, row: &RowExplanation) -> RowBody {
     let one = |output: usize| {
         let attributions = explanation.features.iter().enumerate().map(|(player, feature)| AttributionBody {
             feature: feature.clone(),
-            value: row.values.get(player).and_then(shown),
+            // Parts have no values of their own.
+            value: row.values.get(player).filter(|_| row.areas.is_none()).and_then(shown),
             attribution: at(&row.shares, player * outputs + output),
             standard_error: row.standard_errors.as_ref().map(|all| at(all, player * outputs + output)),
         });
@@ -299,7 +304,7 @@ fn row_body(explanation: &Explanation, row: &RowExplanation) -> RowBody {
             interactions,
         }
     };
-    RowBody { outputs: (0..outputs).map(one).collect(), evaluations: row.evaluations }
+    RowBody { outputs: (0..outputs).map(one).collect(), evaluations: row.evaluations, areas: row.areas.clone() }
 }
 
 /// A number as predictions write it: one of single precision in its shortest text.

@@ -16,7 +16,7 @@ use crate::{
     Api,
     body::{self, PREDICTION},
     explain::{
-        self, Beside, CounterfactualsBody, ExplanationBody, Held, Own, PictureParameters,
+        self, Asked, Beside, CounterfactualsBody, ExplanationBody, Held, Own, PictureParameters,
         pictures::{self, Wanted},
     },
     native::{self, Form, ReadTable, View, read_table},
@@ -63,7 +63,7 @@ pub(crate) async fn explain(request: HttpRequest, payload: Payload, api: Data<Ap
     }
     let subject = Arc::clone(&held) as Arc<dyn Subject>;
     let explained = api.explanations.explain(subject, question.clone(), Rows::new(inputs.clone())).await;
-    let explained = explained.map_err(|error| explain::placed(error, in_query))?;
+    let explained = explained.map_err(|error| explain::placed(error, if in_query { Asked::Query } else { Asked::Body }))?;
     let mut response = HttpResponse::Ok();
     mark_fallback(&mut response, fallback_from.as_ref());
     response.insert_header((header::VARY, HeaderValue::from_static("accept")));

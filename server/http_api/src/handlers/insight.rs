@@ -22,7 +22,7 @@ use crate::{
     Api,
     body::{self, PREDICTION},
     explain::{
-        self, Beside, COMPARE, CompareBody, ComparisonBody, CounterfactualsBody, ExplanationBody, GLOBAL, GLOBAL_KIND,
+        self, Asked, Beside, COMPARE, CompareBody, ComparisonBody, CounterfactualsBody, ExplanationBody, GLOBAL, GLOBAL_KIND,
         GlobalBody, GlobalJob, Held, Parts, WhatIfBody, what_if,
     },
     native::{self, Form, JobBody, ReadTable},
@@ -58,7 +58,7 @@ pub(crate) async fn counterfactuals(request: HttpRequest, payload: Payload, api:
     let what_if = what_if::of_own(&own)?;
     let ReadTable { inputs, head, filled, .. } = read;
     let found = api.explanations.what_if(held, (question, what_if), Rows::new(inputs)).await;
-    let found = found.map_err(|error| explain::placed(error, false))?;
+    let found = found.map_err(|error| explain::placed(error, Asked::Body))?;
     let mut response = HttpResponse::Ok();
     mark_fallback(&mut response, fallback_from.as_ref());
     let beside = Beside { id: head.id, fallback_from: fallback_from.map(|version| version.to_string()), filled };
@@ -101,7 +101,7 @@ pub(crate) async fn compare(request: HttpRequest, payload: Payload, api: Data<Ap
         let rows = Rows { background, ..Rows::new(inputs) };
         let subject = held as Arc<dyn Subject>;
         let one = api.explanations.explain(subject, question.clone(), rows).await;
-        let one = one.map_err(|error| explain::placed(error, false))?;
+        let one = one.map_err(|error| explain::placed(error, Asked::Body))?;
         explained.push(ExplanationBody::new(one, Beside { filled, ..Beside::default() }));
     }
     let lost = || Error::new(ErrorCode::Internal, "an explanation was lost");
@@ -142,7 +142,7 @@ pub(crate) async fn global(request: HttpRequest, payload: Payload, api: Data<Api
     } else {
         let (all, of, choice) = (Arc::clone(&api), Arc::clone(&held), question.background.clone());
         let shared = api.explanations.run(None, move |_| all.explanations.background(&*of, &choice)).await;
-        let shared = shared.map_err(|error| explain::placed(error, false))?;
+        let shared = shared.map_err(|error| explain::placed(error, Asked::Body))?;
         (shared.inputs().to_vec(), shared.view().rows)
     };
     let rows_max = api.explanations.settings().job_rows_max;

@@ -92,11 +92,11 @@ fn wanted_explanation(request: &HttpRequest) -> Result<Option<Question>> {
 /// Predicts, and explains it with the same version.
 async fn explained(api: &Api, call: Call<'_>, codec: PredictCodec, question: Question) -> Result<PredictReply> {
     let codec = ExplainedCodec::new(codec, question, api.explanations.settings().rows_max);
-    let Predicted { mut reply, mut lease, question, rows } = api.pipeline.infer(call, codec).await?;
+    let Predicted { mut reply, mut lease, question, asked, rows } = api.pipeline.infer(call, codec).await?;
     api.pipeline.sit(&mut lease).await?;
     let subject = Arc::new(Held::new(lease, &api.limits)?);
     let explained = api.explanations.explain(subject, question, rows).await;
-    let explained = explained.map_err(|error| explain::placed(error, true))?;
+    let explained = explained.map_err(|error| explain::placed(error, asked))?;
     let body = serde_json::to_vec(&ExplanationBody::new(explained, Beside::default()));
     let body = body.map_err(|error| Error::new(ErrorCode::Internal, format!("cannot write the reply: {error}")))?;
     // The prediction is an object, and the explanation its last member.

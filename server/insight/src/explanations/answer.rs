@@ -85,6 +85,8 @@ pub struct RowExplanation {
     pub standard_errors: Option<Vec<f64>>,
     /// Interactions: features × features × outputs.
     pub interactions: Option<Vec<f64>>,
+    /// Top, left, height and width of each part, where features are parts of an image.
+    pub areas: Option<Vec<[i64; 4]>>,
     /// Whether shares add up, by output.
     pub additivity: Vec<Additivity>,
     /// What was served, by output.

@@ -5,10 +5,10 @@
 use candor_domain::Result;
 
 use super::{
-    Core, Explanation, Question, Rows, Subject, Turn,
+    Core, Explanation, Method, Question, Rows, Subject, Turn,
     choose::{blame, has_link},
     layout::rows_of,
-    scene::Said,
+    scene::{Said, is_tokens},
     target::Target,
     told::Told,
     values,
@@ -33,7 +33,8 @@ impl Core {
         let said = scene.ask(&*chosen.component, (&target, traits.reads_graph), Vec::new(), turn);
         let Said { tensors, evaluations } = said.map_err(|error| blame(error, &chosen))?;
         let values = values::of(about, &scene.layout, &scene.players, &scene.inputs, rows);
-        let told = Told::read(tensors, (&target, &scene.players), (rows, scene.x.columns))?;
+        let by_part = question.method == Method::Occlusion && !is_tokens(question);
+        let told = Told::read(tensors, (&target, scene.players.len()), rows, by_part)?;
         Ok(Explanation {
             model: about.model.clone(),
             version: about.version.clone(),
@@ -41,8 +42,8 @@ impl Core {
             engine: about.engine.clone(),
             space: target.space,
             outputs: told.names(&target),
+            features: told.features(&scene.players.names),
             rows: told.rows((&target, traits.is_additive), &scene.served(&target)?, values),
-            features: scene.players.names,
             background: scene.absent.map(|absent| absent.note),
             budget: question.budget,
             seed: question.seed,

@@ -120,5 +120,8 @@ fn sweep(entries: &mut HashMap<Key, Entry>, gone: &mut Vec<Entry>) {
 /// Whether asking again would say the same.
 fn is_final(error: &Error) -> bool {
     use candor_domain::ErrorCode;
-    matches!(error.code(), ErrorCode::InvalidModel | ErrorCode::Unsupported | ErrorCode::InvalidInput)
+    matches!(
+        error.code(),
+        ErrorCode::InvalidModel | ErrorCode::Unsupported | ErrorCode::InvalidInput | ErrorCode::TooLarge
+    )
 }

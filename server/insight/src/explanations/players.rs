@@ -40,6 +40,11 @@ impl Players {
     /// # Errors
     /// `InvalidInput` for a feature that is not there or in two groups.
     pub(crate) fn new(about: &About, layout: &Layout, groups: &Groups) -> Result<Self> {
+        Self::of(about, layout, groups, about.features.len() == 1)
+    }
+
+    /// The same; `by_element` says whether each element of a whole tensor is one.
+    pub(crate) fn of(about: &About, layout: &Layout, groups: &Groups, by_element: bool) -> Result<Self> {
         let named = match groups {
             Groups::None => BTreeMap::new(),
             Groups::Declared => declared(about)?,
@@ -48,10 +53,9 @@ impl Players {
         let mut players =
             Self { names: Vec::new(), features: Vec::new(), columns: Vec::new(), of_column: vec![0; layout.columns] };
         let mut seen: BTreeMap<&str, usize> = BTreeMap::new();
-        let is_alone = about.features.len() == 1;
         for (index, feature) in about.features.iter().enumerate() {
             let columns = layout.columns_of(feature);
-            if is_alone && feature.place == Placed::Whole && columns.len() > 1 {
+            if by_element && feature.place == Placed::Whole && columns.len() > 1 {
                 for (element, column) in columns.enumerate() {
                     let name = format!("{}{}", feature.name, place(element, layout.dims_of(feature)));
                     players.add(name, Vec::new(), vec![column]);

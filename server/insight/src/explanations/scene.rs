@@ -11,7 +11,7 @@ use std::sync::{
 use candor_domain::{Component, ComponentCall, Error, ErrorCode, Result, Shape, Tensor, TensorData};
 
 use super::{
-    BackgroundNote, Core, Question, Rows, Subject, Turn,
+    BackgroundNote, Core, Method, Question, Rows, Subject, Turn,
     background::Stored,
     layout::{Layout, Matrix, Words},
     lend::Lent,
@@ -61,11 +61,18 @@ impl Core {
         turn.check()?;
         let about = subject.about();
         self.check_budget(question)?;
-        let layout = Layout::of(about, &rows.inputs, self.settings.features_max)?;
-        let players = Players::new(about, &layout, &question.groups)?;
+        // Whoever covers parts of an image does not look at each of its numbers.
+        let by_part = question.method == Method::Occlusion;
+        let columns_max = if by_part { PARTED_COLUMNS_MAX } else { self.settings.features_max };
+        let layout = Layout::of(about, &rows.inputs, columns_max)?;
+        let players = if by_part {
+            Players::of(about, &layout, &question.groups, is_tokens(question))?
+        } else {
+            Players::new(about, &layout, &question.groups)?
+        };
         let stored = match rows.background {
             Some(shared) => Some(shared.0),
-            None if rows.alone => None,
+            None if rows.alone || by_part => None,
             None => self.background(subject, question)?,
         };
         let mut words = Words::default();
@@ -181,7 +188,12 @@ impl Scene<'_> {
                 inputs.push(("weights", floats(&[weights.len()], weights.clone())?));
             }
         }
-        if self.players.is_grouped() {
+        let is_image = self.question.method == Method::Occlusion && !is_tokens(self.question);
+        if is_image {
+            let feature = self.subject.about().features.first();
+            let dims = feature.map(|feature| self.layout.dims_of(feature).to_vec()).unwrap_or_default();
+            inputs.push(("shape", whole(dims)?));
+        } else if self.players.is_grouped() {
             inputs.push(("groups", whole(self.players.of_column.clone())?));
         }
         let elements = &target.elements;
@@ -210,6 +222,14 @@ impl Scene<'_> {
         let served = self.served.get(target.output).map(|tensor| target.served(tensor, self.x.rows)).transpose()?;
         Ok(served.unwrap_or_default())
     }
+}
+
+/// Numbers of a row of which only parts are looked at.
+const PARTED_COLUMNS_MAX: usize = 4 << 20;
+
+/// Whether parts are tokens of a sequence, and not of an image.
+pub(super) fn is_tokens(question: &Question) -> bool {
+    question.options.get("of").and_then(serde_json::Value::as_str) == Some("tokens")
 }
 
 /// A tensor of these dimensions.

@@ -5,7 +5,6 @@ use candor_domain::{Error, ErrorCode, Result, Tensor};
 use super::{
     Additivity, RowExplanation, Shown, additivity,
     layout::{Words, numbers},
-    players::Players,
     target::Target,
 };
 
@@ -21,6 +20,8 @@ pub(crate) struct Told {
     standard_errors: Option<Vec<f64>>,
     interactions: Option<Vec<f64>>,
     evaluations: Option<Vec<f64>>,
+    /// Top, left, height and width of each part of an image.
+    areas: Option<Vec<f64>>,
 }
 
 fn wrong(what: String) -> Error {
@@ -40,21 +41,24 @@ impl Told {
     /// Reads an answer about rows of a matrix.
     pub(crate) fn read(
         answer: Vec<(String, Tensor)>,
-        (target, players): (&Target, &Players),
-        (rows, columns): (usize, usize),
+        (target, players): (&Target, usize),
+        rows: usize,
+        by_part: bool,
     ) -> Result<Self> {
         let shape = answer.iter().find(|(name, _)| name == "attributions").map(|(_, tensor)| *tensor.shape());
         let shares = named(&answer, "attributions")?.ok_or_else(|| wrong("gave no attributions".to_owned()))?;
         let wanted = target.elements.len();
-        let per_row = rows.max(1) * players.len().max(1);
+        // Parts of an image are as many as the method makes of it.
+        let of_shape = || shape.and_then(|shape| usize::try_from(*shape.dims().get(1)?).ok());
+        let players = if by_part { of_shape().unwrap_or(players) } else { players };
+        let per_row = rows.max(1) * players.max(1);
         // One number for each feature is an explanation of one output, whatever its rank.
         let outputs = if shares.len() == per_row { 1 } else { wanted };
-        let is_simple = outputs == 1 && players.len() == columns && shares.len() == rows * columns;
         let is_one_of_two = outputs == 1 && target.all == 2;
         let fits = shares.len() == per_row * outputs && (outputs == wanted || is_one_of_two || wanted == 1);
-        if !(fits || is_simple && wanted == 1) {
+        if !fits {
             let shape = shape.map_or_else(String::new, |shape| shape.to_string());
-            let want = format!("[{rows}, {}, {wanted}]", players.len());
+            let want = format!("[{rows}, {players}, {wanted}]");
             return Err(wrong("gave attributions of another shape than was asked for".to_owned())
                 .expected(want)
                 .got(shape));
@@ -67,10 +71,11 @@ impl Told {
                 other => Ok(other),
             }
         };
-        let each = players.len();
+        let each = players;
         Ok(Self {
             rows,
-            players: each,
+            players,
+            areas: if by_part { sized("areas", rows * each * 4)? } else { None },
             outputs,
             output: sized("output", rows * outputs)?,
             standard_errors: sized("standard_error", shares.len())?,
@@ -87,6 +92,14 @@ impl Told {
             return target.names.clone();
         }
         target.names.last().cloned().into_iter().collect()
+    }
+
+    /// Who has shares: the players, or parts by their numbers.
+    pub(crate) fn features(&self, players: &[String]) -> Vec<String> {
+        if self.areas.is_none() && players.len() == self.players {
+            return players.to_vec();
+        }
+        (0..self.players).map(|part| format!("part {part}")).collect()
     }
 
     /// Row by row; `served` holds all numbers of the output that is explained.
@@ -122,6 +135,7 @@ impl Told {
                 // Shares that are not meant to add up say nothing of the answer; what the method explains does.
                 served: additivity::compare(&target, &served, if is_additive { &sums } else { &output }),
                 values: values.next().unwrap_or_default(),
+                areas: self.areas.as_ref().map(|all| areas(&part(all, row, self.players * 4))),
                 standard_errors: self.standard_errors.as_ref().map(|all| part(all, row, self.players * self.outputs)),
                 interactions: self
                     .interactions
@@ -150,6 +164,13 @@ impl Told {
         }
         target
     }
+}
+
+/// Boxes from their numbers.
+#[allow(clippy::cast_possible_truncation, reason = "places in an image")]
+fn areas(numbers: &[f64]) -> Vec<[i64; 4]> {
+    let boxes = numbers.chunks_exact(4).filter_map(|area| <[f64; 4]>::try_from(area).ok());
+    boxes.map(|area| area.map(|number| number as i64)).collect()
 }
 
 /// Every `step`th value from `at`.
