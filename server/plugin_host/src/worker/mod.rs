@@ -1,7 +1,7 @@
 //! A plugin in a process of its own: the same library, loaded by the same steps, called through shared memory.
 //!
 //! ```text
-//! server: Isolated ── order, memory, bells over a socket ──► worker: serve()
+//! server: Isolated ── order and memory over a socket ──►  worker: serve()
 //!         inputs into the memory, bell ──►                    ◄── outputs into the memory, bell
 //!         deadline: cancel, wait a little, kill, begin anew     lines and numbers over the socket
 //! ```
@@ -11,7 +11,7 @@
 //! | module | what it does |
 //! |---|---|
 //! | `memory` | the shared memory and the messages in it |
-//! | `control` | the socket: order, bells, lines, numbers |
+//! | `control` | the socket: order, lines, numbers |
 //! | `serve` | the worker's side |
 //! | `process` | the server's side: starts a process and hears it |
 //! | `isolated` | the server's side: makes calls |
