@@ -162,3 +162,36 @@ fn looking_changes_nothing_in_a_data_folder_and_never_goes_through_a_link() {
     assert_eq!(look().code, Some(1));
     assert_eq!(fs::read_to_string(&target).unwrap(), "precious");
 }
+
+/// Nothing of a plugin runs, and none keeps the server from starting: what would be refused is told, with a way out.
+#[test]
+fn plugins_are_looked_at_and_none_is_run() {
+    let folder = TempDir::new().unwrap();
+    copy_samples(&folder);
+    let plugins = folder.path().join("plugins");
+    let library = plugins.join("acme").join(format!("linux-{}", std::env::consts::ARCH)).join("libacme.so");
+    fs::create_dir_all(library.parent().unwrap()).unwrap();
+    fs::write(&library, "no library").unwrap();
+    fs::set_permissions(&library, fs::Permissions::from_mode(0o755)).unwrap();
+    let manifest = "name = 'acme'\nversion = '1.0.0'\nabi = '0.1'\n[[component]]\nid = 'acme.x'\nkinds = ['router']\n";
+    fs::write(plugins.join("acme/plugin.toml"), manifest).unwrap();
+    let named = format!("plugins.folder={}", plugins.display());
+    let look = |more: &[&str]| {
+        let said = run(&[&[folder.path().to_str().unwrap(), "--set", &named, "--json"], more].concat());
+        assert_eq!(said.code, Some(0), "{said:?}");
+        let told: Value = serde_json::from_str(&said.out).unwrap();
+        let plugins = told["checks"].as_array().unwrap().iter().filter(|one| one["check"] == "plugin");
+        plugins.map(ToString::to_string).collect::<Vec<_>>()
+    };
+    let told = look(&[]);
+    assert!(told.len() == 1 && told[0].contains("acme: ") && told[0].contains("candor plugin pin"), "{told:?}");
+    let allow = format!("plugins.allow=[{{ name = \"other\", sha256 = \"{}\" }}]", "0".repeat(64));
+    let told = look(&["--set", &allow]);
+    assert!(told.iter().any(|one| one.contains("names 'other', which is not in")), "{told:?}");
+    let told = look(&["--set", "plugins.dev=true"]);
+    assert!(told.iter().any(|one| one.contains("nobody has pinned")), "{told:?}");
+    assert!(told.iter().any(|one| one.contains("acme: ") && !one.contains("plugin pin")), "{told:?}");
+    fs::remove_dir_all(&plugins).unwrap();
+    let told = look(&[]);
+    assert!(told.len() == 1 && told[0].contains("plugins.folder"), "{told:?}");
+}

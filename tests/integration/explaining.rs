@@ -209,7 +209,8 @@ fn interactions_add_up_to_shares_and_lime_does_not_claim_to_add_up() {
 #[test]
 fn an_image_is_explained_by_covering_parts_of_it() {
     let server = Plan::with(Models::copies(&["digits"])).start();
-    let image: Vec<Vec<f64>> = (0..8).map(|row| (0..8).map(|column| f64::from((row * column) % 16)).collect()).collect();
+    let image: Vec<Vec<f64>> =
+        (0..8).map(|row| (0..8).map(|column| f64::from((row * column) % 16)).collect()).collect();
     let question = json!({"rows": [{"image": [image]}], "method": "occlusion", "output": "0", "space": "probability",
         "options": {"patch": [4, 4], "cover": "value"}});
     let explained = explain(&server, "digits", &question);

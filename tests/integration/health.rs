@@ -90,8 +90,8 @@ fn it_says_the_same_as_the_http_door() {
 
 #[test]
 fn it_answers_while_every_other_thread_is_held() {
-    let (server, gate) = held(|plan| plan.set("breaker.enabled=false").set("execution.priority=normal"));
-    // Two on the pool (whose threads are all alike then), one on each of the two HTTP threads and of the two gRPC threads.
+    let (server, gate) = held(|plan| plan.set("breaker.enabled=false"));
+    // Two on the pool, one on each of the two HTTP threads and of the two gRPC threads.
     let mut held: Vec<Connection> = (0..2).map(|_| begin(&server, true)).collect();
     assert!(gate.wait_for(2));
     held.extend((0..2).map(|_| begin(&server, false)));

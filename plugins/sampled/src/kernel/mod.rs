@@ -5,7 +5,7 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | [`plan`] | which coalitions, and how much each weighs |
+//! | [`mod@plan`] | which coalitions, and how much each weighs |
 //! | [`fit`] | shares and their standard errors |
 
 pub mod fit;

@@ -63,6 +63,12 @@ impl Codec for ExplainedCodec {
     fn encode(self, ran: Ran<'_>) -> Result<Predicted> {
         let (lease, outputs) = (ran.version.another(), Some(ran.outputs.clone()));
         let reply = self.inner.encode(ran)?;
-        Ok(Predicted { reply, lease, question: self.question, asked: self.asked, rows: Rows { outputs, ..Rows::new(self.inputs) } })
+        Ok(Predicted {
+            reply,
+            lease,
+            question: self.question,
+            asked: self.asked,
+            rows: Rows { outputs, ..Rows::new(self.inputs) },
+        })
     }
 }

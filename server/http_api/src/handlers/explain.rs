@@ -63,7 +63,8 @@ pub(crate) async fn explain(request: HttpRequest, payload: Payload, api: Data<Ap
     }
     let subject = Arc::clone(&held) as Arc<dyn Subject>;
     let explained = api.explanations.explain(subject, question.clone(), Rows::new(inputs.clone())).await;
-    let explained = explained.map_err(|error| explain::placed(error, if in_query { Asked::Query } else { Asked::Body }))?;
+    let explained =
+        explained.map_err(|error| explain::placed(error, if in_query { Asked::Query } else { Asked::Body }))?;
     let mut response = HttpResponse::Ok();
     mark_fallback(&mut response, fallback_from.as_ref());
     response.insert_header((header::VARY, HeaderValue::from_static("accept")));

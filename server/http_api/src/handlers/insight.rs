@@ -22,8 +22,8 @@ use crate::{
     Api,
     body::{self, PREDICTION},
     explain::{
-        self, Asked, Beside, COMPARE, CompareBody, ComparisonBody, CounterfactualsBody, ExplanationBody, GLOBAL, GLOBAL_KIND,
-        GlobalBody, GlobalJob, Held, Parts, WhatIfBody, what_if,
+        self, Asked, Beside, COMPARE, CompareBody, ComparisonBody, CounterfactualsBody, ExplanationBody, GLOBAL,
+        GLOBAL_KIND, GlobalBody, GlobalJob, Held, Parts, WhatIfBody, what_if,
     },
     native::{self, Form, JobBody, ReadTable},
     openapi::{

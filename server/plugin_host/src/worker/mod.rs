@@ -1,7 +1,7 @@
 //! A plugin in a process of its own: the same library, loaded by the same steps, called through shared memory.
 //!
 //! ```text
-//! server: Isolated ── order, memory, bells over a socket ──► worker: serve()
+//! server: Isolated ── order and memory over a socket ──►  worker: serve()
 //!         inputs into the memory, bell ──►                    ◄── outputs into the memory, bell
 //!         deadline: cancel, wait a little, kill, begin anew     lines and numbers over the socket
 //! ```

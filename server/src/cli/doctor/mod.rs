@@ -3,9 +3,11 @@
 //! | module | what it looks at |
 //! |---|---|
 //! | `server` | what the configuration names: engine, models, addresses, tokens, data folder |
+//! | `plugins` | the folder of plugins, what is allowed, what would be refused |
 //! | `machine` | processors, memory, open files, disk, clock |
 
 mod machine;
+mod plugins;
 mod server;
 
 use std::process::ExitCode;
@@ -47,6 +49,7 @@ pub(super) fn run(args: &DoctorArgs) -> Done {
         Ok(settings) => {
             checks.push(Check::ok("config", "valid"));
             checks.extend(server::look(&settings));
+            checks.extend(plugins::look(&settings));
             checks.extend(machine::look(Some(&settings)));
         }
         Err(report) => {

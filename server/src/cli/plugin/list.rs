@@ -63,7 +63,7 @@ pub(super) fn run(args: &ListArgs) -> Done {
 }
 
 /// A host that verifies by the configuration.
-pub(super) fn host(settings: &Settings) -> PluginHost {
+pub(in crate::cli) fn host(settings: &Settings) -> PluginHost {
     let allow = settings.plugins.allow.clone();
     let generations_max = settings.plugins.generations_max;
     PluginHost::new(HostSettings { allow, store: plugins::store(settings), generations_max }, plugins::deaf())

@@ -21,6 +21,7 @@ use clap::Subcommand;
 
 use super::problem::Done;
 pub(super) use check::ChildArgs as CheckChildArgs;
+pub(in crate::cli) use list::host;
 pub(super) use worker::run as run_worker;
 
 #[derive(Subcommand)]
