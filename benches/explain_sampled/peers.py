@@ -20,7 +20,7 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 
 FEATURES, BACKGROUND, ROWS = 30, 100, 16
-BOOSTED = {"boosted-100x4": (100, 4), "boosted-500x6": (500, 6)}
+BOOSTED = {"boosted-100x4": (100, 4), "boosted-100x8": (100, 8), "boosted-500x6": (500, 6)}
 ORDERS = 10
 
 

@@ -30,6 +30,7 @@ Parts:
   features    one feature after the other switched on or off
   batching    the sentence encoder with 32 clients; and policies of batching at three loads
   bulkheads   what a model notices of another one that is flooded, or loaded
+  explanations  a prediction with its explanation beside one without
   clients     requests per second and p99 against the number of clients, with a picture
   start       from exec to the first right answer, and memory
   peers       other servers, same models, same client (only with --peers)
@@ -146,6 +147,8 @@ pub enum Part {
     Batching,
     /// One model beside another.
     Bulkheads,
+    /// Predictions that are explained.
+    Explanations,
     /// More and more clients.
     Clients,
     /// Cold start and memory.

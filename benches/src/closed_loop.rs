@@ -36,12 +36,14 @@ pub struct Load<'a> {
     pub seconds: u32,
     /// Further headers, as `Name: value`.
     pub headers: &'a [String],
+    /// What stands behind the path, with its question mark.
+    pub query: &'a str,
 }
 
 impl<'a> Load<'a> {
-    /// A load without further headers.
+    /// A load without further headers and query.
     pub fn of(case: &'a Case, format: Format, connections: u32, seconds: u32) -> Self {
-        Self { case, format, connections, seconds, headers: &[] }
+        Self { case, format, connections, seconds, headers: &[], query: "" }
     }
 }
 
@@ -81,7 +83,7 @@ impl Wrk {
         let mut command = Command::new("wrk");
         command.args(["-t1", &connections, &duration, "--timeout", "30s", "-s"]);
         command.arg(self.folder.path().join("closed_loop.lua")).args(load.headers.iter().flat_map(|line| ["-H", line]));
-        command.arg(format!("http://{addr}{}", case.path(format)));
+        command.arg(format!("http://{addr}{}{}", case.path(format), load.query));
         command.arg("--").arg(body).args(match case.head_bytes(format) {
             None => vec!["application/json".to_owned()],
             Some(bytes) => vec!["application/octet-stream".to_owned(), bytes.to_string()],

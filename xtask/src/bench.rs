@@ -26,6 +26,9 @@ pub fn bench(house: &House, args: &[String]) -> Result<()> {
     if let Some((_, rest)) = args.split_first().filter(|(first, _)| *first == "explain") {
         return explain(house, rest);
     }
+    if let Some((_, rest)) = args.split_first().filter(|(first, _)| *first == "explain-sampled") {
+        return explain_sampled(house, rest);
+    }
     runtime::ensure(house, "release")?;
     if let Some((_, rest)) = args.split_first().filter(|(first, _)| *first == "engines") {
         return engines(house, rest);
@@ -133,11 +136,21 @@ fn engines(house: &House, args: &[String]) -> Result<()> {
     run::visible(command.arg(&models).args(args.iter().filter(|word| *word != "--")))
 }
 
-/// Measures explanations beside the libraries that people use, in an environment of their own.
+/// Measures exact explanations beside the libraries that people use, in an environment of their own.
 fn explain(house: &House, args: &[String]) -> Result<()> {
     let python = venv::ensure(house, "bench/explain/venv", "benches/explain/requirements.txt")?;
     let mut command = run::cargo(house, &["run", "--release", "-p", "candor-explain-benches", "--", "--python"]);
     command.arg(python).arg("--folder").arg(house.target("bench/explain/models"));
+    run::visible(command.args(args.iter().filter(|word| *word != "--")))
+}
+
+/// Measures sampled explanations beside the libraries that people use; the model runs in our engines.
+fn explain_sampled(house: &House, args: &[String]) -> Result<()> {
+    let library = runtime::ensure(house, "release")?;
+    let python = venv::ensure(house, "bench/explain_sampled/venv", "benches/explain_sampled/requirements.txt")?;
+    let mut command = run::cargo(house, &["run", "--release", "-p", "candor-explain-sampled-bench", "--"]);
+    command.arg("--python").arg(python).arg("--ort").arg(library);
+    command.arg("--folder").arg(house.target("bench/explain_sampled/models"));
     run::visible(command.args(args.iter().filter(|word| *word != "--")))
 }
 

@@ -1,6 +1,6 @@
 //! What sampled explanations cost: ours through the plugin host, beside `shap` and `lime`, in the same run.
 //!
-//! In rounds over all cells; within a cell the peer and each of our engines one right after the other, on the same
+//! `cargo xtask bench explain-sampled` makes the environment of peers.py and runs this in release. In rounds over all cells; within a cell the peer and each of our engines one right after the other, on the same
 //! row. CPU time of one thread, the model's share apart. Prints a table; it does not judge.
 //!
 //! | module | what it does |
@@ -14,9 +14,13 @@ mod models;
 mod peer;
 mod report;
 
-use std::{path::PathBuf, process::ExitCode, sync::Arc};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+    sync::Arc,
+};
 
-use anyhow::{Result, bail};
+use anyhow::{Context as _, Result, bail};
 use candor_domain::{
     Engine,
     tensor::{Shape, Tensor, TensorData},
@@ -53,6 +57,12 @@ struct Args {
     /// Without the peer: for profiles of our own side.
     #[arg(long)]
     alone: bool,
+    /// Write benches/RESULTS-EXPLAIN-SAMPLED.md. Needs --date and a whole run.
+    #[arg(long, requires = "date", conflicts_with_all = ["only", "alone"])]
+    record: bool,
+    /// Today, for the record: a benchmark reads no calendar.
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    date: Option<String>,
 }
 
 struct Silence;
@@ -80,7 +90,7 @@ fn main() -> ExitCode {
 
 fn run(args: &Args) -> Result<()> {
     if cfg!(debug_assertions) {
-        bail!("the numbers of a debug build mean nothing; add --release");
+        bail!("the numbers of a debug build mean nothing; use `cargo xtask bench explain-sampled`");
     }
     peer::make(&args.python, &args.folder)?;
     let data = Data::read(&args.folder)?;
@@ -127,8 +137,15 @@ fn run(args: &Args) -> Result<()> {
         }
         eprintln!("round {round} of {}", args.rounds);
     }
+    let table = report::table(cells.iter().map(|(cell, ..)| cell));
     println!("{}; {}; load {before}", candor_measure::machine::describe(), candor_measure::machine::compiler());
-    println!("\n{}", report::table(cells.iter().map(|(cell, ..)| cell)));
+    println!("\n{table}");
+    if let Some(date) = args.date.as_ref().filter(|_| args.record) {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+        let document = report::document(date, &root, (&before, args.rounds), &table);
+        std::fs::write(root.join(report::PATH), document).with_context(|| format!("cannot write {}", report::PATH))?;
+        println!("wrote {}", report::PATH);
+    }
     Ok(())
 }
 

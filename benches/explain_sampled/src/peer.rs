@@ -1,6 +1,7 @@
 //! The Python process that runs `shap` and `lime`.
 
 use std::{
+    fs,
     io::{BufRead as _, BufReader, Write as _},
     path::Path,
     process::{Child, ChildStdin, ChildStdout, Command, Stdio},
@@ -11,14 +12,16 @@ use serde::Deserialize;
 
 const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/peers.py");
 
-/// Makes models and rows, if they are not there.
+/// Makes models and rows, unless this very script has made those that are there.
 pub fn make(python: &Path, folder: &Path) -> Result<()> {
-    if folder.join("data.json").exists() {
+    let script = fs::read_to_string(SCRIPT).context("cannot read peers.py")?;
+    let made_by = folder.join("made_by.py");
+    if fs::read_to_string(&made_by).is_ok_and(|old| old == script) {
         return Ok(());
     }
     let status = Command::new(python).arg(SCRIPT).arg("make").arg(folder).status().context("cannot run Python")?;
     ensure!(status.success(), "peers.py make failed");
-    Ok(())
+    fs::write(&made_by, script).context("cannot write what made the models")
 }
 
 /// What it said of one explanation.

@@ -1,6 +1,49 @@
-//! The table: medians, ranges, and quotients of the same round.
+//! The table: medians, ranges, and quotients of the same round; and benches/RESULTS-EXPLAIN-SAMPLED.md. It draws no
+//! conclusions.
 
-use candor_measure::stats::{Summary, figure, paired};
+use std::{fmt::Write as _, path::Path};
+
+use candor_measure::{
+    machine,
+    stats::{Summary, figure, paired},
+};
+
+/// The record.
+pub const PATH: &str = "benches/RESULTS-EXPLAIN-SAMPLED.md";
+
+const HOW_TO_READ: &str = "\
+## How to read it
+
+- CPU of one thread; the peer and each of our engines right after one another, on the same row. The model's share is taken
+  around its function, casts to single precision included.
+- kernel: `shap.KernelExplainer` with its default budget and `l1_reg=False`; permutation: `shap.PermutationExplainer` with ten
+  orders; lime: `LimeTabularExplainer` with 5,000 samples. 30 features, 100 background rows. The peer's models run in ONNX
+  Runtime, ours in the native engine and in ONNX Runtime. Where the model takes most of the time on both sides, no explainer can be
+  much quicker than another at an equal budget: see the columns of the model's share.
+- `line` is a logistic line in NumPy and in our own code: almost nothing, so that what is left is the explaining itself.
+- \"apart\" is the largest difference of attributions by the largest of the peer's. Both sides sample, each with coalitions of
+  its own; LIME also weighs and samples differently.
+";
+
+/// The record: when, where, and the table.
+pub fn document(date: &str, root: &Path, (load_before, rounds): (&str, usize), table: &str) -> String {
+    let mut text = String::from(
+        "# What a sampled explanation costs\n\n\
+         Written by `cargo xtask bench explain-sampled --record --date YYYY-MM-DD`; do not edit.\n\n| | |\n|---|---|\n",
+    );
+    for (key, value) in [
+        ("date", date.to_owned()),
+        ("commit", machine::commit(root)),
+        ("machine", machine::describe()),
+        ("load average (1 min)", format!("{load_before} before, {} after", machine::load_average())),
+        ("compiler", format!("{}, profile release", machine::compiler())),
+        ("rounds", rounds.to_string()),
+    ] {
+        let _ = writeln!(text, "| {key} | {value} |");
+    }
+    let _ = write!(text, "\n{table}\n{HOW_TO_READ}");
+    text
+}
 
 /// Of one explanation.
 #[derive(Debug, Clone, Copy)]

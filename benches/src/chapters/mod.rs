@@ -5,6 +5,7 @@
 //! | `features` | what does a feature cost that is switched on? |
 //! | `batching` | what does dynamic batching bring, and does it choose well? |
 //! | `bulkheads` | what does a model notice of its neighbours? |
+//! | `explanations` | what does an explanation cost that comes with the prediction? |
 //! | `clients` | what happens when clients become more? |
 //! | `start` | how long until the first right answer, and how much memory? |
 //! | `peers` | what do other servers cost? |
@@ -12,6 +13,7 @@
 mod batching;
 mod bulkheads;
 mod clients;
+mod explanations;
 mod features;
 mod peers;
 mod start;
@@ -47,10 +49,11 @@ pub struct Bench<'a> {
 pub type Chapter = fn(&Bench<'_>) -> Result<String>;
 
 /// In their order; peers have a report of their own.
-pub const ALL: [(Part, Chapter); 5] = [
+pub const ALL: [(Part, Chapter); 6] = [
     (Part::Features, features::run),
     (Part::Batching, batching::run),
     (Part::Bulkheads, bulkheads::run),
+    (Part::Explanations, explanations::run),
     (Part::Clients, clients::run),
     (Part::Start, start::run),
 ];
