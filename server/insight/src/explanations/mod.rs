@@ -18,6 +18,7 @@
 //! | `kmeans` | k centres that stand for many rows |
 //! | `scene` | what is the same for every question about some rows, and asking a component |
 //! | `choose` | which method, by which component |
+//! | `cost` | what a question may cost at most |
 //! | `explain` | one explanation from question to answer |
 //! | `told`, `values` | what a component told, taken apart; the values of features, to be shown |
 //! | `what_if` | the smallest changes that give another answer |
@@ -33,6 +34,7 @@ mod anchors;
 mod answer;
 mod background;
 mod choose;
+mod cost;
 mod counts;
 mod effect;
 mod explain;
@@ -97,6 +99,8 @@ pub struct ExplanationSettings {
     pub budget_max: u64,
     /// Most rows that the model evaluates for one request.
     pub evaluations_max: u64,
+    /// Most bytes of what the model answers to those: they are kept until the explanation is over.
+    pub answers_bytes_max: u64,
     /// Most rows that are handed to the engine at once.
     pub batch_rows_max: usize,
     /// Most rows of a background.
@@ -121,6 +125,7 @@ impl Default for ExplanationSettings {
             features_max: 4096,
             budget_max: 100_000,
             evaluations_max: 50_000_000,
+            answers_bytes_max: 256 << 20,
             batch_rows_max: 1024,
             background_rows_max: 1000,
             background_bytes_max: 16 << 20,
