@@ -126,6 +126,11 @@ fn rows_evaluations_features_and_uploads_are_bounded() {
         "background": upload(3).json()["id"]});
     let (status, place, _) = refused(&server, "iris", &asked);
     assert_eq!((status, place.as_str()), (413, "explanations.evaluations_max"));
+    // Four features have sixteen coalitions, each upon the three rows; nothing was asked of the model but the row itself.
+    let told = server.post("/api/v1/models/iris/explain", &asked).json();
+    assert!(told["detail"].as_str().unwrap().contains("48 evaluations"), "{told}");
+    assert!(told["detail"].as_str().unwrap().contains("1 × 16 × 3 (rows, samples, rows of the background)"), "{told}");
+    assert_eq!(scrape(&server).value("candor_explanation_evaluations_total", &[]), 0.0);
     let image = json!({"rows": [{"image": vec![vec![vec![0.0; 8]; 8]; 1]}]});
     let (status, place, _) = refused(&server, "digits", &image);
     assert_eq!((status, place.as_str()), (413, "explanations.features_max"));
@@ -135,7 +140,7 @@ fn rows_evaluations_features_and_uploads_are_bounded() {
 
 /// A question that takes long: seconds, if nobody stops it.
 fn long() -> Value {
-    json!({"rows": rows("breast_cancer"), "method": "kernel", "budget": 100_000})
+    json!({"rows": rows("breast_cancer"), "method": "kernel", "budget": 60_000})
 }
 
 #[test]

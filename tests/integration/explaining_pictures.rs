@@ -68,6 +68,44 @@ fn each_sample_is_numbers_a_picture_or_a_report() {
 }
 
 #[test]
+fn parts_of_an_image_are_a_heat_map_with_a_table_beside_it() {
+    let server = Plan::with(Models::copies(&["digits", "iris"])).start();
+    let ink: Vec<Vec<f64>> =
+        (0..8).map(|_| (0..8).map(|column| if (3..5).contains(&column) { 15.0 } else { 0.0 }).collect()).collect();
+    let body = |options: Value| {
+        json!({"rows": [{"image": [ink]}], "method": "occlusion", "space": "probability", "output": "1",
+            "options": options})
+    };
+    let grid = body(json!({"patch": [2, 2], "cover": "value"}));
+    let numbers = explain(&server, ("digits", ""), "application/json", &grid).expect(200).json();
+    assert!(numbers["explanations"][0].get("heat").is_none());
+    let attributions = numbers["explanations"][0]["outputs"][0]["attributions"].as_array().unwrap();
+    let share = |one: &Value| one["attribution"].as_f64().unwrap();
+    let by_size = |one: &(usize, &Value), other: &(usize, &Value)| share(one.1).abs().total_cmp(&share(other.1).abs());
+    let (strongest, _) = attributions.iter().enumerate().max_by(by_size).unwrap();
+    let place = format!("row {}, column {}", strongest / 4 + 1, strongest % 4 + 1);
+    let reply = explain(&server, ("digits", ""), "image/svg+xml", &grid).expect(200);
+    is_for_the_eye(&reply, "image/svg+xml");
+    let svg = text(&reply);
+    // The image, the same in grey, and the shares upon it; the text names the strongest part by its place.
+    assert_eq!(svg.matches("<image").count(), 3, "{svg}");
+    assert!(svg.contains("An image in 4 rows and 4 columns of parts") && svg.contains(&place), "{place}: {svg}");
+    assert_eq!(text(&explain(&server, ("digits", "?picture=heat_map"), "image/svg+xml", &grid).expect(200)), svg);
+    let bars = text(&explain(&server, ("digits", "?picture=bar"), "image/svg+xml", &grid).expect(200));
+    assert!(!bars.contains("<image") && bars.contains("part "));
+    let page = text(&explain(&server, ("digits", ""), "text/html", &grid).expect(200));
+    assert!(page.contains("<image") && page.contains("<table") && page.contains(&place), "{page}");
+    // Parts without a grid: pixel by pixel.
+    for options in [json!({"patch": [3, 3], "stride": [2, 2]}), json!({"parts": "superpixels", "superpixels": 6})] {
+        let svg = text(&explain(&server, ("digits", ""), "image/svg+xml", &body(options)).expect(200));
+        assert!(svg.contains("An image in 8 rows and 8 columns of parts"), "{svg}");
+    }
+    let table = json!({"rows": [[5.1, 3.5, 1.4, 0.2]]});
+    let refused = explain(&server, ("iris", "?picture=heat_map"), "image/svg+xml", &table).expect(400).json();
+    assert_eq!((&refused["at"], &refused["expected"]), (&json!("query picture"), &json!("waterfall, force, bar")));
+}
+
+#[test]
 fn a_report_tells_the_label_that_predict_gives_and_what_would_have_changed_it() {
     let server = server();
     let rows = rows("iris");

@@ -119,6 +119,7 @@ fixtures! {
     forests_of_scikit_learn: "rfc" "rfr";
     trees_of_xgboost: "xgbr" "xgbc3";
     missing_values_go_their_way: "gaps";
+    trees_over_histograms_with_gaps: "hgbr" "hgbc";
     trees_of_lightgbm: "lgbr" "lgbc";
     what_is_scaled_and_imputed_before_the_trees_is_folded: "scaled";
     encoded_columns_belong_to_one_feature: "mixed";

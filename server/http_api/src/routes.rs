@@ -63,6 +63,8 @@ routes! {
     POST "/api/v1/models/{model}/explain/compare"         Infer   insight::compare;
     POST "/api/v1/models/{model}/counterfactuals"         Infer   insight::counterfactuals;
     POST "/api/v1/models/{model}/versions/{version}/counterfactuals" Infer insight::counterfactuals;
+    POST "/api/v1/models/{model}/anchors"                 Infer   insight::anchors;
+    POST "/api/v1/models/{model}/versions/{version}/anchors" Infer insight::anchors;
     POST "/api/v1/models/{model}/explain/global"          Operate insight::global;
     POST "/api/v1/models/{model}/versions/{version}/explain/global" Operate insight::global;
     GET  "/api/v1/models/{model}/backgrounds"             Infer   backgrounds::list;
@@ -212,12 +214,13 @@ mod tests {
 
     #[test]
     fn changing_the_world_asks_for_more_than_reading_it() {
-        const READING: [&str; 13] = [
+        const READING: [&str; 14] = [
             "/infer",
             "/predict",
             "/explain",
             "/explain/compare",
             "/counterfactuals",
+            "/anchors",
             "/index",
             ":predict",
             ":classify",

@@ -25,6 +25,7 @@ pub(super) fn read_explanations(read: &mut Reader<'_>, threads: &Threads) -> Exp
         features_max: read.size("explanations.features_max", 1..=10_000_000),
         budget_max: read.whole("explanations.budget_max", 1..=1_000_000_000),
         evaluations_max: read.whole("explanations.evaluations_max", 1..=1_000_000_000_000),
+        answers_bytes_max: read.whole("explanations.answers_bytes_max", 1..=64 * GIB),
         batch_rows_max: read.size("explanations.batch_rows_max", 1..=1_000_000),
         background_rows_max: read.size("explanations.background_rows_max", 1..=1_000_000),
         background_bytes_max: read.whole("explanations.background_bytes_max", 1..=GIB),

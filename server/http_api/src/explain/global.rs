@@ -198,14 +198,21 @@ impl GlobalJob {
     /// Mean shares over all rows, and mean absolute ones.
     fn attributions(&self, turn: &Turn<'_>, tell: &dyn Fn(f64, &str)) -> Result<Value> {
         let mut explained: Option<Explanation> = None;
-        let at_once = ROWS_AT_ONCE.min(self.explanations.settings().rows_max);
+        let mut at_once = ROWS_AT_ONCE.min(self.explanations.settings().rows_max);
         let mut from = 0;
         while from < self.rows {
             tell(from as f64 / self.rows as f64, &format!("attributions: {from} of {} rows", self.rows));
             turn.check()?;
             let to = (from + at_once).min(self.rows);
             let rows = Rows::new(rows_between(&self.inputs, from, to));
-            let next = self.explanations.explain_here(&*self.held, &self.question, rows, turn)?;
+            let next = match self.explanations.explain_here(&*self.held, &self.question, rows, turn) {
+                // Told before any work: fewer rows at once may be within the bounds of one question.
+                Err(error) if error.code() == ErrorCode::TooLarge && at_once > 1 => {
+                    at_once /= 2;
+                    continue;
+                }
+                next => next?,
+            };
             match &mut explained {
                 None => explained = Some(next),
                 Some(all) => {

@@ -6,12 +6,14 @@
 //! | `ask` | what is asked, beside the rows |
 //! | `codec` | a prediction that is to be explained |
 //! | `what_if` | counterfactuals |
+//! | `anchors` | rules that hold an answer |
 //! | `compare` | two versions on the same rows |
 //! | `global` | what a model does over many rows: a job |
 //! | `pictures` | all of it for the eye: SVG and HTML |
 //! | `write` | what is answered |
 //! | `schema` | the documented shapes of what is asked |
 
+pub(crate) mod anchors;
 mod ask;
 mod codec;
 mod compare;
@@ -22,6 +24,7 @@ mod subject;
 pub(crate) mod what_if;
 mod write;
 
+pub use anchors::{AnchorsBody, AnchorsQuestionBody};
 pub(crate) use ask::{Asked, MEMBERS, Own, of_body, of_query, placed};
 pub(crate) use codec::{ExplainedCodec, Predicted};
 pub(crate) use compare::{COMPARE, compare, versions};

@@ -93,7 +93,8 @@ pub(crate) struct PredictParameters {
 #[into_params(parameter_in = Query)]
 #[allow(dead_code, reason = "read by the derive only")]
 pub(crate) struct PictureParameters {
-    /// `waterfall`, `force` or `bar`; `waterfall` if absent. With `Accept: image/svg+xml` only.
+    /// `waterfall`, `force`, `bar`, or where parts of an image were covered `heat_map`; `waterfall` if absent, of such
+    /// an image `heat_map`. With `Accept: image/svg+xml` only.
     #[param(required = false, nullable = false, example = "waterfall")]
     picture: Option<String>,
     /// The row that is shown, from 0. For a picture or a report only.

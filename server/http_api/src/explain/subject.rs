@@ -67,6 +67,7 @@ impl Held {
             labels: probabilities.map(|output| output.labels.clone()).unwrap_or_default(),
             label,
             contact: self.lease.manifest.explain.contact.clone(),
+            image: None,
         })
     }
 }

@@ -1,9 +1,9 @@
 //! Explanations as they are written. What differs from one asking to the next (times, random names) has no place here:
 //! the same question has the same bytes for an answer.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use candor_insight::explanations::{BackgroundNote, EngineNote, Explanation, RowExplanation, Shown, ShownCell};
+use candor_insight::explanations::{BackgroundNote, EngineNote, Explanation, Heat, RowExplanation, Shown, ShownCell};
 use serde::Serialize;
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
@@ -140,6 +140,9 @@ pub struct RowBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<Vec<Vec<i64>>>)]
     pub areas: Option<Vec<[i64; 4]>>,
+    /// The share of each pixel, for pictures.
+    #[serde(skip)]
+    pub(crate) heat: Option<Arc<Heat>>,
 }
 
 /// The explanation of one output of one row.
@@ -266,6 +269,18 @@ impl ExplanationBody {
     }
 }
 
+impl ExplanationBody {
+    /// Whether pixels have shares.
+    pub(crate) fn has_heat(&self) -> bool {
+        self.explanations.iter().any(|row| row.heat.is_some())
+    }
+
+    /// Whether the channels of an image come last, as the method was told.
+    pub(crate) fn is_hwc(&self) -> bool {
+        self.method.config.get("layout").and_then(Value::as_str) == Some("hwc")
+    }
+}
+
 fn row_body(explanation: &Explanation, row: &RowExplanation) -> RowBody {
     let outputs = explanation.outputs.len();
     let players = explanation.features.len();
@@ -304,7 +319,12 @@ fn row_body(explanation: &Explanation, row: &RowExplanation) -> RowBody {
             interactions,
         }
     };
-    RowBody { outputs: (0..outputs).map(one).collect(), evaluations: row.evaluations, areas: row.areas.clone() }
+    RowBody {
+        outputs: (0..outputs).map(one).collect(),
+        evaluations: row.evaluations,
+        areas: row.areas.clone(),
+        heat: row.heat.clone(),
+    }
 }
 
 /// A number as predictions write it: one of single precision in its shortest text.

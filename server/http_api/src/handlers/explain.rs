@@ -17,7 +17,7 @@ use crate::{
     body::{self, PREDICTION},
     explain::{
         self, Asked, Beside, CounterfactualsBody, ExplanationBody, Held, Own, PictureParameters,
-        pictures::{self, Wanted},
+        pictures::{self, Case, Wanted},
     },
     native::{self, Form, ReadTable, View, read_table},
     openapi::{
@@ -100,7 +100,9 @@ async fn shown(
         None
     };
     let draw = move |turn: &Turn<'_>| {
-        let case = held.case(inputs, wanted.row, turn)?;
+        let image = explained.has_heat().then(|| inputs.first()).flatten();
+        let image = image.and_then(|tensor| pictures::image(tensor, wanted.row, explained.is_hwc()));
+        let case = Case { image, ..held.case(inputs, wanted.row, turn)? };
         match view {
             View::Html => pictures::told(&explained, &wanted, &case, others.as_ref()),
             View::Svg | View::Json(_) => pictures::draw(&explained, &wanted, &case),

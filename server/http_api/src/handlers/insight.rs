@@ -22,8 +22,9 @@ use crate::{
     Api,
     body::{self, PREDICTION},
     explain::{
-        self, Asked, Beside, COMPARE, CompareBody, ComparisonBody, CounterfactualsBody, ExplanationBody, GLOBAL,
-        GLOBAL_KIND, GlobalBody, GlobalJob, Held, Parts, WhatIfBody, what_if,
+        self, AnchorsBody, AnchorsQuestionBody, Asked, Beside, COMPARE, CompareBody, ComparisonBody,
+        CounterfactualsBody, ExplanationBody, GLOBAL, GLOBAL_KIND, GlobalBody, GlobalJob, Held, Parts, WhatIfBody,
+        anchors as rules, what_if,
     },
     native::{self, Form, JobBody, ReadTable},
     openapi::{
@@ -63,6 +64,36 @@ pub(crate) async fn counterfactuals(request: HttpRequest, payload: Payload, api:
     mark_fallback(&mut response, fallback_from.as_ref());
     let beside = Beside { id: head.id, fallback_from: fallback_from.map(|version| version.to_string()), filled };
     Ok(response.content_type(media_type).json(CounterfactualsBody::new(found, beside)))
+}
+
+/// Find a rule for each row that holds its answer.
+///
+/// Where the few conditions of the rule are met, the version answers as for the row, with the precision that is wanted
+/// (`{"options": {"precision": 0.95}}`): the same class, or for a model of one number an answer within a distance that
+/// `options` has to name as `within`. The body is JSON.
+#[utoipa::path(post, path = "/api/v1/models/{model}/anchors", tag = "explanations", operation_id = "anchors",
+    params(("model" = ModelText, Path, description = "Name of the model.", example = "iris")),
+    request_body(description = "The rows, and what is asked of the rules.", content = AnchorsQuestionBody,
+        content_type = "application/json"),
+    responses((status = 200, description = "What was found.", body = AnchorsBody),
+        errors::Guarded, errors::OfModel, errors::OfBody, errors::OfNative, errors::OfFitness))]
+pub(crate) async fn anchors(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
+    let media_type = native::accepted(&request)?;
+    let form = json(&request)?;
+    let (body, _held) = body::read(&request, payload, &api, &PREDICTION).await?;
+    let (model, version) = target(&request);
+    let (lease, fallback_from) = api.pipeline.hold(Call { model, version }).await?;
+    let held = Arc::new(Held::new(lease, &api.limits)?);
+    let beside = native::Beside { more: rules::MEMBERS, alone: false };
+    let read = read(&api, &held, (body, form), beside).await?;
+    let (question, _) = question(&request, &read, false)?;
+    let ReadTable { inputs, head, filled, .. } = read;
+    let found = api.explanations.anchors(held, question, Rows::new(inputs)).await;
+    let found = found.map_err(|error| explain::placed(error, Asked::Body))?;
+    let mut response = HttpResponse::Ok();
+    mark_fallback(&mut response, fallback_from.as_ref());
+    let beside = Beside { id: head.id, fallback_from: fallback_from.map(|version| version.to_string()), filled };
+    Ok(response.content_type(media_type).json(AnchorsBody::new(found, beside)))
 }
 
 /// Explain the same rows by two versions of a model.
@@ -199,6 +230,18 @@ with_version! {
         responses((status = 200, description = "What was found.", body = CounterfactualsBody),
             errors::Guarded, errors::OfModel, errors::OfBody, errors::OfNative, errors::OfFitness))]
     counterfactuals_version
+    /// Find a rule for each row that holds the answer of one version.
+    ///
+    /// As without a version, which means the highest that is ready.
+    #[utoipa::path(post, path = "/api/v1/models/{model}/versions/{version}/anchors", tag = "explanations",
+        operation_id = "anchors_version",
+        params(("model" = ModelText, Path, description = "Name of the model.", example = "iris"),
+               ("version" = VersionText, Path, description = "The version.", example = "1")),
+        request_body(content = AnchorsQuestionBody, description = "As for `anchors`.",
+            content_type = "application/json"),
+        responses((status = 200, description = "What was found.", body = AnchorsBody),
+            errors::Guarded, errors::OfModel, errors::OfBody, errors::OfNative, errors::OfFitness))]
+    anchors_version
     /// Explain one version over many rows: a job.
     ///
     /// As without a version, which means the highest that is ready.

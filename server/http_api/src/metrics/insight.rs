@@ -16,7 +16,7 @@ pub(super) const METRICS: &[Metric] = &[
         name: "candor_explanations_total",
         kind: "counter",
         labels: "method, outcome",
-        help: "Explanations by the method that made them, or was asked for, and outcome: success, invalid, rejected, cancelled, failed; `component` stands for all methods that have no word of their own.",
+        help: "Explanations by the method that made them, or was asked for, and outcome: success, invalid, rejected, cancelled, failed. `counterfactuals`, `anchors`, `permutation_importance`, `partial_dependence` and `local_effects` are counted beside the methods, the last two once for each feature; `component` stands for all methods that have no word of their own.",
     },
     Metric {
         name: "candor_explanation_seconds",

@@ -47,6 +47,8 @@ pub use twin::twin;
         handlers::insight::compare,
         handlers::insight::counterfactuals,
         handlers::insight::counterfactuals_version,
+        handlers::insight::anchors,
+        handlers::insight::anchors_version,
         handlers::insight::global,
         handlers::insight::explain_global_version,
         handlers::backgrounds::list,

@@ -1,6 +1,8 @@
 //! What is answered: shares with everything that one needs to check them, and nothing that differs from one asking to
 //! the next (no times, no random names).
 
+use std::sync::Arc;
+
 use candor_domain::ComponentOrigin;
 
 use super::{Additivity, EngineNote, Method, Served, Space};
@@ -87,12 +89,27 @@ pub struct RowExplanation {
     pub interactions: Option<Vec<f64>>,
     /// Top, left, height and width of each part, where features are parts of an image.
     pub areas: Option<Vec<[i64; 4]>>,
+    /// The share of each pixel, where features are parts of an image and the method tells it.
+    pub heat: Option<Arc<Heat>>,
     /// Whether shares add up, by output.
     pub additivity: Vec<Additivity>,
     /// What was served, by output.
     pub served: Vec<Served>,
     /// Rows that the model evaluated for it, where the method tells.
     pub evaluations: Option<u64>,
+}
+
+/// The share of each pixel of an image: of the parts that it belongs to.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Heat {
+    /// Pixels from top to bottom.
+    pub height: usize,
+    /// Pixels from left to right.
+    pub width: usize,
+    /// Explained outputs.
+    pub outputs: usize,
+    /// Height × width × outputs.
+    pub shares: Vec<f64>,
 }
 
 /// The value of a feature, or of a group.

@@ -8,7 +8,12 @@ use std::sync::Arc;
 use candor_domain::{Component, Error, ErrorCode, Result, names::quoted};
 use serde_json::{Map, Value};
 
-use super::{Core, Method, MethodNote, Question, Role, Space, Subject, method::Traits, players::Players};
+use super::{
+    Core, Method, MethodNote, Question, Role, Space, Subject,
+    cost::{ANSWERS_BYTES_MAX, EVALUATIONS_MAX},
+    method::Traits,
+    players::Players,
+};
 
 /// Players up to whom every coalition is tried.
 const EXACT_PLAYERS_MAX: usize = 12;
@@ -164,7 +169,7 @@ fn said(error: &Error) -> &str {
 /// Says which explainer an error is of.
 pub(super) fn blame(error: Error, chosen: &Chosen) -> Error {
     let prefix = format!("{}: ", chosen.method.component());
-    let known = matches!(error.place(), Some("explanations.evaluations_max" | "explanations.time_ms_max"));
+    let known = matches!(error.place(), Some(EVALUATIONS_MAX | ANSWERS_BYTES_MAX | "explanations.time_ms_max"));
     let error = error.with_prefix(&prefix);
     if known { error } else { error.at("method") }
 }

@@ -1,10 +1,11 @@
-//! What has happened: explanations by method and by how they ended, their times, rows that models evaluated for them.
+//! What has happened: explanations by method and by how they ended, their times, rows that models evaluated for them;
+//! rules, counterfactuals and effects by words of their own beside the methods.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use candor_domain::{ErrorCode, Result};
 
-use super::{Explanation, Method};
+use super::{EffectKind, Explanation, Method};
 
 /// Upper bounds of the histogram of times, in nanoseconds.
 pub const DURATION_BUCKETS_NANOS: [u64; 12] = [
@@ -25,8 +26,54 @@ pub const DURATION_BUCKETS_NANOS: [u64; 12] = [
 /// How explanations end.
 const OUTCOMES: [&str; 5] = ["success", "invalid", "rejected", "cancelled", "failed"];
 
-/// Methods with words, and one place for all components that have none: no caller can make a series.
-const METHODS: usize = Method::WORDS.len() + 1;
+/// What attributes nothing, by its words.
+const OTHERS: [&str; 5] =
+    ["counterfactuals", "anchors", "permutation_importance", "partial_dependence", "local_effects"];
+
+/// Methods with words, what attributes nothing, and one place for all components that have no word: no caller can make a
+/// series.
+const METHODS: usize = Method::WORDS.len() + OTHERS.len() + 1;
+
+/// What was asked for.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Work<'a> {
+    /// Shares, by a method.
+    Shares(&'a Method),
+    /// Changes that give another answer.
+    Counterfactuals,
+    /// Rules that hold an answer.
+    Anchors,
+    /// What a model does with a feature.
+    Effect(EffectKind),
+}
+
+impl Work<'_> {
+    /// Its place: methods in the order of their words, then what attributes nothing, then components without a word.
+    fn place(self) -> usize {
+        let other = match self {
+            Self::Shares(method) => {
+                return Method::WORDS.iter().position(|(_, known)| known == method).unwrap_or(METHODS - 1);
+            }
+            Self::Counterfactuals => 0,
+            Self::Anchors => 1,
+            Self::Effect(EffectKind::PermutationImportance) => 2,
+            Self::Effect(EffectKind::PartialDependence) => 3,
+            Self::Effect(EffectKind::LocalEffects) => 4,
+        };
+        Method::WORDS.len() + other
+    }
+}
+
+/// What work has come to.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sums {
+    /// Rows that were explained.
+    pub(crate) rows: u64,
+    /// Rows that the model evaluated.
+    pub(crate) evaluations: u64,
+    /// Explained outputs that are apart.
+    pub(crate) apart: u64,
+}
 
 /// What has happened since the start.
 pub(crate) struct Counts {
@@ -79,13 +126,29 @@ pub struct MethodCounts {
     pub outcomes: Vec<(&'static str, u64)>,
 }
 
+impl Sums {
+    /// Of what has nothing to add up.
+    pub(crate) fn of(rows: usize, evaluations: u64) -> Self {
+        Self { rows: rows as u64, evaluations, apart: 0 }
+    }
+}
+
 impl Counts {
-    /// Counts one that has ended; `asked` is the method that was asked for.
+    /// Counts an explanation that has ended; `asked` is the method that was asked for.
     pub(crate) fn count(&self, asked: &Method, ended: &Result<Explanation>, nanos: u64) {
         let method = ended.as_ref().map_or(asked, |explanation| &explanation.method.method);
-        let place = Method::WORDS.iter().position(|(_, known)| known == method).unwrap_or(METHODS - 1);
-        let outcome = ended.as_ref().map_or_else(|error| outcome(error.code()), |_| 0);
-        if let Some(slot) = self.ended.get(place).and_then(|outcomes| outcomes.get(outcome)) {
+        let sums = |explanation: &Explanation| Sums {
+            rows: explanation.rows.len() as u64,
+            evaluations: explanation.evaluations,
+            apart: if explanation.method.is_additive { explanation.outputs_apart() } else { 0 },
+        };
+        self.work(Work::Shares(method), ended.as_ref().map(sums).map_err(candor_domain::Error::code), nanos);
+    }
+
+    /// Counts work of any kind that has ended.
+    pub(crate) fn work(&self, work: Work<'_>, ended: std::result::Result<Sums, ErrorCode>, nanos: u64) {
+        let outcome = ended.map_or_else(outcome, |_| 0);
+        if let Some(slot) = self.ended.get(work.place()).and_then(|outcomes| outcomes.get(outcome)) {
             slot.fetch_add(1, Relaxed);
         }
         let bucket = DURATION_BUCKETS_NANOS.iter().position(|bound| nanos <= *bound);
@@ -93,16 +156,15 @@ impl Counts {
             slot.fetch_add(1, Relaxed);
         }
         self.nanos.fetch_add(nanos, Relaxed);
-        if let Ok(explanation) = ended {
-            self.rows.fetch_add(explanation.rows.len() as u64, Relaxed);
-            self.evaluations.fetch_add(explanation.evaluations, Relaxed);
-            let apart = if explanation.method.is_additive { explanation.outputs_apart() } else { 0 };
-            self.apart.fetch_add(apart, Relaxed);
+        if let Ok(sums) = ended {
+            self.rows.fetch_add(sums.rows, Relaxed);
+            self.evaluations.fetch_add(sums.evaluations, Relaxed);
+            self.apart.fetch_add(sums.apart, Relaxed);
         }
     }
 
     pub(crate) fn view(&self, open: usize) -> CountsView {
-        let words = Method::WORDS.iter().map(|(word, _)| *word).chain(["component"]);
+        let words = Method::WORDS.iter().map(|(word, _)| *word).chain(OTHERS).chain(["component"]);
         let methods = words.zip(&self.ended).map(|(method, ended)| MethodCounts {
             method,
             outcomes: OUTCOMES.into_iter().zip(ended.iter().map(|count| count.load(Relaxed))).collect(),

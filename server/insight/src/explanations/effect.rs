@@ -149,7 +149,7 @@ fn columns(scene: &Scene<'_>, names: &[String]) -> Result<Vec<usize>> {
 }
 
 /// Columns of true and false, which have no order.
-fn truths(scene: &Scene<'_>) -> Vec<i64> {
+pub(super) fn truths(scene: &Scene<'_>) -> Vec<i64> {
     let features = scene.subject.about().features.iter().filter(|feature| feature.kind() == Kind::Truth);
     features.flat_map(|feature| scene.layout.columns_of(feature)).filter_map(|at| i64::try_from(at).ok()).collect()
 }

@@ -7,6 +7,7 @@ use candor_domain::Result;
 use super::{
     Core, Explanation, Method, Question, Rows, Subject, Turn,
     choose::{blame, has_link},
+    cost,
     layout::rows_of,
     scene::{Said, is_tokens},
     target::Target,
@@ -30,6 +31,7 @@ impl Core {
         let space = question.space.or(traits.space.filter(|_| has_link(subject)));
         let (about, rows) = (subject.about(), scene.x.rows);
         let target = Target::choose(about, (&question.outputs, space), (&scene.served, rows), traits.reads_graph)?;
+        cost::check(&self.settings, &chosen.method, (&scene, &target))?;
         let said = scene.ask(&*chosen.component, (&target, traits.reads_graph), Vec::new(), turn);
         let Said { tensors, evaluations } = said.map_err(|error| blame(error, &chosen))?;
         let values = values::of(about, &scene.layout, &scene.players, &scene.inputs, rows);

@@ -11,7 +11,7 @@ use std::sync::{
 use candor_domain::{Error, ErrorCode, Models, Result, Shape, Tensor, TensorData};
 
 use super::{
-    Subject, Turn,
+    Subject, Turn, cost,
     layout::{Layout, Words, numbers},
     subject::RowsAtOnce,
     target::Target,
@@ -26,6 +26,7 @@ pub(crate) struct Lent<'a> {
     pub(crate) turn: &'a Turn<'a>,
     pub(crate) batch_rows_max: usize,
     pub(crate) evaluations_max: u64,
+    pub(crate) answers_bytes_max: u64,
     pub(crate) evaluations: AtomicU64,
     /// The first error of the model, which loses its place and more on its way through a plugin.
     pub(crate) said: Mutex<Option<Error>>,
@@ -37,10 +38,17 @@ impl Lent<'_> {
         let columns = self.layout.columns.max(1);
         let rows = (data.len() / columns) as u64;
         let before = self.evaluations.fetch_add(rows, Relaxed);
-        if before.saturating_add(rows) > self.evaluations_max {
+        let evaluations = before.saturating_add(rows);
+        if evaluations > self.evaluations_max {
             let error = Error::new(ErrorCode::TooLarge, "the explanation needs too many evaluations of the model");
-            let error = error.at("explanations.evaluations_max").expected(format!("at most {}", self.evaluations_max));
-            return Err(error.hint("ask for fewer rows or a smaller budget, or take a summary of the background"));
+            let error = error.at(cost::EVALUATIONS_MAX).expected(format!("at most {}", self.evaluations_max));
+            return Err(error.hint(cost::HINT));
+        }
+        // Whoever hosts the explainer keeps each answer until the explanation is over.
+        if cost::answers(evaluations, self.target.elements.len() as u64) > self.answers_bytes_max {
+            let error = Error::new(ErrorCode::TooLarge, "the explanation needs too many answers of the model");
+            let error = error.at(cost::ANSWERS_BYTES_MAX).expected(format!("at most {} bytes", self.answers_bytes_max));
+            return Err(error.hint(cost::HINT));
         }
         let chunk = self.chunk();
         let mut answers = Vec::with_capacity(rows as usize * self.target.elements.len());

@@ -18,9 +18,11 @@
 //! | `kmeans` | k centres that stand for many rows |
 //! | `scene` | what is the same for every question about some rows, and asking a component |
 //! | `choose` | which method, by which component |
+//! | `cost` | what a question may cost at most |
 //! | `explain` | one explanation from question to answer |
 //! | `told`, `values` | what a component told, taken apart; the values of features, to be shown |
 //! | `what_if` | the smallest changes that give another answer |
+//! | `anchors` | rules that hold an answer |
 //! | `effect` | what a model does with a feature over many rows |
 //! | `answer` | what is answered |
 //! | `additivity` | whether the shares add up to the answer |
@@ -28,9 +30,11 @@
 //! | `counts` | what has happened, for metrics |
 
 mod additivity;
+mod anchors;
 mod answer;
 mod background;
 mod choose;
+mod cost;
 mod counts;
 mod effect;
 mod explain;
@@ -56,7 +60,8 @@ use std::{io, sync::Arc, time::Duration};
 use candor_domain::{Cancel, Clock, Components, Error, ErrorCode, Result, Tensor, Tick};
 
 pub use additivity::{Additivity, Served};
-pub use answer::{BackgroundNote, Explanation, MethodNote, RowExplanation, Shown, ShownCell};
+pub use anchors::{Anchors, Condition, RowAnchor};
+pub use answer::{BackgroundNote, Explanation, Heat, MethodNote, RowExplanation, Shown, ShownCell};
 pub use background::{BackgroundView, Source, rows_between};
 pub use counts::{CountsView, DURATION_BUCKETS_NANOS, MethodCounts};
 pub use effect::{Effect, EffectKind, EffectQuestion, EffectTensor, EffectValues};
@@ -69,7 +74,7 @@ pub use target::Space;
 pub use what_if::{Change, Counterfactual, Counterfactuals, Direction, Limits, RowCounterfactuals, Wanted, WhatIf};
 
 use background::Backgrounds;
-use counts::Counts;
+use counts::{Counts, Sums, Work};
 use explainers::Explainers;
 use pool::Pool;
 
@@ -94,6 +99,8 @@ pub struct ExplanationSettings {
     pub budget_max: u64,
     /// Most rows that the model evaluates for one request.
     pub evaluations_max: u64,
+    /// Most bytes of what the model answers to those: they are kept until the explanation is over.
+    pub answers_bytes_max: u64,
     /// Most rows that are handed to the engine at once.
     pub batch_rows_max: usize,
     /// Most rows of a background.
@@ -118,6 +125,7 @@ impl Default for ExplanationSettings {
             features_max: 4096,
             budget_max: 100_000,
             evaluations_max: 50_000_000,
+            answers_bytes_max: 256 << 20,
             batch_rows_max: 1024,
             background_rows_max: 1000,
             background_bytes_max: 16 << 20,
@@ -215,6 +223,14 @@ pub(crate) struct Core {
     counts: Counts,
 }
 
+impl Core {
+    /// Counts work that began then and has ended so.
+    fn count(&self, work: Work<'_>, ended: std::result::Result<Sums, &Error>, began: Tick) {
+        let nanos = self.clock.now().nanos_since(began);
+        self.counts.work(work, ended.map_err(Error::code), nanos);
+    }
+}
+
 impl Explanations {
     /// Starts its threads.
     ///
@@ -263,8 +279,24 @@ impl Explanations {
         (question, what_if): (Question, WhatIf),
         rows: Rows,
     ) -> Result<Counterfactuals> {
-        let core = Arc::clone(&self.core);
-        self.run(question.time_max, move |turn| core.what_if(&*subject, (&question, &what_if), rows, turn)).await
+        let (core, began, time_max) = (Arc::clone(&self.core), self.core.clock.now(), question.time_max);
+        let work = move |turn: &Turn<'_>| core.what_if(&*subject, (&question, &what_if), rows, turn);
+        let found = self.run(time_max, work).await;
+        let sums = |found: &Counterfactuals| Sums::of(found.rows.len(), found.evaluations);
+        self.core.count(Work::Counterfactuals, found.as_ref().map(sums), began);
+        found
+    }
+
+    /// Looks for rules that hold the answers of rows, on a thread of its own.
+    ///
+    /// # Errors
+    /// As [`Self::explain`].
+    pub async fn anchors(&self, subject: Arc<dyn Subject>, question: Question, rows: Rows) -> Result<Anchors> {
+        let (core, began, time_max) = (Arc::clone(&self.core), self.core.clock.now(), question.time_max);
+        let found = self.run(time_max, move |turn| core.anchors(&*subject, &question, rows, turn)).await;
+        let sums = |found: &Anchors| Sums::of(found.rows.len(), found.evaluations);
+        self.core.count(Work::Anchors, found.as_ref().map(sums), began);
+        found
     }
 
     /// Finds out what a model does with features over many rows, on this thread: for jobs.
@@ -278,7 +310,11 @@ impl Explanations {
         rows: Rows,
         turn: &Turn<'_>,
     ) -> Result<Effect> {
-        self.core.effect(subject, (question, effect), rows, turn)
+        let (began, count) = (self.core.clock.now(), layout::rows_of(&rows.inputs));
+        let found = self.core.effect(subject, (question, effect), rows, turn);
+        let sums = |found: &Effect| Sums::of(count, found.evaluations);
+        self.core.count(Work::Effect(effect.kind), found.as_ref().map(sums), began);
+        found
     }
 
     /// Runs work of another kind on the same threads: what belongs to explanations and is none of its own.

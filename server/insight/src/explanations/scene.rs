@@ -162,6 +162,7 @@ impl Scene<'_> {
             turn,
             batch_rows_max: self.core.settings.batch_rows_max,
             evaluations_max: self.core.settings.evaluations_max,
+            answers_bytes_max: self.core.settings.answers_bytes_max,
             evaluations: AtomicU64::new(0),
             said: Mutex::default(),
         };

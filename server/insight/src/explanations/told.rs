@@ -1,12 +1,17 @@
 //! What a component told, taken apart: by the contract of explainers, or in the simple form of an author's own.
 
+use std::sync::Arc;
+
 use candor_domain::{Error, ErrorCode, Result, Tensor};
 
 use super::{
-    Additivity, RowExplanation, Shown, additivity,
+    Additivity, Heat, RowExplanation, Shown, additivity,
     layout::{Words, numbers},
     target::Target,
 };
+
+/// Height and width of images, and a share for each pixel and output.
+type Pixels = ((usize, usize), Vec<f64>);
 
 /// What was told of some rows.
 pub(crate) struct Told {
@@ -22,6 +27,8 @@ pub(crate) struct Told {
     evaluations: Option<Vec<f64>>,
     /// Top, left, height and width of each part of an image.
     areas: Option<Vec<f64>>,
+    /// Height and width of the image, and the share of each pixel in each output.
+    heat: Option<Pixels>,
 }
 
 fn wrong(what: String) -> Error {
@@ -72,7 +79,9 @@ impl Told {
             }
         };
         let each = players;
+        let heat = if by_part { heat(&answer, rows, outputs)? } else { None };
         Ok(Self {
+            heat,
             rows,
             players,
             areas: if by_part { sized("areas", rows * each * 4)? } else { None },
@@ -136,6 +145,10 @@ impl Told {
                 served: additivity::compare(&target, &served, if is_additive { &sums } else { &output }),
                 values: values.next().unwrap_or_default(),
                 areas: self.areas.as_ref().map(|all| areas(&part(all, row, self.players * 4))),
+                heat: self.heat.as_ref().map(|((height, width), all)| {
+                    let shares = part(all, row, height * width * self.outputs);
+                    Arc::new(Heat { height: *height, width: *width, outputs: self.outputs, shares })
+                }),
                 standard_errors: self.standard_errors.as_ref().map(|all| part(all, row, self.players * self.outputs)),
                 interactions: self
                     .interactions
@@ -163,6 +176,18 @@ impl Told {
             target.names.drain(..from);
         }
         target
+    }
+}
+
+/// The share of each pixel, where a method tells it.
+fn heat(answer: &[(String, Tensor)], rows: usize, outputs: usize) -> Result<Option<Pixels>> {
+    let Some((_, tensor)) = answer.iter().find(|(name, _)| name == "heat") else { return Ok(None) };
+    let sizes: Vec<usize> = tensor.shape().dims().iter().filter_map(|dim| usize::try_from(*dim).ok()).collect();
+    match sizes.as_slice() {
+        &[of_rows, height, width, of_outputs] if of_rows == rows && of_outputs == outputs => {
+            Ok(named(answer, "heat")?.map(|values| ((height, width), values)))
+        }
+        _ => Err(wrong("gave 'heat' of another shape".to_owned())),
     }
 }
 

@@ -126,6 +126,19 @@ fn effects() -> FirstParty {
     FirstParty { name: "effects", module: &candor_plugin_effects::MODULE, cases }
 }
 
+fn sampled() -> FirstParty {
+    let background = || ("background", doubles(&[4, 2], &[0.0, 1.0, 1.0, 3.0, 2.0, 2.0, 3.0, 0.5]));
+    let (x, seed) = (|| ("x", doubles(&[2, 2], &[4.0, -1.0, 2.5, 7.0])), || ("seed", integers(&[1], &[7])));
+    let budget = |rows: i64| ("budget", integers(&[1], &[rows]));
+    let cases = vec![
+        asking("candor.exact_shap", "{}", vec![x(), background(), ("interactions", integers(&[1], &[1]))]),
+        asking("candor.kernel_shap", "{}", vec![x(), background(), seed(), budget(2)]),
+        asking("candor.permutation_shap", "{}", vec![x(), background(), seed(), budget(25)]),
+        asking("candor.lime", "{}", vec![x(), background(), seed(), budget(200)]),
+    ];
+    FirstParty { name: "sampled", module: &candor_plugin_sampled::MODULE, cases }
+}
+
 fn what_if() -> FirstParty {
     let background = || ("background", doubles(&[4, 2], &[0.0, 1.0, 1.0, 3.0, 2.0, 2.0, 3.0, 0.5]));
     let x = || ("x", doubles(&[1, 2], &[0.0, 1.0]));
@@ -180,7 +193,7 @@ fn answer(plugin: &Plugin, case: &Case) -> Vec<(String, Tensor)> {
 #[test]
 fn they_answer_from_libraries_and_in_processes_of_their_own_as_when_compiled_in() {
     let bench = Bench::new();
-    let plugins = [tokenizer(), pooling(), ensemble(), image(), effects(), shap(), what_if()];
+    let plugins = [tokenizer(), pooling(), ensemble(), image(), effects(), sampled(), shap(), what_if()];
     build(&bench, &plugins);
     for plugin in &plugins {
         let (name, built) = (plugin.name, format!("candor_plugin_{}_library", plugin.name));

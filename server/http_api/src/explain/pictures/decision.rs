@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use candor_domain::{Error, ErrorCode, Result};
 use candor_pictures::{
     Style,
-    data::{Change, Counterfactual, Counterfactuals, Decision, Share, Space},
+    data::{Change, Counterfactual, Counterfactuals, Decision, HeatMap, Image, Share, Space},
     pictures,
     report::{
         data::{Answer, Background, Certainty, Class, Contest, DecisionReport, Fact, Provenance, Sampling},
@@ -22,7 +22,9 @@ use super::{
         what_if::{CounterfactualsBody, RowChangesBody},
         write::{AttributionBody, ExplainedOutputBody, ExplanationBody, RowBody},
     },
-    Wanted, background, base_is, method, no_picture, provenance, quantity, value_told,
+    Wanted, background, base_is,
+    heat::heat_map,
+    method, no_picture, provenance, quantity, value_told,
 };
 
 /// What is known of a row beside its explanation.
@@ -36,23 +38,41 @@ pub(crate) struct Case {
     pub(crate) label: Option<String>,
     /// To whom one can turn.
     pub(crate) contact: Option<String>,
+    /// The image that was explained, where it was one.
+    pub(crate) image: Option<Image>,
 }
 
 const PICTURES: [&str; 3] = ["waterfall", "force", "bar"];
+const PICTURES_OF_IMAGES: [&str; 4] = ["heat_map", "waterfall", "force", "bar"];
 
 /// The picture of one row.
 ///
 /// # Errors
 /// `InvalidInput` where there is no such picture.
 pub(crate) fn draw(body: &ExplanationBody, wanted: &Wanted, case: &Case) -> Result<String> {
-    let (_, output) = row_of(body, wanted, case)?;
+    let (row, output) = row_of(body, wanted, case)?;
     let (decision, style) = (decision(body, output, case), Style::default());
-    Ok(match wanted.picture.as_deref().unwrap_or("waterfall") {
-        "waterfall" => pictures::waterfall(&decision, &style),
-        "force" => pictures::force(&decision, &style),
-        "bar" => pictures::bar(&decision, &style),
-        other => return Err(no_picture(other, &PICTURES)),
-    })
+    // Numbers of parts say little to who does not see where they are.
+    let map = where_in_image(body, (row, output), case);
+    let first = if map.is_some() { "heat_map" } else { "waterfall" };
+    match (wanted.picture.as_deref().unwrap_or(first), &map) {
+        ("heat_map", Some(map)) => Ok(pictures::heat_map(map, &style)),
+        ("waterfall", _) => Ok(pictures::waterfall(&decision, &style)),
+        ("force", _) => Ok(pictures::force(&decision, &style)),
+        ("bar", _) => Ok(pictures::bar(&decision, &style)),
+        (other, Some(_)) => Err(no_picture(other, &PICTURES_OF_IMAGES)),
+        (other, None) => Err(no_picture(other, &PICTURES)),
+    }
+}
+
+/// The heat map of an output, where an image was explained by its parts.
+fn where_in_image(
+    body: &ExplanationBody,
+    (row, output): (&RowBody, &ExplainedOutputBody),
+    case: &Case,
+) -> Option<HeatMap> {
+    let number = row.outputs.iter().position(|one| one.output == output.output)?;
+    heat_map(row, number, quantity(&body.space, &output.output), case.image.as_ref())
 }
 
 /// The report of one row.
@@ -71,7 +91,7 @@ pub(crate) fn told(
         decided_at: None,
         answer: answer(row, case),
         decision: decision(body, output, case),
-        heat_map: None,
+        heat_map: where_in_image(body, (row, output), case),
         text_map: None,
         counterfactuals: others.and_then(|others| others.counterfactuals.first().map(|row| ways(row, others, case))),
         certainty: certainty(body, output),

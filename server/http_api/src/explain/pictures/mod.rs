@@ -2,13 +2,15 @@
 //!
 //! | module | what it does |
 //! |---|---|
-//! | `decision` | one row: waterfall, force, bar, and the report of a decision |
+//! | `decision` | one row: waterfall, force, bar, heat map, and the report of a decision |
+//! | `heat` | where in an image |
 //! | `model` | the result of a job: pictures of many rows, and the report of a model |
 //!
 //! After `write`, `what_if` and `global`: pictures show the numbers that JSON shows, and no others. It knows no explainer
 //! but by the words of the answer.
 
 mod decision;
+mod heat;
 mod model;
 
 use candor_domain::{Error, Result, names::quoted};
@@ -22,6 +24,7 @@ use candor_pictures::{
 use serde_json::{Map, Value};
 
 pub(crate) use decision::{Case, draw, told};
+pub(crate) use heat::image;
 pub(crate) use model::{draw_result, told_result};
 
 use super::write::BackgroundNoteBody;

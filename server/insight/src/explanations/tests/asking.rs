@@ -242,9 +242,15 @@ fn evaluations_are_bounded_and_batched() {
         let shares = ("attributions".to_owned(), column(vec![0.0; 3], &[1, 3, 1]));
         Ok(vec![shares, ("base".into(), column(vec![0.0], &[1, 1]))])
     };
-    let scene = Scene::with(Fakes::default().with("candor.exact_shap", large), settings);
+    // What a component of somebody's own will ask is not known beforehand.
+    let own = margin_of(Method::Component("acme.large".into()));
+    let fakes = || Fakes::default().with("acme.large", large);
+    let few = ExplanationSettings { answers_bytes_max: 79, ..settings.clone() };
+    let error = Scene::with(fakes(), few).here(&Linear::new(), &own, &X).unwrap_err();
+    assert_eq!((error.code(), error.place()), (ErrorCode::TooLarge, Some("explanations.answers_bytes_max")));
+    let scene = Scene::with(fakes(), settings);
     let subject = Linear::new();
-    let explained = scene.here(&subject, &margin_of(Method::Exact), &X).unwrap();
+    let explained = scene.here(&subject, &own, &X).unwrap();
     assert_eq!(explained.evaluations, 10);
     // The rows themselves, then four, four and two.
     assert_eq!(subject.runs.load(std::sync::atomic::Ordering::SeqCst), 4);
