@@ -47,7 +47,7 @@ pub struct WorkerSettings {
     pub memory_bytes: u64,
     /// How old a host the plugin is to see.
     pub age: Age,
-    /// Lines and numbers that one worker may send; what is more is dropped.
+    /// Lines that one worker may send, and with numbers those before it is ready; what is more is dropped.
     pub frames_max: u64,
     /// Processes of one component in use, each for one call at a time.
     pub workers_max: usize,
