@@ -91,6 +91,8 @@ pub struct RegistrySettings {
     pub batching: BatchingSettings,
     /// Threads of the session pool, on which dear requests run.
     pub pool_threads: usize,
+    /// How many models may wait for each other, each for the next; at least 2, or there are no ensembles.
+    pub call_depth_max: u32,
     /// Concurrency limits of models whose manifests say nothing of them.
     pub overload: OverloadDefaults,
     /// Breakers of models whose manifests say nothing of them.
@@ -126,6 +128,7 @@ impl Default for RegistrySettings {
             inference_threads: 1,
             inflight_max: 1000,
             pool_threads: 1,
+            call_depth_max: 4,
             overload: OverloadDefaults::default(),
             engine_record: None,
             cross_check: CrossCheckSettings::default(),
