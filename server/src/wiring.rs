@@ -154,7 +154,7 @@ pub fn start_with(settings: &Settings, engines: impl FnOnce() -> Result<Engines>
 }
 
 fn repository(settings: &Settings) -> Result<Repository> {
-    let repository = Repository::open(&settings.repository_dir, settings.model_bytes_max)?;
+    let repository = Repository::open(&settings.repository_dir, settings.repository_limits)?;
     if let Some(advice) = repository.advice() {
         tracing::warn!("{advice}");
     }

@@ -111,10 +111,10 @@ fn what_cannot_be_begun_is_said() {
     }
 }
 
-/// A folder with `bad.c`, compiled with these flags.
-pub(super) fn bad(root: &Path, flags: &[&str]) -> PathBuf {
-    let folder = root.join("bad");
-    let library = folder.join(format!("linux-{}", std::env::consts::ARCH)).join("libbad.so");
+/// A folder with `<name>_plugin.c`, compiled with these flags; its component is `test.<name>`.
+pub(super) fn c_plugin(root: &Path, name: &str, kind: &str, flags: &[&str]) -> PathBuf {
+    let folder = root.join(name);
+    let library = folder.join(format!("linux-{}", std::env::consts::ARCH)).join(format!("lib{name}.so"));
     fs::create_dir_all(library.parent().unwrap()).unwrap();
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut cc = Command::new("cc");
@@ -122,16 +122,22 @@ pub(super) fn bad(root: &Path, flags: &[&str]) -> PathBuf {
     cc.arg(here.join("../sdk/abi/include"))
         .arg("-o")
         .arg(&library)
-        .arg(here.join("integration/bad_plugin.c"))
+        .arg(here.join(format!("integration/{name}_plugin.c")))
         .args(flags);
     let done = cc.output().expect("a C compiler");
     assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
     fs::set_permissions(&library, fs::Permissions::from_mode(0o755)).unwrap();
-    let kind = if flags.contains(&"-DKIND=\"transform\"") { "transform" } else { "predictor" };
-    let manifest =
-        format!("name = 'bad'\nversion = '0.1.0'\nabi = '0.1'\n[[component]]\nid = 'test.bad'\nkinds = ['{kind}']\n");
+    let manifest = format!(
+        "name = '{name}'\nversion = '0.1.0'\nabi = '0.1'\n[[component]]\nid = 'test.{name}'\nkinds = ['{kind}']\n"
+    );
     fs::write(folder.join("plugin.toml"), manifest).unwrap();
     folder
+}
+
+/// A folder with `bad_plugin.c`, compiled with these flags.
+pub(super) fn bad(root: &Path, flags: &[&str]) -> PathBuf {
+    let kind = if flags.contains(&"-DKIND=\"transform\"") { "transform" } else { "predictor" };
+    c_plugin(root, "bad", kind, flags)
 }
 
 /// Each check has something that it finds; without it, the same plugin passes.

@@ -34,6 +34,7 @@
 //! | `cli_paths` | folders that are easily mistaken for each other |
 //! | `cli_plugin` | plugins: begun, checked, pinned |
 //! | `plugin_path` | the way of a plugin's author, as the documentation has it |
+//! | `plugin_services` | files of a model's folder and numbers for the metrics, in the server's process and apart |
 //! | `plugins` | plugins of a running server: listed, loaded anew, counted |
 //! | `openapi` | the document and the server say the same |
 //! | `contracts` | the wire contracts of other servers, by what their own documents say |
@@ -96,6 +97,7 @@ mod memory;
 mod openapi;
 mod overload;
 mod plugin_path;
+mod plugin_services;
 mod plugins;
 mod predict;
 mod refusal;

@@ -167,6 +167,36 @@ fn an_ensemble_of_two_versions_answers_their_weighted_mean() {
     assert!(error.contains("member 'iris:1'") && error.contains("not loaded"), "{error}");
 }
 
+#[test]
+fn how_many_parts_a_model_may_have_is_configured() {
+    let within = VOTE.replace("\"iris\", version = \"2\"", "\"both\"");
+    let models = || {
+        Models::copies(&["iris"])
+            .with_file("both/model.toml", VOTE)
+            .with_file("within/model.toml", &within)
+            .with_file("encoder/model.toml", SENTENCES.repeat(2).replacen("inputs =", "name = \"first\"\ninputs =", 1))
+            .with_file("encoder/1/model.onnx", ENCODER)
+            .with_file("encoder/1/tokenizer.json", tokenizer().to_string())
+    };
+    for (key, most, model, says) in [
+        ("limits.stages_max", 1, "encoder", "there are too many stages; expected at most 1 (limits.stages_max), got 2"),
+        ("limits.members_max", 1, "both", "too many members; expected at most 1 (limits.members_max), got 2"),
+        (
+            "limits.call_depth_max",
+            2,
+            "within",
+            "too deeply; expected at most 2 models deep (limits.call_depth_max), got within → both → iris",
+        ),
+    ] {
+        for (most, is_refused) in [(most, true), (most + 1, false)] {
+            let server = Plan::with(models()).set(&format!("{key}={most}")).start();
+            let index = server.index_of(model);
+            let refused = index.iter().any(|one| one["reason"].as_str().is_some_and(|reason| reason.contains(says)));
+            assert_eq!(refused, is_refused, "{key}={most}: {index:?}");
+        }
+    }
+}
+
 /// One of the classical models, of whom `tests/zoo/zoo.json` has what their library answers.
 fn of_zoo(name: &str) -> Vec<u8> {
     fs::read(Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("zoo/models/{name}.onnx"))).unwrap()

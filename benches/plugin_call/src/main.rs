@@ -4,15 +4,19 @@
 //! the guard against panics, memory for the output. In rounds over all cases, so that a slow moment of the machine
 //! meets them alike. Prints a table; it does not judge. The library stands beside the binary (`cargo build --examples`).
 //! A word as argument: only the cases whose names contain it.
+//!
+//! Cases in a process of their own are measured twice: as the machine is, and with a process for each processor that
+//! burns whatever nobody else wants (SCHED_IDLE), so that no processor sleeps when a call wakes somebody on it.
 #![allow(clippy::print_stdout, reason = "prints what it measured")]
 
 use std::{
     fs,
     hint::black_box,
+    io::Read as _,
     os::fd::AsFd as _,
     os::unix::fs::PermissionsExt as _,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, Command, Stdio},
     sync::Arc,
 };
 
@@ -32,6 +36,7 @@ const CALLS: u32 = 250;
 const CALLS_APART: u32 = 10;
 const CRASHES: usize = 100;
 const WORKER: &str = "worker";
+const BURNER: &str = "burn";
 const SIZES: [usize; 2] = [4, 150_528];
 
 struct Silence;
@@ -69,7 +74,74 @@ struct Case {
     nanos: Vec<f64>,
 }
 
+impl Case {
+    fn round(&mut self) {
+        let start = Moment::now();
+        for _ in 0..self.calls {
+            (self.work)();
+        }
+        self.nanos.push(start.elapsed().as_secs_f64() * 1e9 / f64::from(self.calls));
+    }
+}
+
+/// A process for each processor that keeps it from sleeping, and steps back behind everybody at once.
+struct Burners(Vec<Child>);
+
+impl Burners {
+    fn start() -> Result<Self> {
+        let mut all = Self(Vec::new());
+        for _ in 0..std::thread::available_parallelism()?.get() {
+            let mut burner = Command::new("chrt");
+            burner.args(["--idle", "0"]).arg(std::env::current_exe()?).arg(BURNER).stdin(Stdio::piped());
+            all.0.push(burner.spawn().context("no `chrt` (util-linux)")?);
+        }
+        Ok(all)
+    }
+}
+
+impl Drop for Burners {
+    fn drop(&mut self) {
+        for burner in &mut self.0 {
+            // One that is gone already is what is wanted.
+            let _ = burner.kill();
+            let _ = burner.wait();
+        }
+    }
+}
+
+/// Burns until nobody holds the other end of its standard input.
+fn burn() -> Result<()> {
+    std::thread::spawn(|| {
+        let mut count = 0_u64;
+        loop {
+            count = black_box(count.wrapping_add(1));
+        }
+    });
+    std::io::stdin().read_to_end(&mut Vec::new())?;
+    Ok(())
+}
+
+/// The cases in a process of their own again, on processors that are awake.
+fn awake(cases: &mut [Case]) -> Result<()> {
+    let mut apart: Vec<&mut Case> = cases.iter_mut().filter(|case| case.calls == CALLS_APART).collect();
+    if apart.is_empty() {
+        return Ok(());
+    }
+    let _burners = Burners::start()?;
+    apart.iter_mut().for_each(|case| case.nanos.clear());
+    for _ in 0..ROUNDS {
+        apart.iter_mut().for_each(|case| case.round());
+    }
+    for case in apart {
+        row(&format!("{}, processors kept awake", case.name), &case.nanos)?;
+    }
+    Ok(())
+}
+
 fn main() -> Result<()> {
+    if std::env::args().nth(1).as_deref() == Some(BURNER) {
+        return burn();
+    }
     if std::env::args().nth(1).as_deref() == Some(WORKER) {
         return Ok(worker::serve(std::io::stdin().as_fd().try_clone_to_owned()?)?);
     }
@@ -86,14 +158,7 @@ fn main() -> Result<()> {
     }
     cases.retain(|case| case.name.contains(&wanted));
     for _ in 0..ROUNDS {
-        for case in &mut cases {
-            let start = Moment::now();
-            for _ in 0..case.calls {
-                (case.work)();
-            }
-            let nanos = start.elapsed().as_secs_f64() * 1e9 / f64::from(case.calls);
-            case.nanos.push(nanos);
-        }
+        cases.iter_mut().for_each(Case::round);
     }
     println!("{}; {}; load {}", machine::describe(), machine::compiler(), machine::load_average());
     println!("ns per call over {ROUNDS} rounds of {CALLS} calls ({CALLS_APART} in a process of its own)\n");
@@ -101,6 +166,7 @@ fn main() -> Result<()> {
     for case in &cases {
         row(&case.name, &case.nanos)?;
     }
+    awake(&mut cases)?;
     if "crash".contains(&wanted) {
         crashes(&host, &folder.path().join("noop"))?;
     }

@@ -49,6 +49,9 @@ pub use jobs::{Job, JobOrder, JobResult, JobState, JobStep, JobTotals, JobView, 
 pub use lifecycle::Lifecycle;
 pub use names::{ModelName, Version};
 pub use observation::{Observation, Outcome, Phase};
-pub use plugins::{ComponentView, NoPlugins, PluginPlace, PluginState, PluginTotals, PluginView, Plugins};
+pub use plugins::{
+    ComponentView, NoPlugins, PLUGIN_BUCKETS, PluginNumber, PluginPlace, PluginState, PluginTotals, PluginValue,
+    PluginView, Plugins,
+};
 pub use signature::{Dim, RequestRules, Signature, TensorSpec};
 pub use tensor::{BytesArray, Datatype, Shape, Tensor, TensorData};

@@ -91,6 +91,57 @@ pub struct PluginView {
     pub totals: PluginTotals,
     /// The worst state of the breakers of its processes, if it has any.
     pub breaker: Option<BreakerState>,
+    /// What it told of itself, by name.
+    pub numbers: Vec<PluginNumber>,
+}
+
+/// A number that a plugin told: its name and labels are words, and there are not many.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PluginNumber {
+    /// Its name.
+    pub name: String,
+    /// Names and values of its labels.
+    pub labels: Vec<(String, String)>,
+    /// How it stands.
+    pub value: PluginValue,
+}
+
+/// Upper bounds of the histograms of plugins, whose unit nobody knows.
+pub const PLUGIN_BUCKETS: [f64; 13] = [1e-6, 1e-5, 1e-4, 1e-3, 0.01, 0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e6];
+
+/// How a plugin's number stands.
+#[derive(Debug, Clone, PartialEq)]
+pub enum PluginValue {
+    /// The sum of what was told.
+    Counter(f64),
+    /// What was told last.
+    Gauge(f64),
+    /// How what was told is spread.
+    Histogram {
+        /// How many were at most each of [`PLUGIN_BUCKETS`].
+        below: [u64; PLUGIN_BUCKETS.len()],
+        /// How many there were.
+        count: u64,
+        /// Their sum.
+        sum: f64,
+    },
+}
+
+impl PluginValue {
+    /// Takes a number that was told.
+    pub fn take(&mut self, value: f64) {
+        match self {
+            Self::Counter(total) => *total += value,
+            Self::Gauge(last) => *last = value,
+            Self::Histogram { below, count, sum } => {
+                for (bound, below) in PLUGIN_BUCKETS.iter().zip(below) {
+                    *below += u64::from(value <= *bound);
+                }
+                *count += 1;
+                *sum += value;
+            }
+        }
+    }
 }
 
 /// A component of a plugin.
@@ -123,6 +174,8 @@ pub struct PluginTotals {
     pub starts: u64,
     /// Threads of the server that a call holds beyond its deadline, now.
     pub leaked_threads: u64,
+    /// Numbers that it told and nobody keeps: too many names, or none that could be one.
+    pub numbers_dropped: u64,
 }
 
 /// The plugins of a server.

@@ -1,7 +1,8 @@
 //! Metrics as Prometheus text (exposition format 0.0.4).
 //!
 //! Counters are read from the facts lane when somebody scrapes; nothing is counted twice. Labels come from
-//! the repository and from closed lists, never from requests, so that no caller can make series.
+//! the repository and from closed lists, never from requests, so that no caller can make series. Plugins name their own
+//! numbers, and may name so many.
 
 mod batching;
 mod insight;
@@ -473,7 +474,8 @@ pub fn reference() -> String {
     let mut text = String::from(
         "# Metrics\n\n<!-- Written by `cargo xtask docs`; do not edit. -->\n\n\
          `GET /metrics` answers in Prometheus text format 0.0.4. Labels come from the model repository and from\n\
-         closed lists, never from requests. Histograms have buckets from 10 µs to 30 s.\n\n\
+         closed lists, never from requests; those of numbers that plugins tell come from the plugins, and are bounded\n\
+         ([PLUGINS.md](PLUGINS.md#numbers)). Histograms of time have buckets from 10 µs to 30 s.\n\n\
          | metric | type | labels | meaning |\n|---|---|---|---|\n",
     );
     for Metric { name, kind, labels, help } in all() {

@@ -37,7 +37,7 @@ fn served() -> Served {
     fs::write(version.join("model.onnx"), MODEL).unwrap();
     let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
     let engines = Engines::one(Arc::new(NullEngine::new()));
-    let repository = Repository::open(folder.path(), 1 << 20).unwrap();
+    let repository = Repository::open(folder.path(), 1_u64 << 20).unwrap();
     let registry = Registry::start(engines, repository, Arc::clone(&clock), RegistrySettings::default()).unwrap();
     registry.load(ModelName::parse("iris").unwrap(), None).unwrap().wait_blocking().unwrap().unwrap();
     let settings = PipelineSettings {

@@ -27,6 +27,8 @@ pub enum Reason {
     Abi,
     /// It would have to run in a process of its own.
     NeedsIsolation,
+    /// It fits or routes, which is done in the server's process alone.
+    NotIsolated,
     /// It asks for what no plugin gets: an executable stack, search paths of its own, unknown libraries.
     Hardening,
     /// The system's loader refused it.
@@ -43,7 +45,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::Manifest,
         Self::NotAllowed,
         Self::WrongDigest,
@@ -53,6 +55,7 @@ impl Reason {
         Self::NotAPlugin,
         Self::Abi,
         Self::NeedsIsolation,
+        Self::NotIsolated,
         Self::Hardening,
         Self::Loader,
         Self::Tables,
@@ -86,6 +89,7 @@ impl Reason {
             Self::NotAPlugin => "not_a_plugin",
             Self::Abi => "abi",
             Self::NeedsIsolation => "needs_isolation",
+            Self::NotIsolated => "not_isolated",
             Self::Hardening => "hardening",
             Self::Loader => "loader",
             Self::Tables => "tables",

@@ -58,7 +58,7 @@ pub enum LogLevel {
 }
 
 /// What is done with a plugin's number.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[allow(missing_docs, reason = "the usual words")]
 pub enum MetricKind {
     Counter,

@@ -75,7 +75,7 @@ pub use registry::{
     FindingsSettings, IndexEntry, Lease, Meaning, Opened, ReadyVersion, Registry, RegistrySettings, Standing,
     VersionView,
 };
-pub use repository::{Manifest, Repository, Role, VersionPolicy};
+pub use repository::{Manifest, PartLimits, Repository, RepositoryLimits, Role, VersionPolicy};
 pub use result_cache::{CacheNote, ResultCacheSettings, ResultCacheView};
 pub use scheduler::{Lane, Scheduler, SchedulerSettings};
 pub use stages::{Part, PartTotals, Parts};

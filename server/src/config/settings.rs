@@ -15,8 +15,8 @@ use candor_domain::tensor::RANK_MAX;
 use candor_http_api::{Contracts, HttpLimits};
 use candor_insight::explanations::ExplanationSettings;
 use candor_serving::{
-    BatchingSettings, BreakerDefaults, CrossCheckSettings, EngineChoice, OverloadDefaults, SchedulerSettings,
-    VersionPolicy, oip::TensorLimits,
+    BatchingSettings, BreakerDefaults, CrossCheckSettings, EngineChoice, OverloadDefaults, PartLimits,
+    RepositoryLimits, SchedulerSettings, VersionPolicy, oip::TensorLimits,
 };
 use toml::Value;
 
@@ -70,7 +70,8 @@ pub struct Settings {
     pub inference_max: Duration,
     pub inflight_max: u32,
     pub requests_per_second_max: Option<NonZeroU32>,
-    pub model_bytes_max: u64,
+    pub repository_limits: RepositoryLimits,
+    pub call_depth_max: u32,
     pub breaker: BreakerDefaults,
     pub overload: OverloadDefaults,
     pub bodies_bytes_max: u64,
@@ -140,7 +141,8 @@ impl Settings {
             requests_per_second_max: u32::try_from(read.whole("limits.requests_per_second_max", 0..=1_000_000_000))
                 .ok()
                 .and_then(NonZeroU32::new),
-            model_bytes_max: read.whole("limits.model_bytes_max", 1..=1024 * GIB),
+            repository_limits: read_repository(&mut read),
+            call_depth_max: u32::try_from(read.whole("limits.call_depth_max", 2..=16)).unwrap_or(4),
             breaker: read_breaker(&mut read),
             overload: read_overload(&mut read),
             bodies_bytes_max: read_bodies(&mut read, &http_limits, &grpc),
@@ -164,6 +166,16 @@ impl Settings {
         };
         let problems = layers.take_problems();
         if problems.is_empty() { Ok(settings) } else { Err(Report(problems)) }
+    }
+}
+
+fn read_repository(read: &mut Reader<'_>) -> RepositoryLimits {
+    RepositoryLimits {
+        model_bytes_max: read.whole("limits.model_bytes_max", 1..=1024 * GIB),
+        parts: PartLimits {
+            stages_max: read.size("limits.stages_max", 1..=256),
+            members_max: read.size("limits.members_max", 1..=1024),
+        },
     }
 }
 

@@ -66,6 +66,7 @@ pub(super) fn registry_settings(settings: &Settings, faults: Option<Arc<Faults>>
         inflight_max: settings.inflight_max,
         batching: settings.batching.clone(),
         pool_threads: settings.threads.pool,
+        call_depth_max: settings.call_depth_max,
         overload: settings.overload,
         breaker: settings.breaker,
         faults,

@@ -53,7 +53,7 @@ static VERSIONS: LazyLock<Versions> = LazyLock::new(|| {
     }
     let settings = RegistrySettings { version_policy: VersionPolicy::All, ..RegistrySettings::default() };
     let engines = Engines::one(Arc::new(NullEngine::new()));
-    let repository = Repository::open(folder.path(), 1 << 20).unwrap();
+    let repository = Repository::open(folder.path(), 1_u64 << 20).unwrap();
     let registry = Registry::start(engines, repository, Arc::new(ManualClock::default()), settings).unwrap();
     for datatype in Datatype::ALL {
         let load = registry.load(ModelName::parse(datatype.name()).unwrap(), None).unwrap();

@@ -79,7 +79,7 @@ static WORLD: LazyLock<World> = LazyLock::new(|| {
     }
     let settings = RegistrySettings { version_policy: VersionPolicy::All, ..RegistrySettings::default() };
     let engines = Engines::one(Arc::new(NullEngine::new()));
-    let repository = Repository::open(folder.path(), 1 << 20).unwrap();
+    let repository = Repository::open(folder.path(), 1_u64 << 20).unwrap();
     let registry = Registry::start(engines, repository, Arc::new(ManualClock::default()), settings).unwrap();
     for model in MODELS {
         registry.load(ModelName::parse(model).unwrap(), None).unwrap().wait_blocking().unwrap().unwrap();

@@ -41,7 +41,7 @@ static VERSIONS: LazyLock<Versions> = LazyLock::new(|| {
     }
     let settings = RegistrySettings { version_policy: VersionPolicy::All, ..RegistrySettings::default() };
     let engines = Engines::one(Arc::new(NullEngine::new()));
-    let repository = Repository::open(folder.path(), 1 << 20).unwrap();
+    let repository = Repository::open(folder.path(), 1_u64 << 20).unwrap();
     let registry = Registry::start(engines, repository, Arc::new(ManualClock::default()), settings).unwrap();
     let names = Datatype::ALL.iter().map(|datatype| datatype.name()).chain(["wide"]);
     for name in names {

@@ -10,7 +10,7 @@ use std::{
 use candor_domain::{BreakerState, Clock, ComponentView, PluginPlace, PluginState, PluginTotals, PluginView};
 use candor_plugin_abi as abi;
 
-use super::{opened::Opened, overdue::Overdue};
+use super::{numbers::Numbers, opened::Opened, overdue::Overdue};
 use crate::{
     host::Verified,
     manifest::Manifest,
@@ -241,7 +241,7 @@ impl Entry {
         self.used.lock().unwrap_or_else(PoisonError::into_inner).iter().filter_map(Weak::upgrade).collect()
     }
 
-    pub(super) fn view(&self, clock: &dyn Clock) -> PluginView {
+    pub(super) fn view(&self, clock: &dyn Clock, numbers: &Numbers) -> PluginView {
         let used = self.in_use();
         let breakers = used.iter().filter_map(|opened| opened.isolated()).map(|isolated| isolated.breaker());
         let count = |of: &std::sync::atomic::AtomicU64| of.load(Ordering::Relaxed);
@@ -251,6 +251,7 @@ impl Entry {
             deaths: count(&self.counts.deaths),
             starts: count(&self.counts.starts),
             leaked_threads: self.overdue.count(clock.now()),
+            numbers_dropped: numbers.dropped(),
         };
         self.read(|known| {
             let (generation, mapped) = match &known.running {
@@ -272,6 +273,7 @@ impl Entry {
                 components: known.components(&used),
                 totals,
                 breaker: breakers.max_by_key(|state| *state as u8),
+                numbers: numbers.list(),
             }
         })
     }

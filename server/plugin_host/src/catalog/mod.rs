@@ -11,10 +11,12 @@
 //! | module | what it does |
 //! |---|---|
 //! | `entry` | one plugin: what is known of it, and who uses it |
+//! | `numbers` | what plugins tell for the metrics |
 //! | `opened` | a component in use, wherever it runs |
 //! | `overdue` | calls in this process that are late |
 
 mod entry;
+mod numbers;
 mod opened;
 mod overdue;
 
@@ -43,6 +45,7 @@ use crate::{
     worker::{Around, Offer, Task, WorkerProgram, WorkerSettings, order},
 };
 use entry::{Entry, Running};
+use numbers::{AllNumbers, Counted};
 pub use opened::Opened;
 pub(crate) use opened::signature;
 
@@ -72,6 +75,7 @@ pub struct Catalog {
     host: PluginHost,
     settings: CatalogSettings,
     services: Arc<dyn Services>,
+    numbers: Arc<AllNumbers>,
     clock: Arc<dyn Clock>,
     entries: RwLock<BTreeMap<String, Arc<Entry>>>,
     /// What libraries turned out to offer, by their digest: each is looked at once.
@@ -112,10 +116,14 @@ impl Catalog {
     }
 
     fn empty(settings: CatalogSettings, services: Arc<dyn Services>, clock: Arc<dyn Clock>) -> Self {
+        let numbers: Arc<AllNumbers> = Arc::default();
+        let counted = Counted { inner: Box::new(services), all: Arc::clone(&numbers), own: Arc::default() };
+        let services: Arc<dyn Services> = Arc::new(counted);
         Self {
             host: PluginHost::new(settings.host.clone(), Box::new(Arc::clone(&services))),
             settings,
             services,
+            numbers,
             clock,
             entries: RwLock::default(),
             offers: Mutex::default(),
@@ -167,6 +175,10 @@ impl Catalog {
             }
         }
         found
+    }
+
+    fn view(&self, entry: &Entry) -> PluginView {
+        entry.view(&*self.clock, &self.numbers.of(entry.name()))
     }
 
     /// Verifies a plugin, looks at it, and loads it if it is to run here.
@@ -346,11 +358,11 @@ impl Components for Catalog {
 
 impl Plugins for Catalog {
     fn plugins(&self) -> Vec<PluginView> {
-        self.all().iter().map(|entry| entry.view(&*self.clock)).collect()
+        self.all().iter().map(|entry| self.view(entry)).collect()
     }
 
     fn plugin(&self, name: &str) -> Option<PluginView> {
-        self.entry(name).map(|entry| entry.view(&*self.clock))
+        self.entry(name).map(|entry| self.view(&entry))
     }
 
     fn reload(&self, name: &str) -> Result<PluginView> {
@@ -368,6 +380,6 @@ impl Plugins for Catalog {
             let code = if refusal.reason().has_run() { ErrorCode::EngineFailed } else { ErrorCode::Unsupported };
             refusal.error().clone().with_code(code).with_suffix(&format!(" ({})", refusal.reason().word()))
         })?;
-        Ok(entry.view(&*self.clock))
+        Ok(self.view(&entry))
     }
 }

@@ -81,8 +81,8 @@ pub enum Frame {
     Refused(String, String),
     /// A line for the log.
     Log(i32, String),
-    /// A number for the metrics.
-    Metric(i32, String, f64, String),
+    /// A number for the metrics; none for what JSON has no number for.
+    Metric(i32, String, Option<f64>, String),
 }
 
 fn io(errno: Errno) -> std::io::Error {

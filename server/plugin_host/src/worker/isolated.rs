@@ -27,7 +27,8 @@ use super::{
 };
 use crate::{
     host::Verified,
-    refusal::Verdict,
+    manifest::Manifest,
+    refusal::{Reason, Refusal, Verdict},
     services::{Age, LogLevel, Services},
 };
 
@@ -46,7 +47,7 @@ pub struct WorkerSettings {
     pub memory_bytes: u64,
     /// How old a host the plugin is to see.
     pub age: Age,
-    /// Lines and numbers that one worker may send; what is more is dropped.
+    /// Lines that one worker may send, and with numbers those before it is ready; what is more is dropped.
     pub frames_max: u64,
     /// Processes of one component in use, each for one call at a time.
     pub workers_max: usize,
@@ -141,11 +142,38 @@ pub(crate) fn order(verified: &Verified, library: PathBuf, task: Task, settings:
     }
 }
 
+/// Kinds whose contract is to fit or to route. A worker is asked to run, and nothing else.
+const FIT_OR_ROUTE: [&str; 4] = ["detector", "selector", "trainer", "router"];
+
+/// # Errors
+/// `NotIsolated` for a component of which a process of its own could not be asked what it is for.
+fn answers_apart(manifest: &Manifest, component: &str) -> Verdict<()> {
+    let declared = manifest.component.iter().find(|one| one.id == component);
+    let Some(kinds) = declared.map(|one| &one.kinds).filter(|kinds| !kinds.is_empty()) else { return Ok(()) };
+    if Isolated::answers(kinds) {
+        return Ok(());
+    }
+    let what = format!(
+        "component {component} is a {}: it fits or routes, and a process of its own can only be asked to run",
+        kinds.join(" and ")
+    );
+    let hint =
+        "pin the plugin in plugins.allow with isolation = \"in_process\", if you trust it with the server's process";
+    Err(Refusal::new(Reason::NotIsolated, what).at(&manifest.name).hint(hint))
+}
+
 impl Isolated {
+    /// Whether a component of these kinds can be used in a process of its own: one of them runs.
+    #[must_use]
+    pub fn answers(kinds: &[String]) -> bool {
+        !kinds.iter().all(|kind| FIT_OR_ROUTE.contains(&kind.as_str()))
+    }
+
     /// A component of a verified plugin, whose library lies in the private folder at `library`. Starts a worker.
     ///
     /// # Errors
-    /// What the worker said against the plugin, or why it could not be started.
+    /// `NotIsolated` for a component that fits or routes; what the worker said against the plugin, or why it could not
+    /// be started.
     pub fn open(
         (verified, library): (&Verified, PathBuf),
         (component, config_json): (&str, &str),
@@ -154,6 +182,7 @@ impl Isolated {
         counts: Arc<Counts>,
     ) -> Verdict<Self> {
         let name = format!("{}/{component}", verified.manifest.name);
+        answers_apart(&verified.manifest, component)?;
         let task = Task::Serve(component.to_owned(), config_json.to_owned());
         let order = order(verified, library, task, &settings);
         let (heard, hearer) = (name.clone(), Arc::clone(&services));
@@ -174,6 +203,9 @@ impl Isolated {
     /// A process of another library of the same plugin, ready to take over. Nothing changes yet.
     pub(crate) fn prepare(&self, verified: &Verified, library: PathBuf) -> Verdict<Prepared> {
         let before = self.current.load_full();
+        if let Task::Serve(component, _) = &before.order.task {
+            answers_apart(&verified.manifest, component)?;
+        }
         let order = order(verified, library, before.order.task.clone(), &self.around.settings);
         let epoch = before.epoch + 1;
         let (worker, described) = self.around.start(&order, epoch)?;

@@ -165,8 +165,10 @@ impl Around {
             let mut heard = 0_u64;
             // A frame that cannot be ends the hearing, and with it the worker.
             while let Ok(frame) = control::receive::<Frame>(&socket) {
-                heard += 1;
-                if heard <= most {
+                let is_line = matches!(frame, Frame::Log(..));
+                heard += u64::from(is_line);
+                // Numbers become few series, however many are told.
+                if !is_line || heard <= most {
                     tell(&*services, frame);
                 }
             }
@@ -187,7 +189,7 @@ fn tell(services: &dyn Services, frame: Frame) {
         }
         Frame::Metric(kind, name, value, labels) if name.len() + labels.len() < LINE_BYTES_MAX => {
             if let Some(kind) = MetricKind::of(kind) {
-                services.metric(kind, &name, value, &labels);
+                services.metric(kind, &name, value.unwrap_or(f64::NAN), &labels);
             }
         }
         Frame::Metric(..) | Frame::Ready(_) | Frame::Found(_) | Frame::Refused(..) => {}
@@ -335,8 +337,8 @@ mod tests {
         let ears = Ears::default();
         tell(&ears, Frame::Log(0, "ä".repeat(1 << 19)));
         tell(&ears, Frame::Log(0, "short".to_owned()));
-        tell(&ears, Frame::Metric(candor_plugin_abi::METRIC_COUNTER, "n".repeat(1 << 20), 1.0, "{}".to_owned()));
-        tell(&ears, Frame::Metric(candor_plugin_abi::METRIC_COUNTER, "n".to_owned(), 1.0, "{}".to_owned()));
+        tell(&ears, Frame::Metric(candor_plugin_abi::METRIC_COUNTER, "n".repeat(1 << 20), Some(1.0), "{}".to_owned()));
+        tell(&ears, Frame::Metric(candor_plugin_abi::METRIC_COUNTER, "n".to_owned(), Some(1.0), "{}".to_owned()));
         assert_eq!(*ears.0.lock().unwrap(), [4096, 5, 3]);
     }
 }

@@ -56,7 +56,7 @@ impl Services for Voice {
     }
     fn metric(&self, kind: MetricKind, name: &str, value: f64, labels_json: &str) {
         if name.len() + labels_json.len() < 4096 {
-            self.say(&Frame::Metric(kind.code(), name.to_owned(), value, labels_json.to_owned()));
+            self.say(&Frame::Metric(kind.code(), name.to_owned(), Some(value), labels_json.to_owned()));
         }
     }
     fn now_ns(&self) -> u64 {

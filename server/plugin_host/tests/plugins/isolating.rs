@@ -139,6 +139,24 @@ fn a_caller_that_leaves_stops_its_call() {
     assert_eq!(apart.ask("x").unwrap()[0].1, floats(&[1], &[1.0]));
 }
 
+/// Before anything of it runs: the library, which is a predictor, has left no mark.
+#[test]
+fn what_fits_or_routes_is_told_that_it_cannot_be_isolated() {
+    let bench = Bench::new();
+    let folder = bench.odd(&[]);
+    let manifest = fs::read_to_string(folder.join("plugin.toml")).unwrap();
+    for kinds in ["'router'", "'trainer'", "'detector', 'selector'"] {
+        fs::write(folder.join("plugin.toml"), manifest.replace("'predictor'", kinds)).unwrap();
+        let refusal = open(&bench, &(folder.clone(), "odd"), ("test.odd", "{}"), settings()).err().unwrap();
+        assert_eq!(refusal.reason(), Reason::NotIsolated);
+        let said = refusal.to_string();
+        for part in ["component test.odd is a ", "fits or routes", "plugins.allow with isolation = \"in_process\""] {
+            assert!(said.contains(part), "{said}");
+        }
+    }
+    assert!(!bench.left("constructor"));
+}
+
 #[test]
 fn one_that_lies_or_floods_is_not_believed() {
     let bench = Bench::new();

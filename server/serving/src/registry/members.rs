@@ -13,13 +13,14 @@ use candor_domain::{Cancel, Clock, Error, ErrorCode, ModelName, Result};
 use tokio::sync::Notify;
 
 use super::{Core, Lease, cold::Came};
-use crate::stages::ensemble::{DEPTH_MAX, Helpers, Source};
+use crate::stages::ensemble::{Helpers, Source};
 
 /// The registry, as ensembles see it. It does not keep the registry alive.
 pub(super) struct Members {
     core: Weak<Core>,
     clock: Arc<dyn Clock>,
     helpers: Option<Helpers>,
+    depth_max: u32,
 }
 
 impl Members {
@@ -27,7 +28,12 @@ impl Members {
         // The thread that asks works too.
         let threads = core.settings.pool_threads.saturating_sub(1);
         let helpers = if threads == 0 { None } else { Helpers::start(threads).ok() };
-        Self { core: Arc::downgrade(core), clock: Arc::clone(&core.clock), helpers }
+        Self {
+            core: Arc::downgrade(core),
+            clock: Arc::clone(&core.clock),
+            helpers,
+            depth_max: core.settings.call_depth_max,
+        }
     }
 
     fn core(&self) -> Result<Arc<Core>> {
@@ -77,6 +83,10 @@ impl Source for Members {
         &self.clock
     }
 
+    fn depth_max(&self) -> u32 {
+        self.depth_max
+    }
+
     fn helpers(&self) -> Option<&Helpers> {
         self.helpers.as_ref()
     }
@@ -97,9 +107,10 @@ impl Core {
         if is_round {
             return Err(Error::model("ensembles contain each other").got(shown(way)));
         }
-        if way.len() > DEPTH_MAX as usize {
+        let depth_max = self.settings.call_depth_max;
+        if way.len() > depth_max as usize {
             let error = Error::model("ensembles contain each other too deeply").got(shown(way));
-            return Err(error.expected(format!("at most {DEPTH_MAX} models deep")));
+            return Err(error.expected(format!("at most {depth_max} models deep (limits.call_depth_max)")));
         }
         if known.get(member).is_some_and(|depth| *depth >= way.len()) {
             way.pop();

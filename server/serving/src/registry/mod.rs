@@ -1,10 +1,9 @@
 //! Which versions are in memory, in which state, and who may use them.
 //!
-//! Doors and wiring ask for loads and unloads; the pipeline asks for a [`Lease`]. Readers look at an
-//! immutable snapshot and take no lock; changes are made by one thread per model at a time, on the load
-//! pool, and published whole: load before unload, `ready` only after warm-up, a failed load leaves what
-//! was there. A version that is replaced or unloaded drains: it leaves memory, on a thread of its own,
-//! when its last lease is dropped.
+//! Doors and wiring ask for loads and unloads; the pipeline asks for a [`Lease`]. Readers look at an immutable snapshot
+//! and take no lock; changes are made by one thread per model at a time, on the load pool, and published whole: load
+//! before unload, `ready` only after warm-up, a failed load leaves what was there. A version that is replaced or
+//! unloaded drains: it leaves memory, on a thread of its own, when its last lease is dropped.
 //!
 //! | module | what it does |
 //! |---|---|
@@ -91,6 +90,8 @@ pub struct RegistrySettings {
     pub batching: BatchingSettings,
     /// Threads of the session pool, on which dear requests run.
     pub pool_threads: usize,
+    /// How many models may wait for each other, each for the next; at least 2, or there are no ensembles.
+    pub call_depth_max: u32,
     /// Concurrency limits of models whose manifests say nothing of them.
     pub overload: OverloadDefaults,
     /// Breakers of models whose manifests say nothing of them.
@@ -126,6 +127,7 @@ impl Default for RegistrySettings {
             inference_threads: 1,
             inflight_max: 1000,
             pool_threads: 1,
+            call_depth_max: 4,
             overload: OverloadDefaults::default(),
             engine_record: None,
             cross_check: CrossCheckSettings::default(),
@@ -317,8 +319,7 @@ impl Registry {
         })
     }
 
-    /// Leases a version, the highest ready one if none is named. It stays in memory, whatever is loaded
-    /// or unloaded meanwhile, until the lease is dropped.
+    /// Leases a version, the highest ready one if none is named. It stays in memory until the lease is dropped.
     ///
     /// # Errors
     /// `NotFound` when there is no such model or version, `NotReady` when it is not in memory now.

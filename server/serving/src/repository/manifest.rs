@@ -13,7 +13,7 @@ use super::{
     breaker::BreakerNotes,
     explain::ExplainNotes,
     overload::OverloadNotes,
-    parts::{EnsembleNotes, PluginNotes, StageNotes},
+    parts::{EnsembleNotes, PartLimits, PluginNotes, StageNotes},
     result_cache::ResultCacheNotes,
 };
 use crate::engines::EngineChoice;
@@ -252,10 +252,18 @@ impl Manifest {
     /// # Errors
     /// `InvalidModel` with line and key.
     pub fn parse(text: &str) -> Result<Self> {
+        Self::parse_within(text, PartLimits::default())
+    }
+
+    /// As [`Self::parse`], of no more parts than these.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn parse_within(text: &str, limits: PartLimits) -> Result<Self> {
         let mut manifest: Self =
             toml::from_str(text).map_err(|error| Error::model(error.to_string().trim_end().replace('\n', "\n  ")))?;
         let made_of = (manifest.plugin.as_ref(), manifest.ensemble.as_ref());
-        manifest.engine = super::parts::settle(manifest.engine, made_of, &manifest.stages)?;
+        manifest.engine = super::parts::settle(manifest.engine, made_of, &manifest.stages, limits)?;
         Ok(manifest)
     }
 

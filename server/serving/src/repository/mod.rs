@@ -54,7 +54,7 @@ pub use look::Look;
 pub use manifest::{Feature, Filler, Manifest, ResidencyNotes, Role, TensorNotes, VersionPolicy};
 pub use mlflow::MlModel;
 pub use overload::OverloadNotes;
-pub use parts::{At, EnsembleNotes, MemberNotes, PluginNotes, StageNotes};
+pub use parts::{At, EnsembleNotes, MemberNotes, PartLimits, PluginNotes, StageNotes};
 pub use result_cache::ResultCacheNotes;
 pub use triton::{Reshaped, Reshapes, TritonConfig};
 
@@ -76,7 +76,23 @@ pub const MLMODEL_FILE: &str = "MLmodel";
 #[derive(Debug, Clone)]
 pub struct Repository {
     root: PathBuf,
-    model_bytes_max: u64,
+    limits: RepositoryLimits,
+}
+
+/// How much may lie in a repository.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RepositoryLimits {
+    /// Largest model file.
+    pub model_bytes_max: u64,
+    /// Of how many parts a model may be.
+    pub parts: PartLimits,
+}
+
+impl From<u64> for RepositoryLimits {
+    /// The largest model file, and the usual for the rest.
+    fn from(model_bytes_max: u64) -> Self {
+        Self { model_bytes_max, parts: PartLimits::default() }
+    }
 }
 
 /// A model as it lies on disk.
@@ -166,7 +182,7 @@ impl Repository {
     ///
     /// # Errors
     /// `NotFound` when there is no such folder.
-    pub fn open(root: &Path, model_bytes_max: u64) -> Result<Self> {
+    pub fn open(root: &Path, limits: impl Into<RepositoryLimits>) -> Result<Self> {
         let root = root.canonicalize().map_err(|error| {
             Error::new(ErrorCode::NotFound, format!("cannot open the model repository {}: {error}", root.display()))
                 .hint("name a folder that holds <model>/<version>/model.onnx")
@@ -175,14 +191,14 @@ impl Repository {
             return Err(Error::new(ErrorCode::NotFound, format!("{} is not a folder", root.display()))
                 .hint("name the folder that holds the models, not a model file"));
         }
-        Ok(Self { root, model_bytes_max })
+        Ok(Self { root, limits: limits.into() })
     }
 
     /// One file as a model of one version that nothing else is said of.
     ///
     /// # Errors
     /// `InvalidInput` when it is not called like an ONNX file.
-    pub fn of_file(path: &Path, model_bytes_max: u64) -> Result<(Self, FoundModel)> {
+    pub fn of_file(path: &Path, limits: impl Into<RepositoryLimits>) -> Result<(Self, FoundModel)> {
         let name = path.file_name().unwrap_or_default().to_string_lossy();
         let (Some(folder), true) = (path.parent(), is_graph(&name)) else {
             return Err(Error::invalid(format!("{} is neither a folder nor an ONNX file", path.display()))
@@ -205,7 +221,7 @@ impl Repository {
             notes: Vec::new(),
             triton: None,
         };
-        Ok((Self::open(folder, model_bytes_max)?, model))
+        Ok((Self::open(folder, limits)?, model))
     }
 
     /// Where it is.
@@ -290,7 +306,7 @@ impl Repository {
         shared.add(&folder.join(CONFIG_FILE));
         let mut described_by = Vec::new();
         let mut manifest = match read_text(&folder.join(MANIFEST_FILE))? {
-            Some(text) => Manifest::parse(&text)
+            Some(text) => Manifest::parse_within(&text, self.limits.parts)
                 .map_err(|error| {
                     let key = error.place().map_or_else(String::new, |key| format!(" {key}"));
                     error.at(format!("{name}/{MANIFEST_FILE}{key}"))
@@ -336,7 +352,7 @@ impl Repository {
         if !found.has_graph() {
             return Ok(Vec::new());
         }
-        files::read_model(found, self.model_bytes_max)
+        files::read_model(found, self.limits.model_bytes_max)
     }
 
     /// The size of the graph's file now.
@@ -347,7 +363,7 @@ impl Repository {
         if !found.has_graph() {
             return Ok(0);
         }
-        files::open_model(found, self.model_bytes_max).map(|(_, bytes)| bytes)
+        files::open_model(found, self.limits.model_bytes_max).map(|(_, bytes)| bytes)
     }
 
     /// sha256 of the graph's bytes, in hex; they are read and not kept.
@@ -355,7 +371,7 @@ impl Repository {
     /// # Errors
     /// As [`Self::read_model`].
     pub fn model_sha256(&self, found: &FoundVersion) -> Result<String> {
-        files::model_sha256(found, self.model_bytes_max)
+        files::model_sha256(found, self.limits.model_bytes_max)
     }
 
     /// How much lies in the folder of a model, roughly: what stands directly in its versions' folders.

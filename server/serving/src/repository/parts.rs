@@ -10,10 +10,20 @@ use serde::Deserialize;
 
 use crate::engines::EngineChoice;
 
-/// Most stages of one model.
-pub const STAGES_MAX: usize = 16;
-/// Most members of an ensemble.
-pub const MEMBERS_MAX: usize = 32;
+/// Of how many parts a model may be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartLimits {
+    /// Most stages of one model (`limits.stages_max`).
+    pub stages_max: usize,
+    /// Most members of an ensemble (`limits.members_max`).
+    pub members_max: usize,
+}
+
+impl Default for PartLimits {
+    fn default() -> Self {
+        Self { stages_max: 16, members_max: 32 }
+    }
+}
 
 /// A component's configuration, as its schema wants it.
 pub type Config = serde_json::Map<String, serde_json::Value>;
@@ -167,11 +177,13 @@ pub(super) fn settle(
     engine: EngineChoice,
     (plugin, ensemble): (Option<&PluginNotes>, Option<&EnsembleNotes>),
     stages: &[StageNotes],
+    limits: PartLimits,
 ) -> Result<EngineChoice> {
     let wrong = |what: &str, at: &str| Error::model(what.to_owned()).at(at.to_owned());
-    if stages.len() > STAGES_MAX {
+    let PartLimits { stages_max, members_max } = limits;
+    if stages.len() > stages_max {
         let error = wrong("there are too many stages", "[[stage]]");
-        return Err(error.expected(format!("at most {STAGES_MAX}")).got(stages.len().to_string()));
+        return Err(error.expected(format!("at most {stages_max} (limits.stages_max)")).got(stages.len().to_string()));
     }
     for (index, stage) in stages.iter().enumerate() {
         let twice = stages.iter().take(index).any(|before| before.name() == stage.name());
@@ -192,7 +204,7 @@ pub(super) fn settle(
     match (engine, plugin, ensemble) {
         (_, Some(_), Some(_)) => Err(wrong("a model is either a plugin's or an ensemble", "[ensemble]")),
         (EngineChoice::Auto | EngineChoice::Plugin, Some(_), None) => Ok(EngineChoice::Plugin),
-        (EngineChoice::Auto | EngineChoice::Ensemble, None, Some(notes)) => settle_ensemble(notes),
+        (EngineChoice::Auto | EngineChoice::Ensemble, None, Some(notes)) => settle_ensemble(notes, members_max),
         (EngineChoice::Plugin, None, None) => Err(wrong("it is not said which component is the engine", "engine")
             .hint("name it: [plugin] component = \"acme.scale\"")),
         (EngineChoice::Ensemble, None, None) => Err(wrong("it is not said what the ensemble is made of", "engine")
@@ -205,12 +217,12 @@ pub(super) fn settle(
     }
 }
 
-fn settle_ensemble(notes: &EnsembleNotes) -> Result<EngineChoice> {
+fn settle_ensemble(notes: &EnsembleNotes, members_max: usize) -> Result<EngineChoice> {
     match notes.members.len() {
         0 => Err(Error::model("an ensemble without members").at("ensemble.members")),
-        many if many > MEMBERS_MAX => Err(Error::model("an ensemble of too many members")
+        many if many > members_max => Err(Error::model("an ensemble of too many members")
             .at("ensemble.members")
-            .expected(format!("at most {MEMBERS_MAX}"))
+            .expected(format!("at most {members_max} (limits.members_max)"))
             .got(many.to_string())),
         _ => Ok(EngineChoice::Ensemble),
     }

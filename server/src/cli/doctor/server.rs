@@ -72,7 +72,7 @@ fn engine(info: &EngineInfo, settings: &Settings) -> Vec<Check> {
 }
 
 fn models(settings: &Settings) -> Vec<Check> {
-    let opened = Repository::open(&settings.repository_dir, settings.model_bytes_max)
+    let opened = Repository::open(&settings.repository_dir, settings.repository_limits)
         .and_then(|repository| Ok((repository.models()?, repository)));
     let ((names, ignored), repository) = match opened {
         Ok(opened) => opened,

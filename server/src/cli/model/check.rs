@@ -43,7 +43,7 @@ pub(in crate::cli) struct CheckArgs {
 
 pub(super) fn run(args: &CheckArgs) -> Done {
     let settings = args.common.settings(None)?;
-    let targets = args.paths.iter().map(|path| target(path, settings.model_bytes_max)).collect::<Result<Vec<_>>>();
+    let targets = args.paths.iter().map(|path| target(path, settings.repository_limits)).collect::<Result<Vec<_>>>();
     let targets = targets.map_err(Failure::of_arguments)?;
     let workshop = Workshop::open(&settings);
     let (mut reports, mut ignored) = (Vec::new(), Vec::new());

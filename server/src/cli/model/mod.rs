@@ -79,7 +79,7 @@ pub(super) fn run(command: &ModelCommand) -> Done {
 }
 
 fn repository(settings: &Settings) -> candor_domain::Result<Repository> {
-    Repository::open(&settings.repository_dir, settings.model_bytes_max)
+    Repository::open(&settings.repository_dir, settings.repository_limits)
 }
 
 /// The versions that `serve` would load.

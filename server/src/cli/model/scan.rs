@@ -40,7 +40,7 @@ pub(in crate::cli) struct ScanArgs {
 
 pub(super) fn run(args: &ScanArgs) -> Done {
     let settings = args.common.settings(None)?;
-    let targets = args.paths.iter().map(|path| target(path, settings.model_bytes_max)).collect::<Result<Vec<_>>>();
+    let targets = args.paths.iter().map(|path| target(path, settings.repository_limits)).collect::<Result<Vec<_>>>();
     let (mut reports, mut ignored) = (Vec::new(), Vec::new());
     for target in targets.map_err(Failure::of_arguments)? {
         reports.extend(target.models.iter().map(|named| model(&target, named, &settings)));

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use candor_domain::{Error, ErrorCode, ModelName, Result, Version, names::quoted};
 use candor_serving::{
-    Repository,
+    Repository, RepositoryLimits,
     repository::{FoundModel, Look, MODEL_FILE},
 };
 
@@ -38,15 +38,15 @@ enum Kind {
 }
 
 /// A file, a version, a model, or a repository: the first that the path can be.
-pub(in crate::cli) fn target(path: &Path, model_bytes_max: u64) -> Result<Target> {
+pub(in crate::cli) fn target(path: &Path, limits: RepositoryLimits) -> Result<Target> {
     let shown = path.display();
     let full = path.canonicalize().map_err(|error| {
         Error::new(ErrorCode::NotFound, format!("cannot open {shown}: {error}")).hint("name the folder of a model")
     })?;
     if !full.is_dir() {
-        return file(&full, model_bytes_max);
+        return file(&full, limits);
     }
-    let mut target = folder(path, &full, model_bytes_max)?;
+    let mut target = folder(path, &full, limits)?;
     if path.is_symlink() {
         target.ignored.push(format!("{shown} is a link, which `candor serve` does not follow"));
     }
@@ -54,13 +54,13 @@ pub(in crate::cli) fn target(path: &Path, model_bytes_max: u64) -> Result<Target
 }
 
 /// One file as a model without a manifest.
-fn file(full: &Path, model_bytes_max: u64) -> Result<Target> {
-    let (repository, found) = Repository::of_file(full, model_bytes_max)?;
+fn file(full: &Path, limits: RepositoryLimits) -> Result<Target> {
+    let (repository, found) = Repository::of_file(full, limits)?;
     let models = vec![Named { name: found.name.to_string(), path: full.to_path_buf(), found: Ok(found) }];
     Ok(Target { repository, models, ignored: Vec::new(), only: None })
 }
 
-fn folder(path: &Path, full: &Path, model_bytes_max: u64) -> Result<Target> {
+fn folder(path: &Path, full: &Path, limits: RepositoryLimits) -> Result<Target> {
     let shown = path.display();
     let one = |repository: Repository, name: String, found, only| Target {
         models: vec![Named { path: repository.root().join(&name), name, found }],
@@ -72,7 +72,7 @@ fn folder(path: &Path, full: &Path, model_bytes_max: u64) -> Result<Target> {
     let looks_like_one = Look::at(full)?.is_one_model();
     // The folder above need not be one that can be read.
     let above = full.parent().filter(|_| version.is_ok() || looks_like_one);
-    match (version, above.and_then(|above| kind(above, model_bytes_max).ok())) {
+    match (version, above.and_then(|above| kind(above, limits).ok())) {
         (Ok(version), Some(Kind::Model(repository, name))) => {
             let found = repository.find(&name);
             return Ok(one(repository, name.to_string(), found, Some(version)));
@@ -91,14 +91,14 @@ fn folder(path: &Path, full: &Path, model_bytes_max: u64) -> Result<Target> {
         }
         (Ok(_) | Err(_), _) => {}
     }
-    match kind(full, model_bytes_max)? {
+    match kind(full, limits)? {
         Kind::Model(repository, name) => {
             let found = repository.find(&name);
             Ok(one(repository, name.to_string(), found, None))
         }
         Kind::NoModel(repository, why) => Ok(one(repository, name_of(full), Err(why), None)),
         Kind::Models => {
-            let repository = Repository::open(full, model_bytes_max)?;
+            let repository = Repository::open(full, limits)?;
             let (names, ignored) = repository.models()?;
             if names.is_empty() {
                 let why = if ignored.is_empty() { String::new() } else { format!(" ({})", ignored.join("; ")) };
@@ -119,10 +119,10 @@ fn name_of(folder: &Path) -> String {
     folder.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn kind(folder: &Path, model_bytes_max: u64) -> Result<Kind> {
+fn kind(folder: &Path, limits: RepositoryLimits) -> Result<Kind> {
     let look = Look::at(folder)?;
     let Some(above) = folder.parent().filter(|_| !look.is_of_models()) else { return Ok(Kind::Models) };
-    let repository = Repository::open(above, model_bytes_max)?;
+    let repository = Repository::open(above, limits)?;
     let refused = |why: String| {
         let error = Error::model(format!("`candor serve {}` would pass it over: {why}", above.display()));
         error.hint("a model's folder has a plain name and holds model.onnx, or a folder for each version: 1, 2, …")

@@ -7,7 +7,8 @@ use std::{path::PathBuf, process::ExitCode, sync::Arc, time::Duration};
 
 use candor_domain::{Clock, Component as _, ComponentCall, Tensor};
 use candor_plugin_host::{
-    AllowList, Catalog, CatalogSettings, HostSettings, Isolation, Opened, Pin, Refusal, check, manifest::Manifest,
+    AllowList, Catalog, CatalogSettings, HostSettings, Isolated, Isolation, Opened, Pin, Refusal, check,
+    manifest::Manifest,
 };
 use clap::Args;
 use serde_json::{Value, json};
@@ -62,7 +63,8 @@ pub(super) fn run(args: &BenchArgs) -> Done {
     let mut measured = Vec::new();
     for isolation in [Isolation::Inproc, Isolation::Process] {
         let catalog = catalog(&settings, &folder, &manifest.name, isolation, &clock);
-        for component in &manifest.component {
+        let apart = isolation == Isolation::Process;
+        for component in manifest.component.iter().filter(|one| !apart || Isolated::answers(&one.kinds)) {
             let config = check::example_config(&catalog, &component.id).unwrap_or_else(|| "{}".to_owned());
             let opened = catalog.take(&component.id, &config)?;
             for rows in &args.rows {

@@ -60,7 +60,7 @@ pub(in crate::cli) fn run_child(args: &ChildArgs) -> Done {
     })?;
     let settings = args.common.settings(None)?;
     let version = Version::parse(&args.version)?;
-    let target = target(&args.path, settings.model_bytes_max)?;
+    let target = target(&args.path, settings.repository_limits)?;
     let missing = || Error::new(ErrorCode::NotFound, format!("{} has no version {version}", args.path.display()));
     let named = target.models.first().ok_or_else(missing)?;
     let model = named.found.clone()?;

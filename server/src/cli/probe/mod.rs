@@ -67,7 +67,7 @@ pub(super) fn run(args: &ProbeArgs) -> Done {
         let error = Error::invalid("--memory is no size").expected("such as \"2 GiB\"");
         Failure::of_arguments(error.got(args.memory.clone()))
     })?;
-    let targets = args.paths.iter().map(|path| target(path, settings.model_bytes_max)).collect::<Result<Vec<_>>>();
+    let targets = args.paths.iter().map(|path| target(path, settings.repository_limits)).collect::<Result<Vec<_>>>();
     let limits = Limits { time: Duration::from_secs(args.time_s.into()), memory };
     let (mut told, mut measured, mut failed) = (Vec::new(), Vec::new(), 0);
     for one in targets.map_err(Failure::of_arguments)?.iter().flat_map(versions) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use candor_domain::{Cancel, Clock, Ending, Error, ErrorCode, Observation, Outcome, Phase, Result, Run, Tensor, Tick};
 
-use super::{DEPTH_MAX, Member, SEAT_WAIT_MAX, Source, too_deep};
+use super::{Member, SEAT_WAIT_MAX, Source, too_deep};
 use crate::{
     breaker::refused,
     pipeline::{caught, ending, outcome},
@@ -84,8 +84,8 @@ impl Asking<'_> {
         wanted: &[usize],
         cancel: &Cancel,
     ) -> Result<(Vec<Tensor>, u64)> {
-        if self.depth >= DEPTH_MAX {
-            return Err(too_deep());
+        if self.depth >= self.source.depth_max() {
+            return Err(too_deep(self.source.depth_max()));
         }
         let began = self.clock.now();
         let rows = lease.signature.check(given.tensors(), lease.manifest.rules())?;

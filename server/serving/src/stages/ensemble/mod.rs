@@ -32,8 +32,6 @@ pub(crate) use share::Helpers;
 use super::engine::take;
 use crate::{pipeline::caught, registry::Lease};
 
-/// How many models may wait for each other, each for the next: deeper is a mistake.
-pub(crate) const DEPTH_MAX: u32 = 4;
 /// Longest wait for a member's session where nobody says how long the request waits.
 const SEAT_WAIT_MAX: Duration = Duration::from_secs(60);
 
@@ -59,6 +57,9 @@ pub(crate) trait Source: Send + Sync {
 
     /// The server's clock.
     fn clock(&self) -> &Arc<dyn Clock>;
+
+    /// How many models may wait for each other, each for the next (`limits.call_depth_max`): deeper is a mistake.
+    fn depth_max(&self) -> u32;
 
     /// Threads that help.
     fn helpers(&self) -> Option<&Helpers>;
@@ -132,8 +133,8 @@ impl Session for Ensemble {
     }
 
     fn run_as(&self, inputs: &mut [Tensor], wanted: &[usize], run: &mut Run<'_>) -> Result<Vec<Tensor>> {
-        if run.depth >= DEPTH_MAX {
-            return Err(too_deep());
+        if run.depth >= self.source.depth_max() {
+            return Err(too_deep(self.source.depth_max()));
         }
         let answers = share::ask_all(&self.members, &self.source, inputs, run)?;
         let began = run.clock.now();
@@ -150,7 +151,7 @@ impl Session for Ensemble {
 }
 
 /// Models that call models that call models.
-fn too_deep() -> Error {
+fn too_deep(depth_max: u32) -> Error {
     Error::new(ErrorCode::Overloaded, "models call each other too deeply")
-        .expected(format!("at most {DEPTH_MAX} that wait for each other"))
+        .expected(format!("at most {depth_max} that wait for each other (limits.call_depth_max)"))
 }

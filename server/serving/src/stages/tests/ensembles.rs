@@ -145,7 +145,8 @@ fn ensembles_that_contain_each_other_are_refused_at_load() {
         world.write(&format!("{model}/model.toml"), &of(member));
     }
     let error = world.load("d1").unwrap_err().to_string();
-    assert!(error.contains("too deeply; expected at most 4 models deep, got d1 → d2 → d3 → d4 → d5"), "{error}");
+    let wanted = "too deeply; expected at most 4 models deep (limits.call_depth_max), got d1 → d2 → d3 → d4 → d5";
+    assert!(error.contains(wanted), "{error}");
 }
 
 #[test]
@@ -255,7 +256,21 @@ fn a_component_may_call_models_but_not_without_end() {
     world.put("round", &manifest("round"), None).unwrap();
     let error = ask("round").unwrap_err();
     assert_eq!(error.code(), ErrorCode::Overloaded);
-    assert_eq!(error.to_string(), "models call each other too deeply; expected at most 4 that wait for each other");
+    let wanted = |most: u32| {
+        format!(
+            "models call each other too deeply; expected at most {most} that wait for each other (limits.call_depth_max)"
+        )
+    };
+    assert_eq!(error.to_string(), wanted(4));
+    // Of two that may wait for each other, one calls a model and that one none.
+    let shallow = three(RegistrySettings { call_depth_max: 2, ..settings(1) });
+    for (model, calls) in [("p", "c"), ("q", "p"), ("r", "q")] {
+        shallow.put(model, &manifest(calls), None).unwrap();
+    }
+    let ask = |model: &str| shallow.infer(model, vec![fp32(&[1, 1], vec![0.5])]);
+    assert!(ask("q").is_ok());
+    assert_eq!(ask("r").unwrap_err().to_string(), wanted(2));
+    let ask = |model: &str| world.infer(model, vec![fp32(&[1, 1], vec![0.5])]);
     world.put("none", &manifest("nobody"), None).unwrap();
     assert_eq!(ask("none").unwrap_err().to_string(), "there is no model 'nobody'");
 }

@@ -132,7 +132,7 @@ fn what_contradicts_itself_is_refused_before_anything_is_opened() {
         ("[[stage]]\ncomponent = \"a.x\"\nat = \"inside\"", "m/model.toml: TOML parse error at line 3"),
         (
             &"[[stage]]\ncomponent = \"a.x\"\n".repeat(17),
-            "m/model.toml [[stage]]: there are too many stages; expected at most 16, got 17",
+            "m/model.toml [[stage]]: there are too many stages; expected at most 16 (limits.stages_max), got 17",
         ),
     ] {
         let error = world.refused(manifest, Some(ECHO));
