@@ -15,7 +15,7 @@ def test_a_prediction_is_sent_from_the_page(address, tmp_path):
     shutil.copy(tmp_path / "docs.png", node.HOME.parent / "docs.png")
     assert seen["status"] == "200", seen
     assert '"label": "setosa"' in seen["answer"], seen
-    assert seen["url"].strip() == f"http://{address}/api/v1/models/iris/predict"
+    assert seen["url"].strip() == f"http://{address}/api/v1/models/iris/predict?explain=false"
     assert seen["operations"] > 20 and "Candor" in seen["title"]
     # The page needs nothing from anywhere else, and its policy lets it do all that it wants to.
     assert seen["hosts"] == [address]

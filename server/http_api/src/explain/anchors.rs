@@ -19,6 +19,7 @@ pub(crate) const MEMBERS: &[&str] = &["output", "space", "budget", "seed", "back
     {"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}], "options": {"precision": 0.95}}))]
 pub struct AnchorsQuestionBody {
     /// One entry a row: an object of features by name, or a list of values in the order of the features. Or `columns`.
+    #[schema(min_items = 1)]
     pub rows: Vec<Value>,
     /// A class by its label or its number: the rule then holds whether it is that one. All classes if absent.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -24,6 +24,7 @@ pub struct CompareBody {
     #[schema(min_items = 2, max_items = 2)]
     pub versions: Vec<String>,
     /// One entry a row: an object of features by name, or a list of values in the order of the features. Or `columns`.
+    #[schema(min_items = 1)]
     pub rows: Vec<Value>,
     #[serde(flatten)]
     #[schema(inline = false)]

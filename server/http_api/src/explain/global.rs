@@ -52,7 +52,7 @@ const ROWS_AT_ONCE: usize = 16;
 pub struct GlobalBody {
     /// The rows, as `predict` takes them; those of the background if absent. Or `columns`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[schema(nullable = false, min_items = 1)]
     pub rows: Option<Vec<Value>>,
     /// `attributions` (mean shares), `permutation_importance` (needs `truth`), `partial_dependence`, `local_effects`;
     /// `attributions` if absent.

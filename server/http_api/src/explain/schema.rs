@@ -13,7 +13,7 @@ use utoipa::{IntoParams, ToSchema};
 pub struct ExplainBody {
     /// One entry a row: an object of features by name, or a list of values in the order of the features.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
+    #[schema(nullable = false, min_items = 1)]
     pub rows: Option<Vec<Value>>,
     /// A list of values for each feature, by name; all equally long.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -120,6 +120,7 @@ fn directions(value: &Value) -> Result<Vec<(String, Direction)>> {
     "immutable": ["sepal_width"], "directions": {"petal_length": "increase"}}))]
 pub struct WhatIfBody {
     /// One entry a row: an object of features by name, or a list of values in the order of the features. Or `columns`.
+    #[schema(min_items = 1)]
     pub rows: Vec<Value>,
     /// A class by its label or its number, or `{"at_least": …, "at_most": …}` for a number; any other class if absent.
     #[serde(skip_serializing_if = "Option::is_none")]

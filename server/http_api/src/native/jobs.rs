@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::Page;
-use crate::problem::ProblemDetail;
+use crate::{openapi::names::JobStateText, problem::ProblemDetail};
 
 /// A job.
 #[derive(Debug, Serialize, ToSchema)]
@@ -84,7 +84,7 @@ pub struct JobList {
 #[into_params(parameter_in = Query)]
 pub(crate) struct JobListing {
     /// Only those in this state.
-    #[param(required = false, nullable = false, example = "running")]
+    #[param(value_type = JobStateText, required = false, example = "running")]
     pub(crate) state: Option<String>,
     /// Most jobs of a page.
     #[param(required = false, nullable = false, value_type = Option<u16>, minimum = 1, maximum = 500, default = 50, example = 50)]

@@ -95,7 +95,7 @@ pub use twin::twin;
         handlers::docs::openapi_30_json,
         handlers::problems::page,
     ),
-    components(schemas(wire::ErrorBody, ProblemBody, names::ModelText, names::VersionText, names::StateText, names::PluginText, names::JobText, names::PluginStateText)),
+    components(schemas(wire::ErrorBody, ProblemBody, names::ModelText, names::VersionText, names::StateText, names::PluginText, names::JobText, names::JobStateText, names::PluginStateText)),
     security(("token" = [])),
     modifiers(&BearerToken, &ErrorAnswers, &OptionalBodies),
 )]

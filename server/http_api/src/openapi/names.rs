@@ -41,6 +41,18 @@ pub(crate) enum PluginStateText {
     Failed,
 }
 
+/// A state of a job.
+#[derive(ToSchema)]
+#[schema(as = JobState, rename_all = "snake_case", example = "running")]
+#[allow(dead_code, reason = "read by the derive only")]
+pub(crate) enum JobStateText {
+    Queued,
+    Running,
+    Succeeded,
+    Failed,
+    Cancelled,
+}
+
 /// A job's id: `j` and digits.
 #[derive(ToSchema)]
 #[schema(as = JobId, pattern = "^j[0-9a-f]{18}$", example = "j018bcfe56800000001")]
