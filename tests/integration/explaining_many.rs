@@ -186,6 +186,9 @@ fn an_order_without_rows_takes_those_of_the_background_and_wrong_ones_are_told_a
     assert_eq!(refused(json!({"rows": [FLOWER], "truth": ["setosa", "setosa"]})), "/truth");
     assert_eq!(refused(json!({"features": ["petal"]})), "/features");
     assert_eq!(refused(json!({"rows": [], "parts": ["attributions"]})), "/rows");
+    // A table that may be left out is still read where it is given, and what stands behind it.
+    assert_eq!(refused(json!({"rows": [{"petal": 1}]})), "/rows/0/petal");
+    assert_eq!(refused(json!({"rows": [{}], "budget": 0})), "/rows/0");
     assert_eq!(server.get("/api/v1/jobs/j000").status, 404);
     assert_eq!(server.get("/api/v1/jobs?state=done").status, 400);
 }

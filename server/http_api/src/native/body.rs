@@ -143,8 +143,10 @@ pub(crate) fn read(body: &[u8], table: &mut Table<'_>, reading: &Reading<'_>) ->
     let head = BodySeed { table, reading }.deserialize(&mut parser);
     match head.and_then(|head| parser.end().map(|()| head)) {
         Ok(head) => Ok(head),
-        // Reading on gives what the table has to say.
-        Err(error) => reading.explain(&error, body).map_or_else(|| Ok(Head::default()), Err),
+        // Reading on gives what the table has to say: so there is one, wherever one may be left out.
+        Err(error) => {
+            reading.explain(&error, body).map_or_else(|| Ok(Head { has_table: true, ..Head::default() }), Err)
+        }
     }
 }
 
