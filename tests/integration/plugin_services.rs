@@ -24,7 +24,7 @@ fn server(isolation: &str, models: &[(&str, &str)]) -> TestServer {
     for (name, _) in models {
         symlink("factor.json", all.path(&format!("{name}/1/link.json"))).unwrap();
     }
-    let plan = Plan::with(all).without_waiting();
+    let plan = Plan::with(all);
     let (root, store) = (plan.scratch().join("plugins"), plan.scratch().join("store"));
     fs::create_dir(&root).unwrap();
     let folder = c_plugin(&root, "telling", "predictor", &[]);
