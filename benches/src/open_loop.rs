@@ -87,7 +87,8 @@ impl Drawn {
 pub struct Outcome {
     /// Requests that were answered.
     pub answered: f64,
-    /// Requests that were not, in time. They count with the time for which they were waited for.
+    /// Requests that were not, in time, or that were refused because there were too many. They count with the time for
+    /// which they were waited for; those that were refused with all the time that there was, so that it pays to answer.
     pub unanswered: f64,
     /// Answers per second, until the last one.
     pub per_second: f64,
@@ -106,13 +107,13 @@ pub fn run(addr: SocketAddr, case: &Case, format: Format, schedule: Schedule) ->
     let moments = schedule.moments();
     let arrivals = moments.len();
     ensure!(arrivals > 0, "nothing arrives at {} per second in {:?}", schedule.rate, schedule.span);
-    let (mut latencies, mut lags) = (Vec::new(), Vec::new());
+    let (mut latencies, mut lags, mut refused) = (Vec::new(), Vec::new(), 0);
     let mut coming = moments.iter().copied().peekable();
     let began = Moment::now();
     let nanos = || u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX);
     let patience = schedule.span + GRACE;
     let (mut was_free, most) = (true, usize::try_from(schedule.connections)?);
-    while latencies.len() < arrivals && began.elapsed() < patience {
+    while latencies.len() + refused < arrivals && began.elapsed() < patience {
         let mut idle = true;
         for connection in &mut connections {
             if connection.is_free() {
@@ -125,8 +126,11 @@ pub fn run(addr: SocketAddr, case: &Case, format: Format, schedule: Schedule) ->
                     connection.begin(due);
                 }
             }
-            if connection.advance(&request)? {
-                latencies.push(nanos().saturating_sub(connection.due));
+            if let Some(status) = connection.advance(&request)? {
+                match status {
+                    200 => latencies.push(nanos().saturating_sub(connection.due)),
+                    _ => refused += 1,
+                }
                 idle = false;
             }
         }
@@ -146,6 +150,8 @@ pub fn run(addr: SocketAddr, case: &Case, format: Format, schedule: Schedule) ->
     let now = nanos();
     let held = connections.iter().filter(|connection| !connection.is_free()).map(|connection| connection.due);
     latencies.extend(held.chain(coming).map(|due| now - due.min(now)));
+    let all_the_time = u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX);
+    latencies.extend(std::iter::repeat_n(all_the_time, refused));
     Ok(outcome(answered, now, latencies, lags))
 }
 
@@ -197,8 +203,8 @@ impl Connection {
         self.received.clear();
     }
 
-    /// Sends or receives what it can without waiting; true when the reply has come.
-    fn advance(&mut self, request: &[u8]) -> Result<bool> {
+    /// Sends or receives what it can without waiting; the status when the reply has come: 200, or that of a refusal.
+    fn advance(&mut self, request: &[u8]) -> Result<Option<u16>> {
         if let State::Sending(sent) = self.state {
             let rest = request.get(sent..).unwrap_or_default();
             match self.stream.write(rest) {
@@ -207,22 +213,27 @@ impl Connection {
                 Err(error) if error.kind() == ErrorKind::WouldBlock => {}
                 Err(error) => return Err(error).context("cannot send"),
             }
-            return Ok(false);
+            return Ok(None);
         }
         if self.state == State::Free {
-            return Ok(false);
+            return Ok(None);
         }
         let mut piece = [0; 1 << 14];
         match self.stream.read(&mut piece) {
             Ok(0) => bail!("the server closed a connection under load"),
             Ok(count) => self.received.extend_from_slice(piece.get(..count).unwrap_or_default()),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(false),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(None),
             Err(error) => return Err(error).context("cannot receive"),
         }
-        let Some(reply) = http::reply(&self.received)? else { return Ok(false) };
-        ensure!(reply.status == 200, "status {}: {}", reply.status, String::from_utf8_lossy(reply.body));
+        let Some(reply) = http::reply(&self.received)? else { return Ok(None) };
+        ensure!(
+            matches!(reply.status, 200 | 429 | 503),
+            "status {}: {}",
+            reply.status,
+            String::from_utf8_lossy(reply.body)
+        );
         self.state = State::Free;
-        Ok(true)
+        Ok(Some(reply.status))
     }
 }
 

@@ -157,7 +157,8 @@ fn three_loads(bench: &Bench<'_>, servers: &[(&Policy, Server)], best: f64) -> R
     let _ = writeln!(
         text,
         "\nLoads are shares of the engine's rows per second at its best batch. Arrivals are random (Poisson), the same \
-         ones for each policy, {} s each; with so few of them, p99 is a handful of requests.",
+         ones for each policy, {} s each; with so few of them, p99 is a handful of requests. Unanswered are \
+         also those that were refused.",
         span.as_secs()
     );
     Ok(text)
