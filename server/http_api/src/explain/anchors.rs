@@ -4,10 +4,13 @@
 
 use candor_insight::explanations::{Anchors, Condition, RowAnchor};
 use serde::Serialize;
-use serde_json::{Map, Value};
+use serde_json::Value;
 use utoipa::ToSchema;
 
-use super::write::{BackgroundNoteBody, Beside, ExplainEngineBody, cell};
+use super::{
+    what_if::answer,
+    write::{BackgroundNoteBody, Beside, ExplainEngineBody, cell},
+};
 use crate::native::OriginBody;
 
 /// The members of the question.
@@ -179,10 +182,8 @@ impl AnchorsBody {
 }
 
 fn anchor(row: &RowAnchor, outputs: &[String]) -> AnchorBody {
-    let answer: Map<String, Value> =
-        outputs.iter().cloned().zip(row.output.iter().map(|value| Value::from(*value))).collect();
     AnchorBody {
-        answer: Value::Object(answer),
+        answer: answer(outputs, &row.output),
         class: row.class.clone(),
         found: row.found,
         conditions: row.conditions.iter().map(condition).collect(),

@@ -301,7 +301,8 @@ impl CounterfactualsBody {
     }
 }
 
-fn answer(outputs: &[String], values: &[f64]) -> Value {
+/// The numbers of an answer, by output.
+pub(super) fn answer(outputs: &[String], values: &[f64]) -> Value {
     Value::Object(outputs.iter().cloned().zip(values.iter().map(|value| Value::from(*value))).collect())
 }
 

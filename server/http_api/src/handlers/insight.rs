@@ -4,12 +4,12 @@
 use std::sync::Arc;
 
 use actix_web::{
-    HttpMessage as _, HttpRequest, HttpResponse,
+    HttpMessage as _, HttpRequest, HttpResponse, HttpResponseBuilder,
     web::{Data, Payload},
 };
-use candor_domain::{Access, Error, ErrorCode, JobOrder, Principal, Result};
+use candor_domain::{Access, Error, ErrorCode, JobOrder, Principal, Result, Version};
 use candor_insight::explanations::{Question, Rows, SharedBackground, Subject};
-use candor_serving::Call;
+use candor_serving::{Bodies, Call, Held as Counted};
 
 use super::{
     explain::{question, read},
@@ -22,16 +22,16 @@ use crate::{
     Api,
     body::{self, PREDICTION},
     explain::{
-        self, AnchorsBody, AnchorsQuestionBody, Asked, Beside, COMPARE, CompareBody, ComparisonBody,
+        self, AnchorsBody, AnchorsQuestionBody, Asked as Place, Beside, COMPARE, CompareBody, ComparisonBody,
         CounterfactualsBody, ExplanationBody, GLOBAL, GLOBAL_KIND, GlobalBody, GlobalJob, Held, Parts, WhatIfBody,
         anchors as rules, what_if,
     },
-    native::{self, Form, JobBody, ReadTable},
+    native::{self, Form, Head, JobBody, ReadTable},
     openapi::{
         errors,
         names::{ModelText, VersionText},
     },
-    problem::Answer,
+    problem::{Answer, Problem},
 };
 
 /// Find the smallest changes of rows that give another answer.
@@ -47,22 +47,14 @@ use crate::{
     responses((status = 200, description = "What was found.", body = CounterfactualsBody),
         errors::Guarded, errors::OfModel, errors::OfBody, errors::OfNative, errors::OfFitness))]
 pub(crate) async fn counterfactuals(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
-    let media_type = native::accepted(&request)?;
-    let form = json(&request)?;
-    let (body, _held) = body::read(&request, payload, &api, &PREDICTION).await?;
-    let (model, version) = target(&request);
-    let (lease, fallback_from) = api.pipeline.hold(Call { model, version }).await?;
-    let held = Arc::new(Held::new(lease, &api.limits)?);
-    let beside = native::Beside { more: what_if::MEMBERS, alone: false };
-    let read = read(&api, &held, (body, form), beside).await?;
+    let Asked { media_type, held, read, fallback_from, _counted } =
+        asked(&request, payload, &api, native::Beside { more: what_if::MEMBERS, alone: false }).await?;
     let (question, own) = question(&request, &read, false)?;
     let what_if = what_if::of_own(&own)?;
     let ReadTable { inputs, head, filled, .. } = read;
     let found = api.explanations.what_if(held, (question, what_if), Rows::new(inputs)).await;
-    let found = found.map_err(|error| explain::placed(error, Asked::Body))?;
-    let mut response = HttpResponse::Ok();
-    mark_fallback(&mut response, fallback_from.as_ref());
-    let beside = Beside { id: head.id, fallback_from: fallback_from.map(|version| version.to_string()), filled };
+    let found = found.map_err(|error| explain::placed(error, Place::Body))?;
+    let (mut response, beside) = told(head, filled, fallback_from);
     Ok(response.content_type(media_type).json(CounterfactualsBody::new(found, beside)))
 }
 
@@ -78,21 +70,13 @@ pub(crate) async fn counterfactuals(request: HttpRequest, payload: Payload, api:
     responses((status = 200, description = "What was found.", body = AnchorsBody),
         errors::Guarded, errors::OfModel, errors::OfBody, errors::OfNative, errors::OfFitness))]
 pub(crate) async fn anchors(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
-    let media_type = native::accepted(&request)?;
-    let form = json(&request)?;
-    let (body, _held) = body::read(&request, payload, &api, &PREDICTION).await?;
-    let (model, version) = target(&request);
-    let (lease, fallback_from) = api.pipeline.hold(Call { model, version }).await?;
-    let held = Arc::new(Held::new(lease, &api.limits)?);
-    let beside = native::Beside { more: rules::MEMBERS, alone: false };
-    let read = read(&api, &held, (body, form), beside).await?;
+    let Asked { media_type, held, read, fallback_from, _counted } =
+        asked(&request, payload, &api, native::Beside { more: rules::MEMBERS, alone: false }).await?;
     let (question, _) = question(&request, &read, false)?;
     let ReadTable { inputs, head, filled, .. } = read;
     let found = api.explanations.anchors(held, question, Rows::new(inputs)).await;
-    let found = found.map_err(|error| explain::placed(error, Asked::Body))?;
-    let mut response = HttpResponse::Ok();
-    mark_fallback(&mut response, fallback_from.as_ref());
-    let beside = Beside { id: head.id, fallback_from: fallback_from.map(|version| version.to_string()), filled };
+    let found = found.map_err(|error| explain::placed(error, Place::Body))?;
+    let (mut response, beside) = told(head, filled, fallback_from);
     Ok(response.content_type(media_type).json(AnchorsBody::new(found, beside)))
 }
 
@@ -132,7 +116,7 @@ pub(crate) async fn compare(request: HttpRequest, payload: Payload, api: Data<Ap
         let rows = Rows { background, ..Rows::new(inputs) };
         let subject = held as Arc<dyn Subject>;
         let one = api.explanations.explain(subject, question.clone(), rows).await;
-        let one = one.map_err(|error| explain::placed(error, Asked::Body))?;
+        let one = one.map_err(|error| explain::placed(error, Place::Body))?;
         explained.push(ExplanationBody::new(one, Beside { filled, ..Beside::default() }));
     }
     let lost = || Error::new(ErrorCode::Internal, "an explanation was lost");
@@ -159,21 +143,15 @@ async fn background(api: &Data<Api>, held: &Arc<Held>, question: &Question) -> O
     responses((status = 202, description = "The job, which `Location` names too.", body = JobBody),
         errors::Guarded, errors::OfModel, errors::OfBody, errors::OfNative, errors::OfFitness))]
 pub(crate) async fn global(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
-    let media_type = native::accepted(&request)?;
-    let form = json(&request)?;
-    let (body, _held) = body::read(&request, payload, &api, &PREDICTION).await?;
-    let (model, version) = target(&request);
-    let (lease, _) = api.pipeline.hold(Call { model, version }).await?;
-    let held = Arc::new(Held::new(lease, &api.limits)?);
-    let beside = native::Beside { more: GLOBAL, alone: true };
-    let read = read(&api, &held, (body, form), beside).await?;
+    let Asked { media_type, held, read, _counted, .. } =
+        asked(&request, payload, &api, native::Beside { more: GLOBAL, alone: true }).await?;
     let (question, own) = question(&request, &read, false)?;
     let (inputs, rows) = if read.head.has_table {
         (read.inputs, read.rows)
     } else {
         let (all, of, choice) = (Arc::clone(&api), Arc::clone(&held), question.background.clone());
         let shared = api.explanations.run(None, move |_| all.explanations.background(&*of, &choice)).await;
-        let shared = shared.map_err(|error| explain::placed(error, Asked::Body))?;
+        let shared = shared.map_err(|error| explain::placed(error, Place::Body))?;
         (shared.inputs().to_vec(), shared.view().rows)
     };
     let rows_max = api.explanations.settings().job_rows_max;
@@ -191,6 +169,40 @@ pub(crate) async fn global(request: HttpRequest, payload: Payload, api: Data<Api
     let clock = Arc::clone(&api.clock);
     let job = GlobalJob { explanations, held, question, parts, inputs, rows, clock };
     Ok(accepted(api.jobs.submit(order, Box::new(job))?, media_type))
+}
+
+/// A question that was read for the version that is to answer it.
+struct Asked<'a> {
+    media_type: &'static str,
+    held: Arc<Held>,
+    read: ReadTable,
+    fallback_from: Option<Version>,
+    /// The body counts as held until the question is answered.
+    _counted: Counted<&'a Bodies>,
+}
+
+/// Reads a question in JSON, and holds the version that is to answer it.
+async fn asked<'a>(
+    request: &HttpRequest,
+    payload: Payload,
+    api: &'a Data<Api>,
+    beside: native::Beside,
+) -> Result<Asked<'a>, Problem> {
+    let media_type = native::accepted(request)?;
+    let form = json(request)?;
+    let (body, _counted) = body::read(request, payload, api, &PREDICTION).await?;
+    let (model, version) = target(request);
+    let (lease, fallback_from) = api.pipeline.hold(Call { model, version }).await?;
+    let held = Arc::new(Held::new(lease, &api.limits)?);
+    let read = read(api, &held, (body, form), beside).await?;
+    Ok(Asked { media_type, held, read, fallback_from, _counted })
+}
+
+/// The answer to such a question, and what stands in it beside what was found.
+fn told(head: Head, filled: Vec<String>, fallback_from: Option<Version>) -> (HttpResponseBuilder, Beside) {
+    let mut response = HttpResponse::Ok();
+    mark_fallback(&mut response, fallback_from.as_ref());
+    (response, Beside { id: head.id, fallback_from: fallback_from.map(|version| version.to_string()), filled })
 }
 
 /// Who is calling, as the gate has found out.

@@ -3,12 +3,13 @@
 //! The search is a component's; here columns become features again, and codes of texts become texts. How sure a rule is
 //! was measured by asking the version itself.
 
-use candor_domain::{ComponentOrigin, Error, ErrorCode, Result, Tensor};
+use candor_domain::{ComponentOrigin, Error, Result};
 
 use super::{
-    BackgroundNote, Core, EngineNote, Kind, Question, Rows, ShownCell, Space, Subject, Turn,
+    BackgroundNote, Core, EngineNote, Kind, Question, Rows, ShownCell, Space, Subject, Turn, blame,
     effect::truths,
-    layout::{Words, numbers, rows_of},
+    found::Found,
+    layout::rows_of,
     scene::{Scene, whole},
     target::Target,
 };
@@ -104,15 +105,11 @@ impl Core {
             let error = error.at("options/within").expected("how far another answer may be from the row's own");
             return Err(error.hint("send {\"options\": {\"within\": 10}} with a distance that means little here"));
         }
-        let component = self.explainers.get(&*self.components, subject, COMPONENT, &question.options);
-        let component = component.map_err(|error| {
-            let code = if error.code() == ErrorCode::NotFound { ErrorCode::Unsupported } else { error.code() };
-            error.with_code(code).with_prefix(&format!("{COMPONENT}: ")).at("options")
-        })?;
+        let component = self.own(subject, COMPONENT, &question.options).map_err(|error| error.at("options"))?;
         let more = vec![("categorical", whole(truths(&scene))?)];
         let said = scene.ask(&*component, (&target, false), more, turn);
-        let said = said.map_err(|error| error.with_prefix(&format!("{COMPONENT}: ")))?;
-        let told = Told { tensors: &said.tensors, scene: &scene, outputs: &target.names };
+        let said = said.map_err(|error| blame(COMPONENT, error))?;
+        let told = Told { found: Found::new(COMPONENT, &said.tensors), scene: &scene, outputs: &target.names };
         let rows = (0..rows).map(|row| told.row(row)).collect::<Result<_>>()?;
         Ok(Anchors {
             model: about.model.clone(),
@@ -134,36 +131,18 @@ impl Core {
 
 /// What the component told, to be read row by row.
 struct Told<'a> {
-    tensors: &'a [(String, Tensor)],
+    found: Found<'a>,
     scene: &'a Scene<'a>,
     outputs: &'a [String],
 }
 
 impl Told<'_> {
-    /// The numbers of a row in an output, which has as many for each.
-    fn part(&self, name: &str, row: usize) -> Result<Vec<f64>> {
-        let wrong = |how: &str| Error::new(ErrorCode::EngineFailed, format!("{COMPONENT} gave {how} '{name}'"));
-        let tensor = self.tensors.iter().find(|(known, _)| known == name).map(|(_, tensor)| tensor);
-        let values = numbers(tensor.ok_or_else(|| wrong("no"))?.data(), &mut Words::default());
-        let rows = self.scene.x.rows.max(1);
-        if !values.len().is_multiple_of(rows) {
-            return Err(wrong("another shape of"));
-        }
-        let each = values.len() / rows;
-        Ok(values.get(row * each..(row + 1) * each).unwrap_or_default().to_vec())
-    }
-
-    fn one(&self, name: &str, row: usize) -> Result<f64> {
-        self.part(name, row)?
-            .first()
-            .copied()
-            .ok_or_else(|| Error::new(ErrorCode::EngineFailed, format!("{COMPONENT} gave '{name}' of another shape")))
-    }
-
     fn row(&self, row: usize) -> Result<RowAnchor> {
-        let (features, kinds) = (self.part("features", row)?, self.part("kind", row)?);
-        let (low, high, equals) = (self.part("low", row)?, self.part("high", row)?, self.part("equals", row)?);
-        let clauses = features.iter().zip(&kinds).zip(low.iter().zip(&high).zip(&equals));
+        let part = |name: &str| self.found.of_row(name, (row, self.scene.x.rows));
+        let one = |name: &str| self.found.one(name, row);
+        let (features, kinds) = (part("features")?, part("kind")?);
+        let (low, high, equals) = (part("low")?, part("high")?, part("equals")?);
+        let clauses = features.iter().zip(kinds).zip(low.iter().zip(high).zip(equals));
         // A place that is not used has no feature.
         let used = clauses.filter(|((feature, _), _)| **feature >= 0.0);
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "whole numbers from 0")]
@@ -179,18 +158,18 @@ impl Told<'_> {
             }
         });
         let conditions = conditions.collect();
-        let class = self.one("class", row)?;
+        let class = one("class")?;
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a class, and a count")]
-        let (class, evaluations) = (class as usize, self.one("evaluations", row)? as u64);
+        let (class, evaluations) = (class as usize, one("evaluations")? as u64);
         Ok(RowAnchor {
-            output: self.part("output", row)?,
+            output: part("output")?.to_vec(),
             class: if self.outputs.len() > 1 { self.outputs.get(class).cloned() } else { None },
-            found: self.one("found", row)? > 0.5,
+            found: one("found")? > 0.5,
             conditions,
-            precision: self.one("precision", row)?,
-            precision_low: self.one("precision_low", row)?,
-            precision_high: self.one("precision_high", row)?,
-            coverage: self.one("coverage", row)?,
+            precision: one("precision")?,
+            precision_low: one("precision_low")?,
+            precision_high: one("precision_high")?,
+            coverage: one("coverage")?,
             evaluations,
         })
     }

@@ -3,11 +3,11 @@
 //! The numbers are a component's, by the names of docs/plugins/explainers.md; here rows become numbers, and codes of
 //! texts become texts again.
 
-use candor_domain::{ComponentOrigin, Error, ErrorCode, Result, Tensor, TensorData, names::quoted};
+use candor_domain::{ComponentOrigin, Error, Result, Tensor, TensorData, names::quoted};
 use serde_json::{Map, Value};
 
 use super::{
-    Core, Question, Rows, Space, Subject, Turn,
+    Core, Question, Rows, Space, Subject, Turn, blame,
     layout::{Words, numbers},
     scene::{Scene, floats, whole},
     subject::Kind,
@@ -112,13 +112,9 @@ impl Core {
             more.push(("y", floats(&[truth.len()], truth.clone())?));
         }
         let component = effect.kind.component();
-        let opened = self.explainers.get(&*self.components, subject, component, &effect.options);
-        let blame = |error: Error| {
-            let code = if error.code() == ErrorCode::NotFound { ErrorCode::Unsupported } else { error.code() };
-            error.with_code(code).with_prefix(&format!("{component}: "))
-        };
-        let opened = opened.map_err(blame)?;
-        let said = scene.ask(&*opened, (&target, false), more, turn).map_err(blame)?;
+        let opened = self.own(subject, component, &effect.options)?;
+        let said = scene.ask(&*opened, (&target, false), more, turn);
+        let said = said.map_err(|error| blame(component, error))?;
         let textual = scene.layout.textual();
         let tensors = said.tensors.iter().map(|(name, tensor)| {
             let axis = name.strip_prefix("grid_").or_else(|| name.strip_prefix("edges_"));

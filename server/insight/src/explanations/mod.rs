@@ -21,6 +21,7 @@
 //! | `cost` | what a question may cost at most |
 //! | `explain` | one explanation from question to answer |
 //! | `told`, `values` | what a component told, taken apart; the values of features, to be shown |
+//! | `found` | what a search told, by name |
 //! | `what_if` | the smallest changes that give another answer |
 //! | `anchors` | rules that hold an answer |
 //! | `effect` | what a model does with a feature over many rows |
@@ -39,6 +40,7 @@ mod counts;
 mod effect;
 mod explain;
 mod explainers;
+mod found;
 mod kmeans;
 mod layout;
 mod lend;
@@ -57,7 +59,7 @@ mod what_if;
 
 use std::{io, sync::Arc, time::Duration};
 
-use candor_domain::{Cancel, Clock, Components, Error, ErrorCode, Result, Tensor, Tick};
+use candor_domain::{Cancel, Clock, Component, Components, Error, ErrorCode, Result, Tensor, Tick};
 
 pub use additivity::{Additivity, Served};
 pub use anchors::{Anchors, Condition, RowAnchor};
@@ -224,11 +226,27 @@ pub(crate) struct Core {
 }
 
 impl Core {
+    /// A component of ours, by its name. One that is not there is no fault of the question.
+    fn own(
+        &self,
+        subject: &dyn Subject,
+        component: &str,
+        options: &serde_json::Map<String, serde_json::Value>,
+    ) -> Result<Arc<dyn Component>> {
+        self.explainers.get(&*self.components, subject, component, options).map_err(|error| blame(component, error))
+    }
+
     /// Counts work that began then and has ended so.
     fn count(&self, work: Work<'_>, ended: std::result::Result<Sums, &Error>, began: Tick) {
         let nanos = self.clock.now().nanos_since(began);
         self.counts.work(work, ended.map_err(Error::code), nanos);
     }
+}
+
+/// An error of a component of ours, with its name.
+fn blame(component: &str, error: Error) -> Error {
+    let code = if error.code() == ErrorCode::NotFound { ErrorCode::Unsupported } else { error.code() };
+    error.with_code(code).with_prefix(&format!("{component}: "))
 }
 
 impl Explanations {

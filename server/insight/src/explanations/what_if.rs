@@ -5,12 +5,13 @@
 
 use std::sync::Arc;
 
-use candor_domain::{ComponentOrigin, Error, ErrorCode, Result, Tensor, TensorData, names::quoted};
+use candor_domain::{ComponentOrigin, Error, Result, Tensor, TensorData, names::quoted};
 
 use super::{
     About, BackgroundNote, Core, EngineNote, FeatureNote, Kind, OutputPick, Placed, Question, Rows, ShownCell, Space,
-    Subject, Turn,
-    layout::{Words, numbers, rows_of},
+    Subject, Turn, blame,
+    found::Found,
+    layout::rows_of,
     scene::{Scene, floats, whole},
     target::Target,
     values,
@@ -162,15 +163,11 @@ impl Core {
         // A graph of trees tells where answers change; without one the search draws by chance.
         let mut config = question.options.clone();
         config.extend(about.graph.as_ref().map(|graph| ("file".to_owned(), graph.as_str().into())));
-        let component = self.explainers.get(&*self.components, subject, COMPONENT, &config);
-        let component = component.map_err(|error| {
-            let code = if error.code() == ErrorCode::NotFound { ErrorCode::Unsupported } else { error.code() };
-            error.with_code(code).with_prefix(&format!("{COMPONENT}: ")).at("options")
-        })?;
+        let component = self.own(subject, COMPONENT, &config).map_err(|error| error.at("options"))?;
         let said = scene.ask(&*component, (&target, false), more, turn);
-        let said = said.map_err(|error| error.with_prefix(&format!("{COMPONENT}: ")))?;
-        let found = Found { tensors: &said.tensors, scene: &scene, outputs: target.names.len() };
-        let rows = (0..rows).map(|row| found.row(row)).collect::<Result<_>>()?;
+        let said = said.map_err(|error| blame(COMPONENT, error))?;
+        let told = Told { found: Found::new(COMPONENT, &said.tensors), scene: &scene, outputs: target.names.len() };
+        let rows = (0..rows).map(|row| told.row(row)).collect::<Result<_>>()?;
         Ok(Counterfactuals {
             model: about.model.clone(),
             version: about.version.clone(),
@@ -178,7 +175,7 @@ impl Core {
             engine: about.engine.clone(),
             component: COMPONENT,
             origin: component.origin(),
-            search: found.text("method"),
+            search: told.text("method"),
             space: target.space,
             outputs: target.names,
             budget: question.budget,
@@ -285,61 +282,46 @@ fn wanted(what_if: &WhatIf, target: &Target) -> Result<Vec<(&'static str, Tensor
 }
 
 /// What the component told, to be read row by row.
-struct Found<'a> {
-    tensors: &'a [(String, Tensor)],
+struct Told<'a> {
+    found: Found<'a>,
     scene: &'a Scene<'a>,
     outputs: usize,
 }
 
-impl Found<'_> {
-    fn tensor(&self, name: &str) -> Result<&Tensor> {
-        let found = self.tensors.iter().find(|(known, _)| known == name).map(|(_, tensor)| tensor);
-        found.ok_or_else(|| Error::new(ErrorCode::EngineFailed, format!("{COMPONENT} gave no '{name}'")))
-    }
-
+impl Told<'_> {
     fn text(&self, name: &str) -> Option<String> {
-        let TensorData::Bytes(texts) = self.tensor(name).ok()?.data() else { return None };
+        let TensorData::Bytes(texts) = self.found.tensor(name).ok()?.data() else { return None };
         texts.get(0).map(|text| String::from_utf8_lossy(text).into_owned())
     }
 
-    /// A part of an output: `each` numbers for each of the rows, of which the one at `index`.
-    fn part(&self, name: &str, each: usize, index: usize) -> Result<Vec<f64>> {
-        let values = numbers(self.tensor(name)?.data(), &mut Words::default());
-        let part = values.get(index * each..(index + 1) * each).map(<[f64]>::to_vec);
-        part.ok_or_else(|| Error::new(ErrorCode::EngineFailed, format!("{COMPONENT} gave '{name}' of another shape")))
-    }
-
-    fn one(&self, name: &str, index: usize) -> Result<f64> {
-        self.part(name, 1, index).map(|part| part.first().copied().unwrap_or(f64::NAN))
-    }
-
     fn row(&self, row: usize) -> Result<RowCounterfactuals> {
-        let shape = self.tensor("counterfactuals")?.shape();
+        let told = &self.found;
+        let shape = told.tensor("counterfactuals")?.shape();
         let slots = shape.dims().get(1).and_then(|slots| usize::try_from(*slots).ok()).unwrap_or(0);
         let mut found = Vec::new();
         for slot in 0..slots {
             let at = row * slots + slot;
-            let distance = self.one("distance", at)?;
+            let distance = told.one("distance", at)?;
             // A place that stayed empty.
             if distance.is_nan() {
                 continue;
             }
-            let changed = self.part("counterfactuals", self.scene.layout.columns, at)?;
-            let background = self.one("background_distance", at)?;
+            let changed = told.part("counterfactuals", self.scene.layout.columns, at)?;
+            let background = told.one("background_distance", at)?;
             found.push(Counterfactual {
-                valid: self.one("valid", at)? > 0.5,
-                changes: self.changes(row, &changed)?,
-                output: self.part("output", self.outputs, at)?,
+                valid: told.one("valid", at)? > 0.5,
+                changes: self.changes(row, changed)?,
+                output: told.part("output", self.outputs, at)?.to_vec(),
                 distance,
                 background_distance: Some(background).filter(|distance| distance.is_finite()),
             });
         }
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
-        let evaluations = self.one("evaluations", row)? as u64;
+        let evaluations = told.one("evaluations", row)? as u64;
         Ok(RowCounterfactuals {
-            output: self.part("output_before", self.outputs, row)?,
-            already: self.one("already", row)? > 0.5,
-            proven: self.one("proven", row)? > 0.5,
+            output: told.part("output_before", self.outputs, row)?.to_vec(),
+            already: told.one("already", row)? > 0.5,
+            proven: told.one("proven", row)? > 0.5,
             evaluations,
             found,
         })
