@@ -39,6 +39,9 @@ pub struct Outcome {
 /// Turns of a caller on the processor, in nanoseconds: the shortest that there are.
 const TURN: u64 = 100_000;
 
+/// Where pauses begin that are drawn by chance.
+const SEED: u64 = 0x2545_F491_4F6C_DD1D;
+
 /// Calls as the pace says. Whatever is neither 200 nor a refusal (429, 503) is an error.
 pub fn run(addr: SocketAddr, case: &Case, format: Format, pace: Pace) -> Result<Outcome> {
     let began = Moment::now();
@@ -52,7 +55,22 @@ pub fn run(addr: SocketAddr, case: &Case, format: Format, pace: Pace) -> Result<
     })?;
     let seconds = began.elapsed().as_secs_f64();
     let refused = callers.iter().map(|(_, refused)| *refused).sum();
-    let mut nanos: Vec<u64> = callers.into_iter().flat_map(|(nanos, _)| nanos).collect();
+    outcome(callers.into_iter().flat_map(|(nanos, _)| nanos).collect(), refused, seconds)
+}
+
+/// The same of one caller whose calls are no requests.
+pub fn calls(pause: Duration, span: Duration, call: impl Fn() -> Result<()>) -> Result<Outcome> {
+    let (began, mut drawn, mut nanos) = (Moment::now(), Drawn(SEED), Vec::new());
+    while began.elapsed() < span {
+        thread::sleep(pause.mul_f64(-drawn.next().ln()));
+        let sent = Moment::now();
+        call()?;
+        nanos.push(u64::try_from(sent.elapsed().as_nanos())?);
+    }
+    outcome(nanos, 0.0, began.elapsed().as_secs_f64())
+}
+
+fn outcome(mut nanos: Vec<u64>, refused: f64, seconds: f64) -> Result<Outcome> {
     nanos.sort_unstable();
     #[allow(clippy::cast_precision_loss, reason = "counts and nanoseconds of some seconds")]
     let micros = |q| Some(percentile(&nanos, q)? as f64 / 1e3);
@@ -72,7 +90,7 @@ fn caller(
 ) -> Result<(Vec<u64>, f64)> {
     // Where that cannot be had, callers notice more of the neighbours than the server does.
     let _ = candor_engine_ort::take_turns(0, TURN);
-    let mut drawn = Drawn(0x2545_F491_4F6C_DD1D ^ (u64::from(at) + 1));
+    let mut drawn = Drawn(SEED ^ (u64::from(at) + 1));
     let mut connection = Connection::open(addr)?;
     let (mut nanos, mut refused) = (Vec::new(), 0.0);
     while began.elapsed() < pace.span {

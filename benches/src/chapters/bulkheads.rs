@@ -23,6 +23,9 @@ use crate::{
 /// Rows of a request of the pathological model: some tenths of a second of work.
 const DEAR_ROWS: usize = 32;
 
+/// Callers of the model that is not flooded.
+const CALLERS: u32 = 4;
+
 /// Who floods.
 const FLOODERS: u32 = 16;
 
@@ -42,38 +45,24 @@ pub fn run(bench: &Bench<'_>) -> Result<String> {
     let server = stage.candor(bench.repository, &[])?;
     let dear = bench.case("minilm", DEAR_ROWS)?;
     let victims = [("iris, on the HTTP thread", bench.case("iris", 1)?), ("CNN, on the pool", bench.case("cnn", 1)?)];
-    let rounds = bench.plan.repeats.min(3);
+    // A server that leaves a core free: what a run on that core notices, no server could spare it.
+    let apart = bench.stage.candor(bench.repository, &[])?;
+    let engine = bench.engine.load(&victims[1].1)?;
     let mut rows = Vec::new();
     for (name, victim) in &victims {
-        let mut measured: [Vec<Outcome>; 3] = Default::default();
-        for round in 0..rounds {
-            for (beside, outcomes) in [Beside::Nothing, Beside::Flood, Beside::Load].into_iter().zip(&mut measured) {
-                let outcome = beside_of(bench, server.addr, beside, victim, &dear)
-                    .with_context(|| format!("{name}, {beside:?}"))?;
-                println!(
-                    "  round {} {name:<26} beside {beside:?}: p50 {} µs  p99 {} µs  refused {}",
-                    round + 1,
-                    figure(outcome.p50_us),
-                    figure(outcome.p99_us),
-                    outcome.refused
-                );
-                outcomes.push(outcome);
-            }
-        }
-        let p99 = |outcomes: &[Outcome]| outcomes.iter().map(|one| one.p99_us / 1e3).collect::<Vec<f64>>();
-        let [alone, flooded, loading] = &measured;
-        let ratio = |other: &[Outcome]| shown_series(&paired(&p99(other), &p99(alone), |other, alone| other / alone));
-        let refused = flooded.iter().chain(loading).map(|one| one.refused).sum::<f64>();
-        let cells = vec![
-            shown_series(&p99(alone)),
-            shown_series(&p99(flooded)),
-            ratio(flooded),
-            shown_series(&p99(loading)),
-            ratio(loading),
-            Some(format!("{refused:.0}")),
-        ];
-        rows.push(((*name).to_owned(), cells));
+        let pause = Duration::from_millis(if victim.is_large() { 100 } else { 5 });
+        let measured = rounds(bench, name, |beside, span| {
+            let pace = Pace { callers: CALLERS, pause, span };
+            beside_of(server.addr, beside, &dear, || paced::run(server.addr, victim, Format::Json, pace))
+        })?;
+        rows.push(row(name, &measured));
     }
+    let name = "CNN, the engine alone on a core of its own";
+    let measured = rounds(bench, name, |beside, span| {
+        let pause = Duration::from_millis(100) / CALLERS;
+        beside_of(apart.addr, beside, &dear, || paced::calls(pause, span, || engine.outputs().map(drop)))
+    })?;
+    rows.push(row(name, &measured));
     let columns =
         ["p99 alone, ms", "p99 beside a flood, ms", "÷ alone", "p99 beside loads, ms", "÷ alone", "requests refused"];
     let mut text =
@@ -83,14 +72,57 @@ pub fn run(bench: &Bench<'_>) -> Result<String> {
         "\nCallers of the model pause between requests. The flood is {FLOODERS} clients that always have a request of \
          {DEAR_ROWS} rows to the sentence encoder under way; refusals of theirs are not counted. Loads are of the sentence \
          encoder (90 MB), one after the other. The server has all cores here and shares them with its clients, so that \
-         these figures say less the fewer cores there are. Clients have the shortest turns on a core that Linux gives."
+         these figures say less the fewer cores there are. The last row is the machine's own share in this: the same runs in \
+         another process on a core that is left to them, while a server on the other core is flooded or loads. Clients have the shortest turns on a core that Linux gives."
     );
     Ok(text)
 }
 
-fn beside_of(bench: &Bench<'_>, addr: SocketAddr, beside: Beside, victim: &Case, dear: &Case) -> Result<Outcome> {
-    let pause = Duration::from_millis(if victim.is_large() { 100 } else { 5 });
+/// What is measured beside each in turn, some times.
+fn rounds(
+    bench: &Bench<'_>,
+    name: &str,
+    measure: impl Fn(Beside, Duration) -> Result<Outcome>,
+) -> Result<[Vec<Outcome>; 3]> {
     let span = Duration::from_secs(u64::from(bench.plan.seconds) * 3);
+    let mut measured: [Vec<Outcome>; 3] = Default::default();
+    for round in 1..=bench.plan.repeats.min(3) {
+        for (beside, outcomes) in [Beside::Nothing, Beside::Flood, Beside::Load].into_iter().zip(&mut measured) {
+            let outcome = measure(beside, span).with_context(|| format!("{name}, {beside:?}"))?;
+            println!(
+                "  round {round} {name:<26} beside {beside:?}: p50 {} µs  p99 {} µs  refused {}",
+                figure(outcome.p50_us),
+                figure(outcome.p99_us),
+                outcome.refused
+            );
+            outcomes.push(outcome);
+        }
+    }
+    Ok(measured)
+}
+
+fn row(name: &str, [alone, flooded, loading]: &[Vec<Outcome>; 3]) -> (String, Vec<Option<String>>) {
+    let p99 = |outcomes: &[Outcome]| outcomes.iter().map(|one| one.p99_us / 1e3).collect::<Vec<f64>>();
+    let ratio = |other: &[Outcome]| shown_series(&paired(&p99(other), &p99(alone), |other, alone| other / alone));
+    let refused = flooded.iter().chain(loading).map(|one| one.refused).sum::<f64>();
+    let cells = vec![
+        shown_series(&p99(alone)),
+        shown_series(&p99(flooded)),
+        ratio(flooded),
+        shown_series(&p99(loading)),
+        ratio(loading),
+        Some(format!("{refused:.0}")),
+    ];
+    (name.to_owned(), cells)
+}
+
+/// What `measure` measures while the server at `addr` has this to do.
+fn beside_of(
+    addr: SocketAddr,
+    beside: Beside,
+    dear: &Case,
+    measure: impl FnOnce() -> Result<Outcome>,
+) -> Result<Outcome> {
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
         let mut neighbours = Vec::new();
@@ -103,7 +135,7 @@ fn beside_of(bench: &Bench<'_>, addr: SocketAddr, beside: Beside, victim: &Case,
             // The flood has to be there before anything is measured beside it.
             thread::sleep(Duration::from_millis(300));
         }
-        let outcome = paced::run(addr, victim, Format::Json, Pace { callers: 4, pause, span });
+        let outcome = measure();
         over.store(true, Relaxed);
         for neighbour in neighbours {
             neighbour.join().map_err(|_| anyhow!("a neighbour panicked"))??;
