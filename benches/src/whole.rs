@@ -23,6 +23,8 @@ use crate::{
 /// Measures what the plan says, prints it, and records it if it is to be recorded.
 pub fn measure(plan: &Plan) -> Result<()> {
     let house = House::find()?;
+    // Before the run itself writes to the tree.
+    let commit = house.commit();
     let folder = tempfile::tempdir().context("cannot make a folder for models")?;
     let repository = repository(&house, &folder)?;
     let cases = cases::cases(&repository, &plan.models)?;
@@ -54,7 +56,7 @@ pub fn measure(plan: &Plan) -> Result<()> {
         plan,
         cases: &cases,
         samples: &samples,
-        commit: house.commit(),
+        commit,
         machine: crate::machine::describe(),
         compiler: crate::machine::compiler(),
         engine: engine.describe(),

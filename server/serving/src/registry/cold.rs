@@ -209,12 +209,19 @@ impl Core {
         let Departure { body, bytes, grant } = departure;
         drop(body);
         let freed = self.untrimmed.fetch_add(bytes, Relaxed).saturating_add(bytes);
-        if let Some(trim) = self.settings.trim.filter(|_| freed >= TRIM_BYTES) {
-            self.untrimmed.store(0, Relaxed);
-            let _ = trim();
+        if freed >= TRIM_BYTES {
+            self.trim();
         }
         if let (Some(keeper), Some(grant)) = (&self.keeper, grant) {
             keeper.released(grant);
+        }
+    }
+
+    /// Gives back what the process holds and nobody uses.
+    pub(super) fn trim(&self) {
+        self.untrimmed.store(0, Relaxed);
+        if let Some(trim) = self.settings.trim {
+            let _ = trim();
         }
     }
 }

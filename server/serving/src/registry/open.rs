@@ -89,15 +89,16 @@ impl Core {
         }
     }
 
-    /// The first round of loads is over.
+    /// The first round of loads is over. What it and its copies leave is given back when those are made.
     pub(super) fn keep_postponed(&self) {
         let postponed = std::mem::take(&mut *self.copies_postponed.lock().unwrap_or_else(PoisonError::into_inner));
         postponed.into_iter().for_each(|wanted| self.send_copy(wanted));
+        let _ = self.copies_wanted.try_send(Box::new(Self::trim));
     }
 
     fn send_copy(&self, wanted: Wanted) {
         // Where too many wait, the next load of the file will want it again.
-        let _ = self.copies_wanted.try_send(wanted);
+        let _ = self.copies_wanted.try_send(Box::new(move |core| core.keep_now(&wanted)));
     }
 
     fn keep_now(&self, wanted: &Wanted) {
@@ -128,20 +129,22 @@ pub(super) fn is_graph(model: &FoundModel) -> bool {
 }
 
 /// Starts the thread that has copies made; it ends when the registry does.
-pub(super) fn start_thread(core: &Arc<Core>, inbox: Receiver<Wanted>) -> std::io::Result<()> {
+pub(super) fn start_thread(core: &Arc<Core>, inbox: Receiver<Aside>) -> std::io::Result<()> {
     let weak: Weak<Core> = Arc::downgrade(core);
     let before_work = [core.settings.before_load, core.settings.before_later_load];
     std::thread::Builder::new().name("candor-keep".into()).spawn(move || {
         before_work.iter().for_each(|before| before());
-        for wanted in inbox {
+        for work in inbox {
             let Some(core) = weak.upgrade() else { break };
             // A panic is a fault of the engine's, and costs a copy.
-            let keep = std::panic::AssertUnwindSafe(|| core.keep_now(&wanted));
-            let _ = std::panic::catch_unwind(keep);
+            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(&core)));
         }
     })?;
     Ok(())
 }
 
+/// What is done beside loads. In a box: room for all that may wait is taken at the start.
+pub(super) type Aside = Box<dyn FnOnce(&Core) + Send>;
+
 /// Where copies that are wanted are sent.
-pub(super) type CopiesWanted = Sender<Wanted>;
+pub(super) type CopiesWanted = Sender<Aside>;

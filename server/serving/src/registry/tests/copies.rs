@@ -1,6 +1,14 @@
 //! Copies of files: made after a load that went well, used by the next one, and proved by less where all was proved.
 
-use std::{collections::BTreeMap, path::Path, sync::Mutex, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::Path,
+    sync::{
+        Mutex,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
 use candor_domain::{Cancel, Copies, Engine, EngineInfo, FoundCopy, LoadedModel, ModelSource, Session, Tensor};
 
@@ -96,6 +104,10 @@ impl Den {
     }
 
     fn registry(&self, residency: Option<ResidencySettings>) -> Registry {
+        self.registry_with(RegistrySettings { residency, ..RegistrySettings::default() })
+    }
+
+    fn registry_with(&self, settings: RegistrySettings) -> Registry {
         let inner = NullEngine::with_hooks(self.world.hooks.clone());
         let (kept, recalled, clock) = (Arc::clone(&self.kept), Arc::clone(&self.recalled), Arc::clone(&self.clock));
         let engine = Copying { inner, kept, recalled, clock };
@@ -104,7 +116,7 @@ impl Den {
             machine: "this one".to_owned(),
             golden_nanos: 1,
         };
-        let settings = RegistrySettings { findings: Some(findings), residency, ..RegistrySettings::default() };
+        let settings = RegistrySettings { findings: Some(findings), ..settings };
         let repository = Repository::open(self.world.folder.path(), 1 << 20).unwrap();
         Registry::start(Engines::one(Arc::new(engine)), repository, self.clock.clone(), settings).unwrap()
     }
@@ -229,4 +241,27 @@ fn what_was_proved_is_not_proved_again_from_a_copy_but_the_smallest_pair_is() {
     Den::load_all(&third);
     let error = third.lease("slow", None).unwrap_err().to_string();
     assert!(error.contains("golden case 'many' failed"), "{error}");
+}
+
+#[test]
+fn what_the_start_leaves_is_given_back_when_its_copies_are_made() {
+    static TRIMMED: AtomicUsize = AtomicUsize::new(0);
+    fn trim() -> bool {
+        TRIMMED.fetch_add(1, SeqCst);
+        true
+    }
+    let den = Den::new();
+    den.world.put("iris/1", "iris", 7);
+    let registry = den.registry_with(RegistrySettings { trim: Some(trim), ..RegistrySettings::default() });
+    registry.load(name("iris"), None).unwrap().wait_blocking().unwrap().unwrap();
+    assert_eq!(TRIMMED.load(SeqCst), 0);
+    registry.start_empty();
+    for _ in 0..2000 {
+        if TRIMMED.load(SeqCst) > 0 {
+            assert_eq!(den.kept.lock().unwrap().len(), 1);
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("nothing was given back");
 }
