@@ -59,6 +59,9 @@ fn answer(bench: &Bench<'_>, case: &Case) -> Result<Vec<u8>> {
     Ok(numbers.iter().flat_map(|number| number.to_le_bytes()).collect())
 }
 
+/// Copies of large files are made beside requests, behind all others; what that leaves is given back afterwards.
+const SETTLES: Duration = Duration::from_secs(3);
+
 fn started(
     bench: &Bench<'_>,
     name: &str,
@@ -81,7 +84,7 @@ fn started(
         if at + 1 == STARTS {
             let load = Load::of(case, Format::Json, bench.plan.connections, bench.plan.seconds * 2);
             bench.wrk.run(server.addr, load)?;
-            std::thread::sleep(Duration::from_millis(100));
+            std::thread::sleep(SETTLES);
             let (now, most) = memory_mib(server.pid)?;
             after.push(now);
             highest.push(most);
