@@ -14,7 +14,7 @@
 //! | `access` | every route with every kind of token; quotas |
 //! | `registry`, `files` | load, unload, index; broken and hostile files; polling |
 //! | `engines` | which engine runs a model, by whose word, and what is remembered of it |
-//! | `explaining`, `explaining_many`, `explaining_limits` | explanations: fidelity, every form of question; jobs, backgrounds, counterfactuals, comparisons; what is refused |
+//! | `explaining`, `explaining_many`, `explaining_limits`, `explaining_links` | explanations: fidelity, every form of question; jobs, backgrounds, counterfactuals, comparisons; what is refused |
 //! | `explaining_methods` | every way to explain, asked of a model that it fits |
 //! | `explaining_pictures`, `explaining_examples` | explanations as pictures and reports; the examples of their page |
 //! | `cross_check` | a second engine answers too, and what is told of it |
@@ -80,6 +80,7 @@ mod engines;
 mod explaining;
 mod explaining_examples;
 mod explaining_limits;
+mod explaining_links;
 mod explaining_many;
 mod explaining_methods;
 mod explaining_pictures;

@@ -191,6 +191,8 @@ fn configurations_that_cannot_be_are_refused() {
         ("xgbc3", json!({"space": "probability"}), "SOFTMAX"),
         ("gbr", json!({"space": "probability"}), "no probabilities"),
         ("logistic", json!({"space": "probability"}), "margins only"),
+        ("gbc", json!({"space": "answer"}), "the answer is no sum"),
+        ("xgbc3", json!({"space": "answer"}), "SOFTMAX"),
     ] {
         let error = of(case, config);
         assert!(error.status() == Status::Unsupported && error.message().contains(word), "{error}");

@@ -5,7 +5,10 @@ use base64::{Engine as _, engine::general_purpose::STANDARD};
 use candor_plugin_sdk::{Error, Result};
 use serde::Deserialize;
 
-use crate::{fold::Folded, trees::Perturbation};
+use crate::{
+    fold::{Folded, Post},
+    trees::Perturbation,
+};
 
 /// The model's file: the host puts its bytes where its name was.
 #[derive(Debug, Clone, Deserialize)]
@@ -31,6 +34,8 @@ pub enum Space {
     Raw,
     /// Probabilities.
     Probability,
+    /// What the model answers: there must be no transform.
+    Answer,
 }
 
 /// What stands for what is not known.
@@ -75,6 +80,24 @@ impl Perturbed {
         match self {
             Self::Interventional => Perturbation::Interventional,
             Self::PathDependent => Perturbation::PathDependent,
+        }
+    }
+}
+
+impl Space {
+    /// Whether what a model adds up can be what is asked for.
+    pub(super) fn check(self, folded: &Folded) -> Result<()> {
+        let link = match &folded.post {
+            Post::None => return Ok(()),
+            Post::Logistic => "a logistic function",
+            Post::Other(name) => name,
+        };
+        match self {
+            Self::Answer => Err(Error::unsupported(format!(
+                "{link} after {} makes the answer of its scores: the answer is no sum",
+                folded.place
+            ))),
+            Self::Margin | Self::Raw | Self::Probability => Ok(()),
         }
     }
 }

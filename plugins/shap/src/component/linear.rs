@@ -28,6 +28,7 @@ impl Component for LinearShap {
         if !matches!(folded.model, fold::Model::Linear(_)) {
             return Err(Error::unsupported(format!("{} is no linear model", folded.place)));
         }
+        config.space.check(&folded)?;
         if config.space == Space::Probability {
             let why = "a probability is no sum of what features add: shares of linear models are of margins only";
             return Err(Error::unsupported(why));

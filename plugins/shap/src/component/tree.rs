@@ -52,6 +52,7 @@ impl Component for TreeShap {
         if !matches!(folded.model, fold::Model::Trees(_)) {
             return Err(Error::unsupported(format!("{} is no tree ensemble", folded.place)));
         }
+        config.space.check(&folded)?;
         let perturbation = config.perturbation.perturbation();
         let is_probability = config.space == Space::Probability;
         if is_probability {

@@ -52,10 +52,15 @@ pub(crate) fn compare(target: &Target, served: &[f64], explained: &[f64]) -> Vec
     let pairs = pairs.map(|(at, element)| {
         let value = served.get(*element).copied().unwrap_or(f64::NAN);
         let explained = values.as_ref().and_then(|values| values.get(at)).copied();
-        let agrees = explained.map(|explained| (explained - value).abs() <= TOLERANCE * value.abs().max(1.0));
+        let agrees = explained.map(|explained| agree(explained, value));
         Served { value, explained, agrees }
     });
     pairs.collect()
+}
+
+/// Whether what is explained is what was served.
+pub(crate) fn agree(explained: f64, served: f64) -> bool {
+    (explained - served).abs() <= TOLERANCE * served.abs().max(1.0)
 }
 
 /// The explained numbers in the words of the answer.

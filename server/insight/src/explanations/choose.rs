@@ -123,8 +123,10 @@ fn config(subject: &dyn Subject, question: &Question, method: &Method) -> Result
             Error::new(ErrorCode::Unsupported, what).at("method")
         })?;
         config.insert("file".to_owned(), graph.into());
-        if let Some(space) = question.space.or(traits.space) {
-            config.insert("space".to_owned(), space.word().into());
+        // Without a link the answer itself has to be the sum.
+        let space = if has_link(subject) { question.space.or(traits.space).map(Space::word) } else { Some("answer") };
+        if let Some(space) = space {
+            config.insert("space".to_owned(), space.into());
         }
     }
     Ok(config)

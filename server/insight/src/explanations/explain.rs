@@ -37,6 +37,8 @@ impl Core {
         let values = values::of(about, &scene.layout, &scene.players, &scene.inputs, rows);
         let by_part = question.method == Method::Occlusion && !is_tokens(question);
         let told = Told::read(tensors, (&target, scene.players.len()), rows, by_part)?;
+        let served = scene.served(&target)?;
+        let target = told.settled(target, &served);
         Ok(Explanation {
             model: about.model.clone(),
             version: about.version.clone(),
@@ -45,7 +47,7 @@ impl Core {
             space: target.space,
             outputs: told.names(&target),
             features: told.features(&scene.players.names),
-            rows: told.rows((&target, traits.is_additive), &scene.served(&target)?, values),
+            rows: told.rows((&target, traits.is_additive), &served, values),
             background: scene.absent.map(|absent| absent.note),
             budget: question.budget,
             seed: question.seed,

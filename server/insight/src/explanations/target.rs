@@ -86,30 +86,33 @@ fn each(tensor: &Tensor, rows: usize) -> Option<usize> {
     (usize::try_from(*first) == Ok(rows) && rows > 0).then(|| tensor.data().len() / rows)
 }
 
-/// The outputs that could be explained, best first: what people read of an answer.
-fn main_output(about: &About, wanted: Option<Space>) -> Result<(usize, &OutputNote)> {
+/// The output that people read of an answer, of those with numbers in this space.
+fn output_in(about: &About, wanted: Option<Space>) -> Option<(usize, &OutputNote)> {
     let of = |role: Role| about.outputs.iter().enumerate().find(|(_, output)| output.role == role);
     let other = || {
         let mut numeric = about.outputs.iter().enumerate().filter(|(_, output)| output.role == Role::Other);
         numeric.find(|(_, output)| Kind::of(output.datatype) == Kind::Number)
     };
-    let found = match wanted {
+    match wanted {
         Some(Space::Probability) => of(Role::Probabilities),
         Some(Space::Margin) => of(Role::Scores).or_else(|| of(Role::Probabilities)).or_else(|| of(Role::Value)),
         Some(Space::Raw) => of(Role::Value).or_else(other),
         None => of(Role::Probabilities).or_else(|| of(Role::Scores)).or_else(|| of(Role::Value)).or_else(other),
-    };
-    found.ok_or_else(|| match wanted {
-        Some(space) => {
-            let what = format!("this model has no output in the space {}", space.word());
-            let spaces: Vec<&str> = Space::ALL
-                .into_iter()
-                .filter(|other| Some(*other) != wanted && main_output(about, Some(*other)).is_ok())
-                .map(Space::word)
-                .collect();
-            Error::invalid(what).at("space").expected(spaces.join(" or "))
+    }
+}
+
+/// The same, or why there is none.
+fn main_output(about: &About, wanted: Option<Space>) -> Result<(usize, &OutputNote)> {
+    output_in(about, wanted).ok_or_else(|| {
+        let spaces = Space::ALL.into_iter().filter(|space| output_in(about, Some(*space)).is_some());
+        let spaces: Vec<&str> = spaces.map(Space::word).collect();
+        match wanted {
+            Some(space) if !spaces.is_empty() => {
+                let what = format!("this model has no output in the space {}", space.word());
+                Error::invalid(what).at("space").expected(spaces.join(" or "))
+            }
+            _ => Error::new(ErrorCode::Unsupported, "this model answers no numbers that features could have shares in"),
         }
-        None => Error::new(ErrorCode::Unsupported, "this model answers no numbers that features could have shares in"),
     })
 }
 

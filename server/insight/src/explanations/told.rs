@@ -5,9 +5,10 @@ use std::sync::Arc;
 use candor_domain::{Error, ErrorCode, Result, Tensor};
 
 use super::{
-    Additivity, Heat, RowExplanation, Shown, additivity,
+    Additivity, Heat, RowExplanation, Shown, Space,
+    additivity::{self, agree},
     layout::{Words, numbers},
-    target::Target,
+    target::{Target, Transform},
 };
 
 /// Height and width of images, and a share for each pixel and output.
@@ -35,9 +36,18 @@ fn wrong(what: String) -> Error {
     Error::new(ErrorCode::EngineFailed, format!("the explainer {what}"))
 }
 
+fn any(answer: &[(String, Tensor)], name: &str) -> Option<Vec<f64>> {
+    let (_, tensor) = answer.iter().find(|(known, _)| known == name)?;
+    Some(numbers(tensor.data(), &mut Words::default()))
+}
+
+/// Of as many numbers for each row, those of a row.
+fn part(values: &[f64], row: usize, each: usize) -> &[f64] {
+    values.get(row * each..(row + 1) * each).unwrap_or_default()
+}
+
 fn named(answer: &[(String, Tensor)], name: &str) -> Result<Option<Vec<f64>>> {
-    let Some((_, tensor)) = answer.iter().find(|(known, _)| known == name) else { return Ok(None) };
-    let values = numbers(tensor.data(), &mut Words::default());
+    let Some(values) = any(answer, name) else { return Ok(None) };
     if values.iter().any(|value| !value.is_finite()) {
         return Err(wrong(format!("gave a number in '{name}' that is not finite")));
     }
@@ -79,6 +89,10 @@ impl Told {
             }
         };
         let each = players;
+        let standard_errors = any(&answer, "standard_error");
+        if standard_errors.as_ref().is_some_and(|errors| errors.len() != shares.len()) {
+            return Err(wrong("gave 'standard_error' of another shape".to_owned()));
+        }
         let heat = if by_part { heat(&answer, rows, outputs)? } else { None };
         Ok(Self {
             heat,
@@ -87,7 +101,7 @@ impl Told {
             areas: if by_part { sized("areas", rows * each * 4)? } else { None },
             outputs,
             output: sized("output", rows * outputs)?,
-            standard_errors: sized("standard_error", shares.len())?,
+            standard_errors,
             interactions: sized("interactions", rows * each * each * outputs)?,
             evaluations: sized("evaluations", rows)?,
             shares,
@@ -119,17 +133,13 @@ impl Told {
         values: Vec<Vec<Shown>>,
     ) -> Vec<RowExplanation> {
         let target = self.narrowed(target);
-        let part = |values: &[f64], row: usize, each: usize| {
-            values.get(row * each..(row + 1) * each).unwrap_or_default().to_vec()
-        };
+        let part = |values: &[f64], row: usize, each: usize| part(values, row, each).to_vec();
         let mut values = values.into_iter();
         let rows = (0..self.rows).map(|row| {
             let base = part(&self.base, row, self.outputs);
             let shares = part(&self.shares, row, self.players * self.outputs);
             let served = part(served, row, target.all);
-            let sums: Vec<f64> = (0..self.outputs)
-                .map(|at| base.get(at).copied().unwrap_or(0.0) + column(&shares, at, self.outputs).sum::<f64>())
-                .collect();
+            let sums = self.sums(&base, &shares);
             let output = match &self.output {
                 Some(output) => part(output, row, self.outputs),
                 // Who does not say what it explains has explained what was served, if that is in the same space.
@@ -149,7 +159,12 @@ impl Told {
                     let shares = part(all, row, height * width * self.outputs);
                     Arc::new(Heat { height: *height, width: *width, outputs: self.outputs, shares })
                 }),
-                standard_errors: self.standard_errors.as_ref().map(|all| part(all, row, self.players * self.outputs)),
+                // Who drew too few by chance to tell how far off he is says NaN.
+                standard_errors: self
+                    .standard_errors
+                    .as_ref()
+                    .map(|all| part(all, row, self.players * self.outputs))
+                    .filter(|errors| errors.iter().all(|error| error.is_finite())),
                 interactions: self
                     .interactions
                     .as_ref()
@@ -165,6 +180,28 @@ impl Told {
             }
         });
         rows.collect()
+    }
+
+    /// What the base and the shares of a row come to.
+    fn sums(&self, base: &[f64], shares: &[f64]) -> Vec<f64> {
+        let sum = |at| base.get(at).copied().unwrap_or(0.0) + column(shares, at, self.outputs).sum::<f64>();
+        (0..self.outputs).map(sum).collect()
+    }
+
+    /// The target, where what reads the graph may have found no link in it: trees that vote probabilities add up what is
+    /// served, and have no margin.
+    pub(crate) fn settled(&self, target: Target, served: &[f64]) -> Target {
+        let narrowed = self.narrowed(&target);
+        let is_served = |row: usize| {
+            let base = part(&self.base, row, self.outputs);
+            let sums = self.sums(base, part(&self.shares, row, self.players * self.outputs));
+            let served = part(served, row, target.all);
+            narrowed.elements.iter().zip(sums).all(|(at, sum)| served.get(*at).is_some_and(|own| agree(sum, *own)))
+        };
+        if target.transform == Transform::Unknown && (0..self.rows).all(is_served) {
+            return Target { space: Space::Probability, transform: Transform::Same, ..target };
+        }
+        target
     }
 
     /// The target as far as it was told of.

@@ -262,11 +262,13 @@ fn adds_up(page: &mut Page<'_>, report: &DecisionReport, ranked: &Ranked, facts:
     let gap = crate::number::plain(ranked.residual.abs() * ranked.format.factor, 2);
     let unit = words::unit(&report.decision.quantity);
     let start = words::start(&report.decision);
-    if report.certainty.is_flagged || ranked.shows_residual() || !ranked.residual.is_finite() {
-        let warning = format!(
-            "The {start} and the shares do not add up to the answer: {gap}{unit} are not explained. Take the shares with \
-             care, and ask whoever runs the model."
-        );
+    let care = "Take the shares with care, and ask whoever runs the model.";
+    if ranked.shows_residual() || !ranked.residual.is_finite() {
+        let warning =
+            format!("The {start} and the shares do not add up to the answer: {gap}{unit} are not explained. {care}");
+        page.with("p", attributes! { "class" => "warning" }, &warning);
+    } else if report.certainty.is_flagged {
+        let warning = format!("These shares have not passed the checks against the model's answer. {care}");
         page.with("p", attributes! { "class" => "warning" }, &warning);
     } else {
         facts.push(format!("The {start} and the shares add up to the answer; what is left over is {gap}{unit}."));
