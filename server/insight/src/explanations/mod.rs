@@ -277,12 +277,10 @@ impl Explanations {
     /// `InvalidInput` with the member of the question; `Overloaded` when there is no room; `Unsupported` for what cannot
     /// be explained; the model's own.
     pub async fn explain(&self, subject: Arc<dyn Subject>, question: Question, rows: Rows) -> Result<Explanation> {
-        let method = question.method.clone();
-        let began = self.core.clock.now();
-        let time = question.time_max.map_or(self.core.settings.time_max, |own| own.min(self.core.settings.time_max));
-        let core = Arc::clone(&self.core);
+        let (method, time_max) = (question.method.clone(), question.time_max);
+        let (core, began) = (Arc::clone(&self.core), self.core.clock.now());
         let work = move |turn: &Turn<'_>| core.explain(&*subject, &question, rows, turn);
-        let explained = self.pool.run(began.after(time), work).await;
+        let explained = self.run(time_max, work).await;
         self.core.counts.count(&method, &explained, self.core.clock.now().nanos_since(began));
         explained
     }
@@ -346,7 +344,9 @@ impl Explanations {
     ) -> Result<T> {
         let own = self.core.settings.time_max;
         let time = time_max.map_or(own, |time| time.min(own));
-        self.pool.run(self.core.clock.now().after(time), work).await
+        let done = self.pool.run(self.core.clock.now().after(time), work).await;
+        let is_callers = |error: &Error| error.code() == ErrorCode::DeadlineExceeded && time < own;
+        done.map_err(|error| if is_callers(&error) { error.at("timeout_ms") } else { error })
     }
 
     /// Explains rows on this thread: for jobs, which have threads of their own and other limits.

@@ -92,7 +92,7 @@ fn the_time_of_a_caller_and_of_the_server_bound_an_explanation() {
     let all = Arc::clone(&gate.scene.explanations);
     let question = Question { time_max: Some(Duration::from_millis(30)), ..ask(Method::Exact) };
     let late = runtime().block_on(all.explain(Arc::new(Linear::new()), question, rows())).unwrap_err();
-    assert_eq!((late.code(), late.place()), (ErrorCode::DeadlineExceeded, Some("explanations.time_ms_max")));
+    assert_eq!((late.code(), late.place()), (ErrorCode::DeadlineExceeded, Some("timeout_ms")));
     gate.go_on.send(()).unwrap();
     // On this thread, by the clock: a model that is asked when it is too late is not run.
     let scene = Scene::new(Fakes::default().with("candor.exact_shap", exact));
