@@ -223,7 +223,7 @@ impl Pipeline {
         match self.sessions.submit(&lane, form, deadline, Box::new(job)) {
             Ok(ticket) => waiter.queued(ticket),
             Err((full, job)) => {
-                let error = overloaded(full, job.version()).retry_after_s(seconds(limit.drain()));
+                let error = overloaded(full, job.version(), lane.plan()).retry_after_s(seconds(limit.drain()));
                 return Err(remember(&facts, &*self.clock, admitted, error));
             }
         }
@@ -256,12 +256,12 @@ impl Pipeline {
     }
 }
 
-fn overloaded(full: QueueFull, version: &ReadyVersion) -> Error {
+fn overloaded(full: QueueFull, version: &ReadyVersion, plan: &Plan) -> Error {
     let (what, at, max) = match full {
-        QueueFull::All(max) => ("the queue for inferences is full".to_owned(), "limits.inference_queue_max", max),
-        QueueFull::Lane(max) => {
-            (format!("the queue of model '{}' is full", version.model), "limits.queue_per_model_max", max)
+        QueueFull::All(max) => {
+            ("the queue for inferences is full".to_owned(), "limits.inference_queue_max".to_owned(), max)
         }
+        QueueFull::Lane(max) => (format!("the queue of model '{}' is full", version.model), plan.queue_limit(), max),
     };
     Error::no_room(Reason::QueueFull, what).at(at).expected(format!("at most {max} that wait"))
 }

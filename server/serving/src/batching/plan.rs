@@ -66,6 +66,9 @@ impl Default for BatchingSettings {
     }
 }
 
+/// The source of what no file of the model says.
+const CONFIGURATION: &str = "configuration";
+
 /// A setting, and where it came from: `model.toml`, `config.pbtxt` or `configuration`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sourced<T> {
@@ -105,7 +108,7 @@ pub struct Plan {
 fn pick<T>(notes: &BatchingNotes, key: &'static str, own: Option<T>, server: T) -> Sourced<T> {
     match own {
         Some(value) => Sourced { value, source: notes.source_of(key) },
-        None => Sourced { value: server, source: "configuration" },
+        None => Sourced { value: server, source: CONFIGURATION },
     }
 }
 
@@ -175,13 +178,13 @@ impl Plan {
             return (Some(format!("{source} says so")), source);
         }
         if rows_max < 2 {
-            return (Some("a batch may have one row only".to_owned()), "configuration");
+            return (Some("a batch may have one row only".to_owned()), CONFIGURATION);
         }
         if notes.enabled == Some(true) {
             return (None, notes.source_of("enabled"));
         }
         if !settings.enabled {
-            return (Some("batching.enabled is off".to_owned()), "configuration");
+            return (Some("batching.enabled is off".to_owned()), CONFIGURATION);
         }
         match &probe.invariance {
             Invariance::BitEqual | Invariance::Near(_) => (None, "measured"),
