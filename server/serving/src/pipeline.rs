@@ -25,7 +25,7 @@ use candor_domain::{
 use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
-    batching::{BatchNote, BatchingView},
+    batching::{BatchNote, BatchingView, Plan},
     facts::Facts,
     overload::seconds,
     registry::{Lease, ReadyVersion, Registry},
@@ -258,9 +258,7 @@ impl Pipeline {
 
 fn overloaded(full: QueueFull, version: &ReadyVersion, plan: &Plan) -> Error {
     let (what, at, max) = match full {
-        QueueFull::All(max) => {
-            ("the queue for inferences is full".to_owned(), "limits.inference_queue_max".to_owned(), max)
-        }
+        QueueFull::All(max) => ("the queue for inferences is full".to_owned(), "limits.inference_queue_max", max),
         QueueFull::Lane(max) => (format!("the queue of model '{}' is full", version.model), plan.queue_limit(), max),
     };
     Error::no_room(Reason::QueueFull, what).at(at).expected(format!("at most {max} that wait"))

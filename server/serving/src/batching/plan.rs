@@ -6,7 +6,7 @@ use std::{ops::RangeInclusive, time::Duration};
 use candor_domain::Signature;
 
 use super::{Invariance, Line, Probe};
-use crate::repository::{BatchingNotes, Manifest};
+use crate::repository::{BatchingNotes, CONFIG_FILE, MANIFEST_FILE, Manifest};
 
 /// Where nothing is said, a request may be answered this late for the sake of others, or twice as late as alone.
 pub const TARGET_MIN: Duration = Duration::from_millis(5);
@@ -66,9 +66,6 @@ impl Default for BatchingSettings {
     }
 }
 
-/// The source of what no file of the model says.
-const CONFIGURATION: &str = "configuration";
-
 /// A setting, and where it came from: `model.toml`, `config.pbtxt` or `configuration`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Sourced<T> {
@@ -108,7 +105,7 @@ pub struct Plan {
 fn pick<T>(notes: &BatchingNotes, key: &'static str, own: Option<T>, server: T) -> Sourced<T> {
     match own {
         Some(value) => Sourced { value, source: notes.source_of(key) },
-        None => Sourced { value: server, source: CONFIGURATION },
+        None => Sourced { value: server, source: "configuration" },
     }
 }
 
@@ -178,13 +175,13 @@ impl Plan {
             return (Some(format!("{source} says so")), source);
         }
         if rows_max < 2 {
-            return (Some("a batch may have one row only".to_owned()), CONFIGURATION);
+            return (Some("a batch may have one row only".to_owned()), "configuration");
         }
         if notes.enabled == Some(true) {
             return (None, notes.source_of("enabled"));
         }
         if !settings.enabled {
-            return (Some("batching.enabled is off".to_owned()), CONFIGURATION);
+            return (Some("batching.enabled is off".to_owned()), "configuration");
         }
         match &probe.invariance {
             Invariance::BitEqual | Invariance::Near(_) => (None, "measured"),
@@ -218,6 +215,15 @@ impl Plan {
             queue_max: said(100_000),
             invariance: Invariance::BitEqual,
             points: points.to_vec(),
+        }
+    }
+
+    /// What limits its queue, as an error names it.
+    pub(crate) fn queue_limit(&self) -> &'static str {
+        match self.queue_max.source {
+            MANIFEST_FILE => "model.toml batching.queue_max",
+            CONFIG_FILE => "config.pbtxt max_queue_size",
+            _ => "limits.queue_per_model_max",
         }
     }
 
