@@ -21,6 +21,7 @@ use std::{
 
 use candor_domain::{
     Clock, Error, ErrorCode, Observation, Outcome, Permit, Phase, Reason, Result, Run, Slot, Tensor, Tick, Version,
+    clock,
 };
 use tokio::{sync::oneshot, time::timeout};
 
@@ -266,7 +267,7 @@ fn overloaded(full: QueueFull, version: &ReadyVersion, plan: &Plan) -> Error {
 
 pub(crate) fn too_slow(time: Duration) -> Error {
     Error::new(ErrorCode::DeadlineExceeded, "the inference took too long")
-        .expected(format!("an answer within {} ms", time.as_millis()))
+        .expected(format!("an answer within {}", clock::told(time)))
         .hint("send fewer rows, or raise the timeout or limits.inference_ms_max")
 }
 
