@@ -272,11 +272,14 @@ pub(crate) fn placed(error: Error, asked: Asked) -> Error {
     error.at(at)
 }
 
-/// An error of a component knows no place, but names the input that is wrong first. Of its inputs only the budget is
-/// there exactly if the caller gave one.
+/// An error of a component is placed at the method, and names the component and then the input that is wrong. Of a
+/// component's inputs only the budget is there exactly if the caller gave one.
 fn of_component(error: Error) -> Error {
-    let is_budget = error.details().what.starts_with("`budget`");
-    let is_open = error.place().is_none() && error.code() == ErrorCode::InvalidInput;
+    let what = error.details().what;
+    let sentence =
+        what.split_once(": ").map_or(what, |(component, rest)| if component.contains('`') { what } else { rest });
+    let is_budget = sentence.starts_with("`budget` ");
+    let is_open = matches!(error.place(), None | Some("method")) && error.code() == ErrorCode::InvalidInput;
     if is_open && is_budget { error.at("budget") } else { error }
 }
 
@@ -287,7 +290,12 @@ mod tests {
     #[test]
     fn a_budget_that_a_component_refuses_has_the_place_that_the_caller_knows() {
         let place = |error: Error, asked| placed(error, asked).place().map(str::to_owned);
-        let small = || Error::invalid("`budget` is 5, and 6 players take 14 evaluations for each row at least");
+        let small =
+            || Error::invalid("acme.path: `budget` is 5, and 6 players take 14 evaluations for each row at least");
+        let shared = Error::invalid("`budget` is 1, expected at least 2: a coalition and its complement");
+        assert_eq!(place(shared.at("method"), Asked::Body).as_deref(), Some("/budget"));
+        let other = Error::invalid("acme.path: `x` is no matrix: `budget` is right").at("method");
+        assert_eq!(place(other, Asked::Body).as_deref(), Some("/method"));
         assert_eq!(place(small(), Asked::Body).as_deref(), Some("/budget"));
         assert_eq!(place(small(), Asked::Member).as_deref(), Some("/explain/budget"));
         assert_eq!(place(small(), Asked::Query).as_deref(), Some("query budget"));
