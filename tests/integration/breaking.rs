@@ -118,6 +118,12 @@ fn readiness_says_what_a_request_would_meet() {
     break_simple(&server);
     let reply = server.get("/v2/models/simple/ready").expect(503);
     assert_eq!(reply.header("candor-reason"), Some("breaker_open"));
+    assert!(reply.header("retry-after").is_some());
+    let said = reply.json();
+    let error = said["error"].as_str().unwrap();
+    assert!(error.contains("the circuit breaker of model 'simple' version 1 is open"), "{said}");
+    assert_eq!(said["breaker"]["state"], "open", "{said}");
+    assert!(said["breaker"]["retry_at_unix_ms"].is_u64(), "{said}");
     assert!(!ready_by_grpc());
     // One model's breaker takes no traffic away from the others.
     assert_eq!(server.get("/v2/health/ready").status, 200);

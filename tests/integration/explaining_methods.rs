@@ -192,6 +192,21 @@ fn rules_hold_the_answer_where_they_hold() {
 }
 
 #[test]
+fn a_budget_that_is_too_small_is_refused_alike_by_every_method() {
+    let server = server();
+    for method in ["kernel", "permutation", "lime", "integrated_gradients"] {
+        let body = json!({"rows": [SETOSA], "method": method, "space": "probability", "budget": 1});
+        let reply = server.post("/api/v1/models/iris/explain", &body).expect(400);
+        assert_eq!(reply.header("candor-reason"), Some("invalid_input"), "{method}");
+        let problem = reply.json();
+        assert_eq!(problem["pointer"], "/budget", "{method}: {problem}");
+        assert!(problem["detail"].as_str().unwrap().contains("`budget` is 1"), "{method}: {problem}");
+    }
+    let body = json!({"rows": [SETOSA], "method": "tre"});
+    assert_eq!(server.post("/api/v1/models/iris/explain", &body).expect(400).json()["got"], "\"tre\"");
+}
+
+#[test]
 fn effects_are_found_over_many_rows_and_counted_by_their_names() {
     let server = server();
     let order = json!({"rows": rows("diabetes"), "truth": vec![150.0; rows("diabetes").len()],

@@ -61,6 +61,15 @@ impl Clock for ManualClock {
     }
 }
 
+/// A time as a message tells it: in whole milliseconds, or below one in microseconds.
+#[must_use]
+pub fn told(time: Duration) -> String {
+    match time.as_millis() {
+        0 => format!("{} µs", time.as_micros()),
+        millis => format!("{millis} ms"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,5 +84,11 @@ mod tests {
         assert_eq!(clock.unix_ms(), 1500);
         assert_eq!(start.nanos_since(clock.now()), 0);
         assert_eq!(clock.now().until(start.after(Duration::from_secs(2))), Duration::from_millis(500));
+    }
+
+    #[test]
+    fn times_below_a_millisecond_are_told_in_microseconds() {
+        let micros = [0, 1, 999, 1000, 1999, 60_000_000].map(|micros| told(Duration::from_micros(micros)));
+        assert_eq!(micros, ["0 µs", "1 µs", "999 µs", "1 ms", "1 ms", "60000 ms"]);
     }
 }

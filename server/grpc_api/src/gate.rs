@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use candor_domain::{Access, Error, ErrorCode, Principal, Result, names::quoted};
+use candor_domain::{Access, Error, ErrorCode, Principal, Result, clock, names::quoted};
 use candor_serving::{Bodies, Callers, Tally};
 use http::{HeaderMap, Request, Response, header::AUTHORIZATION};
 use pin_project_lite::pin_project;
@@ -189,7 +189,7 @@ pub(crate) fn deadline(headers: &HeaderMap) -> Result<Option<Duration>> {
 /// What is said when the caller's time is over.
 pub(crate) fn too_late(time: Duration) -> Status {
     let error = Error::new(ErrorCode::DeadlineExceeded, "the caller's deadline has passed");
-    status(&error.expected(format!("an answer within {} ms (grpc-timeout)", time.as_millis())))
+    status(&error.expected(format!("an answer within {} (grpc-timeout)", clock::told(time))))
 }
 
 /// What is said of a message that is too large. Tonic has a code for it that clients do not expect, and cannot know
@@ -333,6 +333,8 @@ mod tests {
         let status = answer.extensions().get::<Status>().unwrap();
         assert_eq!(status.code(), Code::DeadlineExceeded, "{status}");
         assert!(status.message().contains("an answer within 20 ms (grpc-timeout)"), "{status}");
+        let short = too_late(Duration::from_micros(1));
+        assert!(short.message().contains("an answer within 1 µs (grpc-timeout)"), "{short}");
         drop(answer);
         assert_eq!(*never.0.lock().unwrap(), ["begun", "dropped"]);
         assert_eq!(answers.totals().filter(|(_, count)| *count > 0).collect::<Vec<_>>(), [("deadline_exceeded", 1)]);

@@ -21,11 +21,12 @@ use std::{
 
 use candor_domain::{
     Clock, Error, ErrorCode, Observation, Outcome, Permit, Phase, Reason, Result, Run, Slot, Tensor, Tick, Version,
+    clock,
 };
 use tokio::{sync::oneshot, time::timeout};
 
 use crate::{
-    batching::{BatchNote, BatchingView},
+    batching::{BatchNote, BatchingView, Plan},
     facts::Facts,
     overload::seconds,
     registry::{Lease, ReadyVersion, Registry},
@@ -223,7 +224,7 @@ impl Pipeline {
         match self.sessions.submit(&lane, form, deadline, Box::new(job)) {
             Ok(ticket) => waiter.queued(ticket),
             Err((full, job)) => {
-                let error = overloaded(full, job.version()).retry_after_s(seconds(limit.drain()));
+                let error = overloaded(full, job.version(), lane.plan()).retry_after_s(seconds(limit.drain()));
                 return Err(remember(&facts, &*self.clock, admitted, error));
             }
         }
@@ -256,19 +257,17 @@ impl Pipeline {
     }
 }
 
-fn overloaded(full: QueueFull, version: &ReadyVersion) -> Error {
+fn overloaded(full: QueueFull, version: &ReadyVersion, plan: &Plan) -> Error {
     let (what, at, max) = match full {
         QueueFull::All(max) => ("the queue for inferences is full".to_owned(), "limits.inference_queue_max", max),
-        QueueFull::Lane(max) => {
-            (format!("the queue of model '{}' is full", version.model), "limits.queue_per_model_max", max)
-        }
+        QueueFull::Lane(max) => (format!("the queue of model '{}' is full", version.model), plan.queue_limit(), max),
     };
     Error::no_room(Reason::QueueFull, what).at(at).expected(format!("at most {max} that wait"))
 }
 
 pub(crate) fn too_slow(time: Duration) -> Error {
     Error::new(ErrorCode::DeadlineExceeded, "the inference took too long")
-        .expected(format!("an answer within {} ms", time.as_millis()))
+        .expected(format!("an answer within {}", clock::told(time)))
         .hint("send fewer rows, or raise the timeout or limits.inference_ms_max")
 }
 

@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 
 use candor_plugin_sdk::{
-    Call, Claims, Component, Error, Explainer, Model as Lent, Question as Asked, Result, Status, schema, version,
+    Call, Claims, Component, Error, Explainer, Model as Lent, Question as Asked, Result, schema, version,
 };
 use serde::Deserialize;
 
@@ -141,7 +141,7 @@ impl IntegratedGradients {
             let least = each.saturating_add(2);
             let what =
                 format!("`budget` is {budget}, and {players} players take {least} evaluations for each row at least");
-            return Err(Error::new(Status::Resource, what));
+            return Err(Error::invalid(what));
         }
         Ok(steps)
     }

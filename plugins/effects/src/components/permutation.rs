@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 
 use candor_plugin_sdk::{
-    Call, Claims, Component, Error, Explainer, Model as Lent, Question as Asked, Result, Status, schema, version,
+    Call, Claims, Component, Error, Explainer, Model as Lent, Question as Asked, Result, schema, version,
 };
 use serde::Deserialize;
 
@@ -97,7 +97,7 @@ impl PermutationImportance {
             let least = players.saturating_add(1);
             let what =
                 format!("`budget` is {budget}, and {players} players take {least} evaluations of each row at least");
-            return Err(Error::new(Status::Resource, what));
+            return Err(Error::invalid(what));
         }
         Ok(repeats)
     }

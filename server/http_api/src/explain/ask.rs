@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use candor_domain::{Error, Result, names::quoted};
+use candor_domain::{Error, ErrorCode, Result, names::quoted};
 use candor_insight::explanations::{BackgroundChoice, Groups, Method, OutputPick, Question, Space};
 use serde_json::{Map, Value, value::RawValue};
 
@@ -257,6 +257,7 @@ pub(crate) enum Asked {
 
 /// An error of insight, whose places are members, with a place that the caller finds.
 pub(crate) fn placed(error: Error, asked: Asked) -> Error {
+    let error = of_component(error);
     let Some(place) = error.place() else { return error };
     let member = place.split('/').next().unwrap_or_default();
     const OWN: [&str; 7] = ["rows", "wanted", "immutable", "ranges", "directions", "features", "count"];
@@ -269,4 +270,40 @@ pub(crate) fn placed(error: Error, asked: Asked) -> Error {
         Asked::Query => format!("query {member}"),
     };
     error.at(at)
+}
+
+/// An error of a component is placed at the method, and names the component and then the input that is wrong. Of a
+/// component's inputs only the budget is there exactly if the caller gave one.
+fn of_component(error: Error) -> Error {
+    let what = error.details().what;
+    let sentence =
+        what.split_once(": ").map_or(what, |(component, rest)| if component.contains('`') { what } else { rest });
+    let is_budget = sentence.starts_with("`budget` ");
+    let is_open = matches!(error.place(), None | Some("method")) && error.code() == ErrorCode::InvalidInput;
+    if is_open && is_budget { error.at("budget") } else { error }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_budget_that_a_component_refuses_has_the_place_that_the_caller_knows() {
+        let place = |error: Error, asked| placed(error, asked).place().map(str::to_owned);
+        let small =
+            || Error::invalid("acme.path: `budget` is 5, and 6 players take 14 evaluations for each row at least");
+        let shared = Error::invalid("`budget` is 1, expected at least 2: a coalition and its complement");
+        assert_eq!(place(shared.at("method"), Asked::Body).as_deref(), Some("/budget"));
+        let other = Error::invalid("acme.path: `x` is no matrix: `budget` is right").at("method");
+        assert_eq!(place(other, Asked::Body).as_deref(), Some("/method"));
+        assert_eq!(place(small(), Asked::Body).as_deref(), Some("/budget"));
+        assert_eq!(place(small(), Asked::Member).as_deref(), Some("/explain/budget"));
+        assert_eq!(place(small(), Asked::Query).as_deref(), Some("query budget"));
+        assert_eq!(place(Error::invalid("`x` is no matrix"), Asked::Body), None);
+        assert_eq!(
+            place(small().at("explanations.budget_max"), Asked::Body).as_deref(),
+            Some("explanations.budget_max")
+        );
+        assert_eq!(place(small().with_code(ErrorCode::Overloaded), Asked::Body), None);
+    }
 }

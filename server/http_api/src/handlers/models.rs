@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use super::target;
 use crate::{
     Api,
-    error::Answer,
+    error::{Answer, head},
     native::BreakerBody,
     openapi::{errors, names::ModelText},
     wire::{ModelConfig, ModelMetadata},
@@ -23,6 +23,18 @@ pub(crate) struct ModelReady {
     #[schema(example = true)]
     ready: bool,
     /// The circuit breaker of the version that answers; not there if it has none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    breaker: Option<BreakerBody>,
+}
+
+/// Why a model is not ready.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct NotReadyBody {
+    /// Where, what, what was expected, what came, how to fix it.
+    #[schema(example = "the circuit breaker of model 'iris' version 1 is open")]
+    error: String,
+    /// The circuit breaker that lets nothing through; not there if something else is in the way.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     breaker: Option<BreakerBody>,
@@ -52,14 +64,19 @@ pub(crate) async fn metadata(request: HttpRequest, api: Data<Api>) -> Answer {
     params(("model" = ModelText, Path, description = "Name of the model.", example = "iris")),
     responses(
         (status = 200, description = "It does.", body = ModelReady),
-        errors::Guarded, errors::OfModel))]
+        (status = 503, description = "It does not.", body = NotReadyBody, headers(
+            ("candor-reason" = String, description = "Why, as one word."),
+            ("Retry-After" = u32, description = "Seconds to wait before trying again."))),
+        errors::Guarded, errors::OfModelName))]
 pub(crate) async fn ready(request: HttpRequest, api: Data<Api>) -> Answer {
     let (model, version) = target(&request);
     let Some(lease) = api.pipeline.answering(model, version)? else {
         return Ok(HttpResponse::Ok().json(ModelReady { name: model.to_owned(), ready: true, breaker: None }));
     };
-    api.registry.check_breaker(&lease, version.is_some())?;
     let breaker = api.registry.breaker_of(&lease).map(Into::into);
+    if let Err(error) = api.registry.check_breaker(&lease, version.is_some()) {
+        return Ok(head(&error).json(NotReadyBody { error: error.to_string(), breaker }));
+    }
     Ok(HttpResponse::Ok().json(ModelReady { name: lease.model.to_string(), ready: true, breaker }))
 }
 

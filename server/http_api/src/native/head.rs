@@ -1,6 +1,6 @@
 //! What stands beside the table of a JSON body: an id, limits, and members of routes that have more to ask.
 
-use candor_domain::{Error, Result, names::quoted};
+use candor_domain::{Error, Result};
 use serde_json::value::RawValue;
 
 /// What stands beside the table.
@@ -32,9 +32,29 @@ pub(super) fn read_id(raw: &RawValue) -> Result<String> {
     })
 }
 
-/// A value as a message shows it.
+/// A value as a message shows it: as it was written, cut, a text still between its quotes.
 pub(crate) fn shown(raw: &RawValue) -> String {
-    quoted(raw.get()).trim_matches('"').to_owned()
+    let text = raw.get();
+    match text.strip_prefix('"').and_then(|text| text.strip_suffix('"')) {
+        Some(inner) => format!("\"{}\"", cut(inner)),
+        None => cut(text),
+    }
+}
+
+/// JSON text escapes what has to be escaped in it but for line breaks between its tokens, and what cannot be seen.
+fn cut(json: &str) -> String {
+    const SHOWN_CHARS_MAX: usize = 60;
+    let mut shown = String::new();
+    for char in json.chars().take(SHOWN_CHARS_MAX) {
+        match char {
+            '"' | '\\' | '\'' => shown.push(char),
+            other => shown.extend(other.escape_debug()),
+        }
+    }
+    if json.chars().nth(SHOWN_CHARS_MAX).is_some() {
+        shown.push('…');
+    }
+    shown
 }
 
 /// Longest limit on time that a caller may set: a day. (Longer ones are likely to be in another unit.)
@@ -69,5 +89,25 @@ pub(super) fn read_priority(raw: &RawValue) -> Result<Option<u64>> {
             .at("/priority")
             .expected(format!("a level from 1, the highest, to {PRIORITY_MAX}, or 0 for the model's own"))
             .got(shown(raw))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_shown_as_they_were_written() {
+        let shown = |text: &str| shown(&RawValue::from_string(text.to_owned()).unwrap());
+        for text in ["\"tre\"", "\"\"", "\"a \\\"b\\\" \\\\ it's\"", "5", "[\"a\", {\"b\": null}]", "{\"a\": \"b\"}"] {
+            assert_eq!(shown(text), text);
+        }
+        assert_eq!(shown("[1,\n2]"), "[1,\\n2]");
+        assert_eq!(shown("\"\u{202e}\""), "\"\\u{202e}\"");
+        assert_eq!(shown(&format!("\"{}\"", "é".repeat(61))), format!("\"{}…\"", "é".repeat(60)));
+        assert_eq!(shown(&format!("[{}]", "1".repeat(60))), format!("[{}…", "1".repeat(59)));
+        let raw = RawValue::from_string("\"soon\"".to_owned()).unwrap();
+        let error = read_timeout(&raw).unwrap_err().to_string();
+        assert!(error.ends_with("got \"soon\""), "{error}");
     }
 }

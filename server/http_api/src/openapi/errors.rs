@@ -72,6 +72,8 @@ sets! {
     Guarded: "401" "403" "429";
     /// Of a path that names a model.
     OfModel: "400" "404" "503";
+    /// Of a path that names a model, where the route has its own words for one that is not ready.
+    OfModelName: "400" "404";
     /// Of a route that reads a body.
     OfBody: "400" "408" "413" "415" "500";
     /// Of a route that loads models.

@@ -45,6 +45,8 @@ pub enum Reason {
     DelayOver,
     /// It has as many rows as a batch may have, or a single request has more.
     RowsMax,
+    /// It has as many rows as a batch is to wait for, and may have more.
+    FullBatch,
     /// More rows would hardly have raised the throughput.
     RowsEnough,
     /// The next request had too many rows to fit.
@@ -67,10 +69,11 @@ pub enum Reason {
 
 impl Reason {
     /// All reasons, in the order of their counters.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::QueueEmpty,
         Self::DelayOver,
         Self::RowsMax,
+        Self::FullBatch,
         Self::RowsEnough,
         Self::DidNotFit,
         Self::OtherShapes,
@@ -89,6 +92,7 @@ impl Reason {
             Self::QueueEmpty => "queue_empty",
             Self::DelayOver => "delay_over",
             Self::RowsMax => "rows_max",
+            Self::FullBatch => "full_batch",
             Self::RowsEnough => "rows_enough",
             Self::DidNotFit => "did_not_fit",
             Self::OtherShapes => "other_shapes",

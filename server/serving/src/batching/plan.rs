@@ -6,7 +6,7 @@ use std::{ops::RangeInclusive, time::Duration};
 use candor_domain::Signature;
 
 use super::{Invariance, Line, Probe};
-use crate::repository::{BatchingNotes, Manifest};
+use crate::repository::{BatchingNotes, CONFIG_FILE, MANIFEST_FILE, Manifest};
 
 /// Where nothing is said, a request may be answered this late for the sake of others, or twice as late as alone.
 pub const TARGET_MIN: Duration = Duration::from_millis(5);
@@ -215,6 +215,15 @@ impl Plan {
             queue_max: said(100_000),
             invariance: Invariance::BitEqual,
             points: points.to_vec(),
+        }
+    }
+
+    /// What limits its queue, as an error names it.
+    pub(crate) fn queue_limit(&self) -> &'static str {
+        match self.queue_max.source {
+            MANIFEST_FILE => "model.toml batching.queue_max",
+            CONFIG_FILE => "config.pbtxt max_queue_size",
+            _ => "limits.queue_per_model_max",
         }
     }
 

@@ -59,7 +59,16 @@ impl BatchingNotes {
             let error = Error::model("out of range").at(format!("{} batching.{key}", self.source_of(key)));
             Some(error.expected(format!("{} to {}", range.start(), range.end())).got(value.to_string()))
         };
-        keys.into_iter().filter_map(fault).collect()
+        keys.into_iter().filter_map(fault).chain(self.level_that_is_not()).collect()
+    }
+
+    /// A default level beyond the levels, where the model says both: it cannot know how many the server has.
+    fn level_that_is_not(&self) -> Option<Error> {
+        let levels = self.priority_levels.filter(|levels| BatchingSettings::LEVELS.contains(levels))?;
+        let level = self.default_priority_level.filter(|level| BatchingSettings::LEVELS.contains(level))?;
+        let at = format!("{} batching.default_priority_level", self.source_of("default_priority_level"));
+        let error = Error::model("there is no such level of priority").at(at);
+        (level > levels).then(|| error.expected(format!("1 to {levels} (priority_levels)")).got(level.to_string()))
     }
 
     /// Fills in what `config.pbtxt` says, where nothing is said yet.
@@ -97,6 +106,17 @@ mod tests {
                 "model.toml batching.queue_max: out of range; expected 1 to 1000000, got 0",
             ]
         );
+        let told = |levels: &str| {
+            let notes = Manifest::parse(&format!("[batching]\n{levels}")).unwrap().batching;
+            notes.faults().iter().map(ToString::to_string).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            told("priority_levels = 10\ndefault_priority_level = 20\n"),
+            ["model.toml batching.default_priority_level: there is no such level of priority; expected 1 to 10 \
+                 (priority_levels), got 20"]
+        );
+        assert!(told("priority_levels = 10\ndefault_priority_level = 10\n").is_empty());
+        assert_eq!(told("priority_levels = 0\ndefault_priority_level = 20\n").len(), 1, "one fault is told once");
         let error = Manifest::parse("[batching]\nmax_batch_size = 4\n").unwrap_err().to_string();
         assert!(error.contains("line 2") && error.contains("max_batch_size"), "{error}");
     }

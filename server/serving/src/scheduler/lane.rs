@@ -369,7 +369,7 @@ impl<J: Parcel> LaneState<J> {
                     return Verdict::Run(Reason::QueueEmpty);
                 }
                 if rows >= plan.rows_full.value {
-                    return Verdict::Run(Reason::RowsMax);
+                    return Verdict::Run(Reason::FullBatch);
                 }
                 oldest.after(delay)
             }

@@ -325,6 +325,15 @@ fn a_fixed_delay_is_kept_whoever_is_idle_unless_the_batch_is_full() {
     world.put(&lane, 3, Some(form(4)));
     world.put(&lane, 4, Some(form(4)));
     assert_eq!(world.taken(), (vec![3, 4], Reason::RowsMax));
+    let mut plan = Plan::for_tests(8, Delay::Fixed(delay), &[(1, MS)]);
+    plan.rows_full.value = 4;
+    let (mut world, lane) = (World::new(2), Lane::new(plan));
+    world.put(&lane, 5, Some(form(3)));
+    assert!(world.waits().is_some());
+    world.put(&lane, 6, Some(form(2)));
+    assert_eq!(world.taken(), (vec![5, 6], Reason::FullBatch), "enough, and not as many as a batch may have");
+    world.put(&lane, 7, Some(form(8)));
+    assert_eq!(world.taken(), (vec![7], Reason::RowsMax));
 }
 
 #[test]

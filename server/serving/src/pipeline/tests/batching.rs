@@ -207,23 +207,46 @@ fn a_joined_run_that_fails_lets_only_the_culprit_fail() {
     assert_eq!(world.close(), [3, 0, 0, 0, 2]);
 }
 
-#[test]
-fn a_version_has_a_queue_of_its_own() {
-    let mut setup = setup(1);
-    setup.batching.queue_max = 1;
-    let world = world(&setup, "");
+/// The place that the refusal of a version names whose queue has room for one.
+fn refused_by_its_queue(world: World) -> Option<String> {
     let gate = world.hooks.hold_runs("m");
-    block_on(async {
+    let place = block_on(async {
         let held = world.asked(Ask::of(HELD, 1));
         assert!(gate.wait_for(1));
         let waiting = world.asked(Ask::of(1.0, 1));
         let refusal = world.ask(Ask::of(2.0, 1)).await.unwrap_err();
         assert_eq!((refusal.code(), refusal.retry_after()), (ErrorCode::Overloaded, Some(1)));
-        assert_eq!(refusal.place(), Some("limits.queue_per_model_max"));
+        assert!(refusal.to_string().ends_with("expected at most 1 that wait"), "{refusal}");
         gate.open();
         assert!(held.await.is_ok() && waiting.await.is_ok());
+        refusal.place().map(str::to_owned)
     });
     assert_eq!(world.close(), [2, 0, 1, 0, 0]);
+    place
+}
+
+#[test]
+fn a_version_has_a_queue_of_its_own() {
+    let mut setup = setup(1);
+    setup.batching.queue_max = 1;
+    assert_eq!(refused_by_its_queue(world(&setup, "")).as_deref(), Some("limits.queue_per_model_max"));
+}
+
+#[test]
+fn a_full_queue_names_the_limit_of_the_file_that_set_it() {
+    for (file, text, place) in [
+        ("model.toml", "[batching]\nqueue_max = 1\n", "model.toml batching.queue_max"),
+        (
+            "config.pbtxt",
+            "max_batch_size: 8 dynamic_batching { default_queue_policy { max_queue_size: 1 } }",
+            "config.pbtxt max_queue_size",
+        ),
+    ] {
+        let world = World::with_model(&setup(1), "");
+        std::fs::write(world.folder.path().join("m").join(file), text).unwrap();
+        block_on(world.put(1, &echo("")));
+        assert_eq!(refused_by_its_queue(world).as_deref(), Some(place));
+    }
 }
 
 #[test]

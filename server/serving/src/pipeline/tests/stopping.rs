@@ -6,6 +6,12 @@
 use super::*;
 
 #[test]
+fn a_time_below_a_millisecond_is_told_as_it_was_given() {
+    let error = too_slow(Duration::from_micros(1)).to_string();
+    assert!(error.contains("expected an answer within 1 µs"), "{error}");
+}
+
+#[test]
 fn an_inference_that_takes_too_long_is_given_up_and_stopped() {
     for large in [false, true] {
         let world = World::new(&Setup { inference_max: A_MOMENT, ..Setup::default() });

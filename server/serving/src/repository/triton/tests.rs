@@ -116,6 +116,10 @@ fn what_it_says_of_batching_fills_what_model_toml_leaves_open() {
              limits.inference_ms_max, is over",
         ]
     );
+    let levels = "dynamic_batching { priority_levels: 10 default_priority_level: 20 }";
+    let fault = "config.pbtxt batching.default_priority_level: there is no such level of priority; expected 1 to 10 \
+                 (priority_levels), got 20";
+    assert_eq!(filled(levels, "").0.faults().iter().map(ToString::to_string).collect::<Vec<_>>(), [fault]);
     assert_eq!(filled("max_batch_size: 0", "").0.enabled, Some(false), "Triton would put nothing together");
     assert_eq!(filled("max_batch_size: 0", "[batching]\nenabled = true\n").0.enabled, Some(true));
     assert_eq!(filled("dynamic_batching { }", "").0, crate::repository::BatchingNotes::default());
