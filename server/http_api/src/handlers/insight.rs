@@ -22,7 +22,7 @@ use crate::{
     Api,
     body::{self, PREDICTION},
     explain::{
-        self, AnchorsBody, AnchorsQuestionBody, Asked as Place, Beside, COMPARE, CompareBody, ComparisonBody,
+        self, AnchorsBody, AnchorsQuestionBody, Asked, Beside, COMPARE, CompareBody, ComparisonBody,
         CounterfactualsBody, ExplanationBody, GLOBAL, GLOBAL_KIND, GlobalBody, GlobalJob, Held, Parts, WhatIfBody,
         anchors as rules, what_if,
     },
@@ -47,13 +47,13 @@ use crate::{
     responses((status = 200, description = "What was found.", body = CounterfactualsBody),
         errors::Guarded, errors::OfModel, errors::OfBody, errors::OfNative, errors::OfFitness))]
 pub(crate) async fn counterfactuals(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
-    let Asked { media_type, held, read, fallback_from, _counted } =
-        asked(&request, payload, &api, native::Beside { more: what_if::MEMBERS, alone: false }).await?;
+    let Posed { media_type, held, read, fallback_from, _counted } =
+        posed(&request, payload, &api, native::Beside { more: what_if::MEMBERS, alone: false }).await?;
     let (question, own) = question(&request, &read, false)?;
     let what_if = what_if::of_own(&own)?;
     let ReadTable { inputs, head, filled, .. } = read;
     let found = api.explanations.what_if(held, (question, what_if), Rows::new(inputs)).await;
-    let found = found.map_err(|error| explain::placed(error, Place::Body))?;
+    let found = found.map_err(|error| explain::placed(error, Asked::Body))?;
     let (mut response, beside) = told(head, filled, fallback_from);
     Ok(response.content_type(media_type).json(CounterfactualsBody::new(found, beside)))
 }
@@ -70,12 +70,12 @@ pub(crate) async fn counterfactuals(request: HttpRequest, payload: Payload, api:
     responses((status = 200, description = "What was found.", body = AnchorsBody),
         errors::Guarded, errors::OfModel, errors::OfBody, errors::OfNative, errors::OfFitness))]
 pub(crate) async fn anchors(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
-    let Asked { media_type, held, read, fallback_from, _counted } =
-        asked(&request, payload, &api, native::Beside { more: rules::MEMBERS, alone: false }).await?;
+    let Posed { media_type, held, read, fallback_from, _counted } =
+        posed(&request, payload, &api, native::Beside { more: rules::MEMBERS, alone: false }).await?;
     let (question, _) = question(&request, &read, false)?;
     let ReadTable { inputs, head, filled, .. } = read;
     let found = api.explanations.anchors(held, question, Rows::new(inputs)).await;
-    let found = found.map_err(|error| explain::placed(error, Place::Body))?;
+    let found = found.map_err(|error| explain::placed(error, Asked::Body))?;
     let (mut response, beside) = told(head, filled, fallback_from);
     Ok(response.content_type(media_type).json(AnchorsBody::new(found, beside)))
 }
@@ -116,7 +116,7 @@ pub(crate) async fn compare(request: HttpRequest, payload: Payload, api: Data<Ap
         let rows = Rows { background, ..Rows::new(inputs) };
         let subject = held as Arc<dyn Subject>;
         let one = api.explanations.explain(subject, question.clone(), rows).await;
-        let one = one.map_err(|error| explain::placed(error, Place::Body))?;
+        let one = one.map_err(|error| explain::placed(error, Asked::Body))?;
         explained.push(ExplanationBody::new(one, Beside { filled, ..Beside::default() }));
     }
     let lost = || Error::new(ErrorCode::Internal, "an explanation was lost");
@@ -143,15 +143,15 @@ async fn background(api: &Data<Api>, held: &Arc<Held>, question: &Question) -> O
     responses((status = 202, description = "The job, which `Location` names too.", body = JobBody),
         errors::Guarded, errors::OfModel, errors::OfBody, errors::OfNative, errors::OfFitness))]
 pub(crate) async fn global(request: HttpRequest, payload: Payload, api: Data<Api>) -> Answer {
-    let Asked { media_type, held, read, _counted, .. } =
-        asked(&request, payload, &api, native::Beside { more: GLOBAL, alone: true }).await?;
+    let Posed { media_type, held, read, _counted, .. } =
+        posed(&request, payload, &api, native::Beside { more: GLOBAL, alone: true }).await?;
     let (question, own) = question(&request, &read, false)?;
     let (inputs, rows) = if read.head.has_table {
         (read.inputs, read.rows)
     } else {
         let (all, of, choice) = (Arc::clone(&api), Arc::clone(&held), question.background.clone());
         let shared = api.explanations.run(None, move |_| all.explanations.background(&*of, &choice)).await;
-        let shared = shared.map_err(|error| explain::placed(error, Place::Body))?;
+        let shared = shared.map_err(|error| explain::placed(error, Asked::Body))?;
         (shared.inputs().to_vec(), shared.view().rows)
     };
     let rows_max = api.explanations.settings().job_rows_max;
@@ -172,7 +172,7 @@ pub(crate) async fn global(request: HttpRequest, payload: Payload, api: Data<Api
 }
 
 /// A question that was read for the version that is to answer it.
-struct Asked<'a> {
+struct Posed<'a> {
     media_type: &'static str,
     held: Arc<Held>,
     read: ReadTable,
@@ -182,12 +182,12 @@ struct Asked<'a> {
 }
 
 /// Reads a question in JSON, and holds the version that is to answer it.
-async fn asked<'a>(
+async fn posed<'a>(
     request: &HttpRequest,
     payload: Payload,
     api: &'a Data<Api>,
     beside: native::Beside,
-) -> Result<Asked<'a>, Problem> {
+) -> Result<Posed<'a>, Problem> {
     let media_type = native::accepted(request)?;
     let form = json(request)?;
     let (body, _counted) = body::read(request, payload, api, &PREDICTION).await?;
@@ -195,7 +195,7 @@ async fn asked<'a>(
     let (lease, fallback_from) = api.pipeline.hold(Call { model, version }).await?;
     let held = Arc::new(Held::new(lease, &api.limits)?);
     let read = read(api, &held, (body, form), beside).await?;
-    Ok(Asked { media_type, held, read, fallback_from, _counted })
+    Ok(Posed { media_type, held, read, fallback_from, _counted })
 }
 
 /// The answer to such a question, and what stands in it beside what was found.

@@ -191,6 +191,9 @@ impl Told {
     /// The target, where what reads the graph may have found no link in it: trees that vote probabilities add up what is
     /// served, and have no margin.
     pub(crate) fn settled(&self, target: Target, served: &[f64]) -> Target {
+        if target.transform != Transform::Unknown {
+            return target;
+        }
         let narrowed = self.narrowed(&target);
         let is_served = |row: usize| {
             let base = part(&self.base, row, self.outputs);
@@ -198,10 +201,8 @@ impl Told {
             let served = part(served, row, target.all);
             narrowed.elements.iter().zip(sums).all(|(at, sum)| served.get(*at).is_some_and(|own| agree(sum, *own)))
         };
-        if target.transform == Transform::Unknown && (0..self.rows).all(is_served) {
-            return Target { space: Space::Probability, transform: Transform::Same, ..target };
-        }
-        target
+        let is_probability = (0..self.rows).all(is_served);
+        if is_probability { Target { space: Space::Probability, transform: Transform::Same, ..target } } else { target }
     }
 
     /// The target as far as it was told of.

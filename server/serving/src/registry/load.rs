@@ -412,12 +412,15 @@ impl Core {
     }
 
     /// The first round of loads is over. What the checks' own sessions leave is given back when all are made.
-    pub(super) fn check_postponed(self: &Arc<Self>) {
+    pub(super) fn check_postponed(&self) {
         let Some(outbox) = &self.checks else { return };
         let postponed = std::mem::take(&mut *self.postponed.lock().unwrap_or_else(PoisonError::into_inner));
         postponed.into_iter().for_each(|subject| check(outbox, subject));
-        let core = Arc::downgrade(self);
-        outbox.version(move || core.upgrade().iter().for_each(|core| core.trim()));
+        if let Some(trim) = self.settings.trim {
+            outbox.version(move || {
+                let _ = trim();
+            });
+        }
     }
 
     /// The engine that ran this file before, if it was another one; says so when that is news.
